@@ -1,0 +1,12 @@
+import { z } from 'zod'
+
+/** BullMQ queue on which the control process rings for the workers. */
+export const BUILD_QUEUE = 'builds'
+
+/** Everything a queue entry may hold: ids, never a secret. The job id is `build-<buildId>-<attempt>`. */
+export const BuildMessage = z.strictObject({
+  v: z.literal(1),
+  orgId: z.uuid(),
+  buildId: z.uuid(),
+})
+export type BuildMessage = z.infer<typeof BuildMessage>

@@ -1,0 +1,2 @@
+export * from './build-message.js'
+export * from './worker-protocol.js'

@@ -1,0 +1,134 @@
+import { z } from 'zod'
+
+/**
+ * What a worker says to the API (`/worker/v1`) and what it is answered. A worker authenticates `claim` with its worker
+ * token (`cw_…`); every other call with the lease token (`cl_…`) of one build attempt, as `Authorization: Bearer`.
+ * A stale attempt is answered 409 `lease-lost`: the worker stops its containers and forgets the build.
+ */
+
+const Sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+const Label = z.string().min(1).max(200)
+
+/** Phases of a build in the order they run; a build without an android part skips the phases it has no use for. */
+export const buildPhases = [
+  'prepare',
+  'fetch-source',
+  'install',
+  'build-web',
+  'sync-native',
+  'compile',
+  'sign',
+  'verify',
+  'upload',
+] as const
+export const BuildPhase = z.enum(buildPhases)
+export type BuildPhase = z.infer<typeof BuildPhase>
+
+/** `POST /worker/v1/builds/{buildId}/claim` */
+export const ClaimRequest = z.strictObject({ worker: Label, capabilities: z.array(Label).max(20) })
+export type ClaimRequest = z.infer<typeof ClaimRequest>
+
+export const BuildSpec = z.object({
+  buildId: z.uuid(),
+  appId: z.uuid(),
+  orgId: z.uuid(),
+  number: z.number().int(),
+  platform: z.enum(['android', 'ios', 'web']),
+  type: z.string().nullable(),
+  variables: z.record(z.string(), z.string()),
+  source: z.object({ url: z.url(), sha256: Sha256, sizeBytes: z.number().int() }),
+  /** Present when the output is to be signed; the credential is opened at the broker in the phase `sign`. */
+  signing: z.object({ credentialId: z.uuid(), credentialVersion: z.number().int(), name: z.string() }).nullable(),
+  limits: z.object({
+    memoryBytes: z.number().int(),
+    cpus: z.number(),
+    pids: z.number().int(),
+    diskBytes: z.number().int(),
+    wallClockMs: z.number().int(),
+  }),
+})
+export type BuildSpec = z.infer<typeof BuildSpec>
+
+export const Claim = z.object({
+  lease: z.object({ id: z.uuid(), token: z.string(), expiresAt: z.iso.datetime() }),
+  attempt: z.number().int().min(1),
+  spec: BuildSpec,
+})
+export type Claim = z.infer<typeof Claim>
+
+/** `POST /worker/v1/lease/heartbeat`, every 15 s; a lease lives 60 s. */
+export const HeartbeatResponse = z.object({ expiresAt: z.iso.datetime(), cancelRequested: z.boolean() })
+export type HeartbeatResponse = z.infer<typeof HeartbeatResponse>
+
+/** `POST /worker/v1/lease/phases`: sent when a phase starts and again when it ends. */
+export const PhaseReport = z.strictObject({
+  phase: BuildPhase,
+  state: z.enum(['started', 'succeeded', 'failed', 'skipped']),
+  at: z.iso.datetime(),
+  detail: z.string().max(2000).optional(),
+})
+export type PhaseReport = z.infer<typeof PhaseReport>
+
+/** `POST /worker/v1/lease/logs`: `batch` counts from 1 per attempt, so a batch sent twice is stored once. */
+export const LogBatch = z.strictObject({
+  batch: z.number().int().min(1),
+  lines: z
+    .array(z.strictObject({ at: z.iso.datetime(), phase: BuildPhase, text: z.string().max(16_384) }))
+    .min(1)
+    .max(1000),
+})
+export type LogBatch = z.infer<typeof LogBatch>
+
+/**
+ * `POST /worker/v1/lease/artifacts` answers where to PUT the bytes; `POST /worker/v1/lease/artifacts/{id}/finalize`
+ * makes the control plane read, hash and compare what arrived.
+ */
+export const ArtifactDeclaration = z.strictObject({
+  type: z.enum(['apk', 'aab', 'ipa', 'zip']),
+  fileName: z.string().regex(/^[\w.\- ]{1,128}$/),
+  mimeType: z.string().max(200),
+  sizeBytes: z.number().int().min(1),
+  sha256: Sha256,
+  packageName: z.string().max(255).optional(),
+})
+export type ArtifactDeclaration = z.infer<typeof ArtifactDeclaration>
+export const ArtifactUpload = z.object({ artifactId: z.uuid(), uploadUrl: z.url() })
+export type ArtifactUpload = z.infer<typeof ArtifactUpload>
+
+/** `POST /worker/v1/lease/finish`. `retryable` asks for another attempt: the fault was the platform's, not the build's. */
+export const FinishReport = z.strictObject({
+  status: z.enum(['succeeded', 'failed', 'canceled', 'timed_out']),
+  code: z
+    .string()
+    .regex(/^[a-z0-9-]{1,60}$/)
+    .optional(),
+  message: z.string().max(2000).optional(),
+  retryable: z.boolean().default(false),
+})
+export type FinishReport = z.infer<typeof FinishReport>
+
+/** `POST /worker/v1/builds/{buildId}/waiting` (worker token): why a delivered build is not started; shown to the user. */
+export const WaitingReport = z.strictObject({ code: z.enum(['container-engine-unavailable']), message: z.string().max(500) })
+export type WaitingReport = z.infer<typeof WaitingReport>
+
+/**
+ * `POST /open` on the broker's `open` socket, `Authorization: Bearer <lease token>`: one credential version, for one live
+ * lease, once. Every refusal is 403 with the same body. The answer is the whole secret payload.
+ */
+export const OpenCredentialRequest = z.strictObject({
+  credentialId: z.uuid(),
+  credentialVersion: z.number().int(),
+  attempt: z.number().int(),
+  step: BuildPhase,
+})
+export type OpenCredentialRequest = z.infer<typeof OpenCredentialRequest>
+
+/** Plaintext of an android keystore's envelope (canonical JSON). */
+export const KeystorePayload = z.strictObject({
+  fileB64: z.string(),
+  filename: z.string(),
+  password: z.string(),
+  keyAlias: z.string(),
+  keyPassword: z.string(),
+})
+export type KeystorePayload = z.infer<typeof KeystorePayload>
