@@ -1,1 +1,6 @@
-export {}
+export * from './database.js'
+export * from './ids.js'
+export * from './migrate.js'
+export * from './schema/index.js'
+export * from './transitions.js'
+export * from './with-org.js'

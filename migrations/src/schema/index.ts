@@ -1,0 +1,5 @@
+export * from './apps.js'
+export * from './audit.js'
+export * from './builds.js'
+export * from './live-updates.js'
+export * from './tenancy.js'

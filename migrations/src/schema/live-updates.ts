@@ -1,0 +1,92 @@
+import { bigint, doublePrecision, integer, jsonb, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
+import { at, createdAt, id, orgId, updatedAt } from './columns.js'
+
+export const bundles = pgTable('bundles', {
+  id: id(),
+  orgId: orgId(),
+  appId: uuid('app_id').notNull(),
+  buildId: uuid('build_id').notNull(),
+  artifactType: text('artifact_type', { enum: ['zip', 'manifest'] }).notNull(),
+  status: text('status', { enum: ['pending', 'ready', 'failed'] })
+    .notNull()
+    .default('pending'),
+  channelName: text('channel_name'),
+  rolloutPercentage: doublePrecision('rollout_percentage').notNull().default(1),
+  checksum: text('checksum'),
+  signature: text('signature'),
+  url: text('url'),
+  fileId: uuid('file_id'),
+  customProperties: jsonb('custom_properties').$type<Record<string, string>>().notNull().default({}),
+  releaseEnvelope: jsonb('release_envelope').$type<Record<string, unknown>>(),
+  releaseSequence: bigint('release_sequence', { mode: 'number' }),
+  readyAt: at('ready_at'),
+  createdBy: uuid('created_by'),
+  createdAt: createdAt(),
+  updatedAt: updatedAt(),
+})
+
+export const bundleFiles = pgTable('bundle_files', {
+  id: id(),
+  orgId: orgId(),
+  bundleId: uuid('bundle_id').notNull(),
+  href: text('href'),
+  name: text('name').notNull(),
+  mimeType: text('mime_type').notNull(),
+  sizeBytes: bigint('size_bytes', { mode: 'number' }).notNull(),
+  sha256: text('sha256').notNull(),
+  signature: text('signature'),
+  objectKey: text('object_key'),
+  status: text('status', { enum: ['pending', 'ready'] })
+    .notNull()
+    .default('pending'),
+  createdAt: createdAt(),
+})
+
+export const channels = pgTable('channels', {
+  id: id(),
+  orgId: orgId(),
+  appId: uuid('app_id').notNull(),
+  name: text('name').notNull(),
+  appDeploymentId: uuid('app_deployment_id'),
+  protectedAt: at('protected_at'),
+  pausedAt: at('paused_at'),
+  expiresAt: at('expires_at'),
+  createdAt: createdAt(),
+  updatedAt: updatedAt(),
+})
+
+export const deployments = pgTable('deployments', {
+  id: id(),
+  orgId: orgId(),
+  appId: uuid('app_id').notNull(),
+  appBuildId: uuid('app_build_id').notNull(),
+  appChannelId: uuid('app_channel_id').notNull(),
+  bundleId: uuid('bundle_id').notNull(),
+  rolloutPercentage: doublePrecision('rollout_percentage').notNull().default(1),
+  channelStatement: jsonb('channel_statement').$type<Record<string, unknown>>(),
+  createdBy: uuid('created_by'),
+  createdAt: createdAt(),
+  updatedAt: updatedAt(),
+})
+
+export const devices = pgTable(
+  'devices',
+  {
+    orgId: orgId(),
+    appId: uuid('app_id').notNull(),
+    id: text('id').notNull(),
+    platform: integer('platform').notNull(),
+    osVersion: text('os_version'),
+    appVersionCode: text('app_version_code'),
+    appVersionName: text('app_version_name'),
+    pluginVersion: text('plugin_version'),
+    customId: text('custom_id'),
+    appChannelId: uuid('app_channel_id'),
+    appDeploymentId: uuid('app_deployment_id'),
+    bundleId: uuid('bundle_id'),
+    forcedAppChannelId: uuid('forced_app_channel_id'),
+    lastSeenAt: at('last_seen_at').notNull().defaultNow(),
+    createdAt: createdAt(),
+  },
+  (table) => [primaryKey({ columns: [table.appId, table.id] })],
+)

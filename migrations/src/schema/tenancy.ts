@@ -1,0 +1,71 @@
+import { integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
+import { at, createdAt, id, orgId, updatedAt } from './columns.js'
+
+export const roles = ['owner', 'admin', 'approver', 'developer', 'viewer'] as const
+export type Role = (typeof roles)[number]
+
+export const organizations = pgTable('organizations', {
+  id: id(),
+  name: text('name').notNull(),
+  createdAt: createdAt(),
+  updatedAt: updatedAt(),
+})
+
+export const users = pgTable('users', {
+  id: id(),
+  email: text('email').notNull(),
+  name: text('name'),
+  lastSeenAt: at('last_seen_at'),
+  createdAt: createdAt(),
+  updatedAt: updatedAt(),
+})
+
+export const memberships = pgTable(
+  'memberships',
+  {
+    orgId: orgId(),
+    userId: uuid('user_id').notNull(),
+    role: text('role', { enum: roles }).notNull(),
+    createdAt: createdAt(),
+  },
+  (table) => [primaryKey({ columns: [table.orgId, table.userId] })],
+)
+
+export const userPasswords = pgTable('user_passwords', {
+  userId: uuid('user_id').primaryKey(),
+  hash: text('hash').notNull(),
+  updatedAt: updatedAt(),
+})
+
+export const sessions = pgTable('sessions', {
+  id: id(),
+  userId: uuid('user_id').notNull(),
+  tokenHash: text('token_hash').notNull(),
+  expiresAt: at('expires_at').notNull(),
+  revokedAt: at('revoked_at'),
+  createdAt: createdAt(),
+})
+
+export const apiTokens = pgTable('api_tokens', {
+  id: id(),
+  orgId: orgId(),
+  userId: uuid('user_id').notNull(),
+  name: text('name').notNull(),
+  tokenHash: text('token_hash').notNull(),
+  pepperVersion: integer('pepper_version').notNull().default(1),
+  lastFour: text('last_four').notNull(),
+  expiresAt: at('expires_at').notNull(),
+  lastUsedAt: at('last_used_at'),
+  revokedAt: at('revoked_at'),
+  createdAt: createdAt(),
+})
+
+export const workers = pgTable('workers', {
+  id: id(),
+  name: text('name').notNull(),
+  tokenHash: text('token_hash').notNull(),
+  capabilities: text('capabilities').array().notNull().default([]),
+  lastSeenAt: at('last_seen_at'),
+  revokedAt: at('revoked_at'),
+  createdAt: createdAt(),
+})

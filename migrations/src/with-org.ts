@@ -1,0 +1,47 @@
+import { eq, sql } from 'drizzle-orm'
+import type { Database, Transaction } from './database.js'
+import { apiTokens, apps, builds, jobs, leases } from './schema/index.js'
+
+const setting = (tx: Transaction, name: 'app.org_id' | 'app.user_id' | 'app.lookup', value: string) =>
+  tx.execute(sql`select set_config(${name}, ${value}, true)`)
+
+/** The only door to an organization's rows: one transaction in which row-level security shows that organization alone. */
+export function withOrg<T>(db: Database, orgId: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  return db.transaction(async (tx) => {
+    await setting(tx, 'app.org_id', orgId)
+    return work(tx)
+  })
+}
+
+/** The door to what belongs to a person rather than to an organization: sessions, password, the list of memberships. */
+export function withUser<T>(db: Database, userId: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  return db.transaction(async (tx) => {
+    await setting(tx, 'app.user_id', userId)
+    return work(tx)
+  })
+}
+
+/** Shows the one row whose id, token hash or e-mail address the caller already knows, where its table allows that. */
+export function withLookup<T>(db: Database, value: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  return db.transaction(async (tx) => {
+    await setting(tx, 'app.lookup', value)
+    return work(tx)
+  })
+}
+
+const lookups = {
+  app: { table: apps, key: apps.id },
+  build: { table: builds, key: builds.id },
+  job: { table: jobs, key: jobs.id },
+  apiToken: { table: apiTokens, key: apiTokens.tokenHash },
+  lease: { table: leases, key: leases.tokenHash },
+} as const
+
+/** The organization that owns a row, found by what the caller knows of it (an id or a token's hash); else null. */
+export function findOrgOf(db: Database, kind: keyof typeof lookups, value: string): Promise<string | null> {
+  const { table, key } = lookups[kind]
+  return withLookup(db, value, async (tx) => {
+    const [row] = await tx.select({ orgId: table.orgId }).from(table).where(eq(key, value)).limit(1)
+    return row?.orgId ?? null
+  })
+}
