@@ -1,0 +1,186 @@
+import { randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, link, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { Readable } from 'node:stream'
+
+import { damaged, hashName, storeMark } from './object-cipher.js'
+import {
+  checkKey,
+  type ObjectStore,
+  ObjectStoreError,
+  type PutOptions,
+  resolveRange,
+  type StoredObject,
+} from './object-store.js'
+import { readSealedHead, type SealedFile, streamSealedFile } from './read-sealed-file.js'
+import type { UrlSigner } from './sign-object-url.js'
+import { writeSealedFile } from './write-sealed-file.js'
+
+const ABANDONED_AFTER_MS = 24 * 3600 * 1000
+
+export type FilesystemStoreOptions = { dir: string; storeKey: Uint8Array; urls: UrlSigner }
+
+/** The embedded object store: format CSO1 (FORMAT.md), one sealed file per object. */
+export async function openFilesystemStore({ dir, storeKey, urls }: FilesystemStoreOptions): Promise<ObjectStore> {
+  await mkdir(join(dir, 'tmp'), { recursive: true, mode: 0o700 })
+  await mkdir(join(dir, 'objects'), { recursive: true, mode: 0o700 })
+  await checkMark(dir, storeKey)
+  await removeAbandoned(join(dir, 'tmp'))
+  const pathOf = (key: string) =>
+    join(dir, 'objects', ...namesOf(storeKey, checkKey(key)), `${hashName(storeKey, key)}.o`)
+
+  return {
+    put: (key, body, options) => putFile({ dir, storeKey, path: pathOf(key), key }, body, options),
+    async get(key, options = {}) {
+      const file = await openOrRefuse(pathOf(key))
+      try {
+        const sealed = await readHeadOf(file, storeKey, key)
+        const { sizeBytes } = sealed.object
+        const range = options.range === undefined ? undefined : resolveRange(options.range, sizeBytes)
+        const body = Readable.from(streamSealedFile(file, sealed, range ?? { start: 0, end: sizeBytes - 1 }), {
+          objectMode: false,
+        })
+        // A body that is dropped before its first read never enters the generator that closes the file.
+        body.once('close', () => void file.close().catch(() => undefined))
+        return { ...sealed.object, ...(range && { range }), body }
+      } catch (error) {
+        await file.close()
+        throw error
+      }
+    },
+    async head(key) {
+      const file = await openIfThere(pathOf(key))
+      if (file === null) return null
+      try {
+        return (await readHeadOf(file, storeKey, key)).object
+      } finally {
+        await file.close()
+      }
+    },
+    delete: (key) => rm(pathOf(key), { force: true }),
+    list: (prefix) => listFolder(dir, storeKey, prefix),
+    async signedGetUrl(key, options) {
+      checkKey(key)
+      return urls.signGet(key, options)
+    },
+    async signedPutUrl(key, options) {
+      checkKey(key)
+      return urls.signPut(key, options)
+    },
+  }
+}
+
+function namesOf(storeKey: Uint8Array, segments: string[]): string[] {
+  return segments.slice(0, -1).map((_, index) => `${hashName(storeKey, segments.slice(0, index + 1).join('/'))}.d`)
+}
+
+type Target = { dir: string; storeKey: Uint8Array; path: string; key: string }
+
+/** [O5] The final name appears in one step, complete and synced, or not at all. */
+async function putFile(target: Target, body: Uint8Array | Readable, options: PutOptions): Promise<StoredObject> {
+  if ((await stat(target.path).catch(() => null)) !== null) throw taken(target.key)
+  const temporary = join(target.dir, 'tmp', randomUUID())
+  const file = await open(temporary, 'wx', 0o600)
+  try {
+    const stored = await writeSealedFile(file, target.storeKey, target.key, body, options)
+    const firstNew = await mkdir(dirname(target.path), { recursive: true, mode: 0o700 })
+    await link(temporary, target.path)
+    await syncFolders(dirname(target.path), firstNew === undefined ? dirname(target.path) : dirname(firstNew))
+    return stored
+  } catch (error) {
+    throw hasCode(error, 'EEXIST') ? taken(target.key) : error
+  } finally {
+    await file.close()
+    await rm(temporary, { force: true })
+  }
+}
+
+async function* listFolder(dir: string, storeKey: Uint8Array, prefix: string) {
+  const whole = prefix.split('/').slice(0, -1)
+  if (whole.length > 0) checkKey(whole.join('/'))
+  const folders = whole.map((_, index) => `${hashName(storeKey, whole.slice(0, index + 1).join('/'))}.d`)
+  const found = await readdir(join(dir, 'objects', ...folders), { recursive: true }).catch((error: unknown) => {
+    if (hasCode(error, 'ENOENT')) return []
+    throw error
+  })
+  for (const name of found) {
+    if (!name.endsWith('.o')) continue
+    const file = await openIfThere(join(dir, 'objects', ...folders, name))
+    if (file === null) continue
+    try {
+      const { object } = await readSealedHead(file, storeKey)
+      if (!name.endsWith(`${hashName(storeKey, object.key)}.o`)) throw damaged()
+      if (object.key.startsWith(prefix)) yield { key: object.key, sizeBytes: object.sizeBytes }
+    } finally {
+      await file.close()
+    }
+  }
+}
+
+async function readHeadOf(file: FileHandle, storeKey: Uint8Array, key: string): Promise<SealedFile> {
+  const sealed = await readSealedHead(file, storeKey)
+  if (sealed.object.key !== key) throw damaged()
+  return sealed
+}
+
+/** A store opened with another key would look empty: say so instead. */
+async function checkMark(dir: string, storeKey: Uint8Array): Promise<void> {
+  const path = join(dir, 'store')
+  const mark = storeMark(storeKey)
+  if ((await readFile(path, 'utf8').catch(() => null)) === null) {
+    const temporary = join(dir, 'tmp', randomUUID())
+    const file = await open(temporary, 'wx', 0o600)
+    await file.writeFile(mark)
+    await file.sync()
+    await file.close()
+    // Two processes may open a new store at once: the first mark stays, both then read it.
+    await link(temporary, path).catch(() => undefined)
+    await rm(temporary, { force: true })
+  }
+  if ((await readFile(path, 'utf8')) !== mark) {
+    throw new ObjectStoreError(
+      'object-store-key-wrong',
+      `The objects in ${dir} were stored with another key: give the OBJECT_STORE_KEY_FILE they were stored with.`,
+    )
+  }
+}
+
+async function removeAbandoned(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name)
+    const facts = await stat(path).catch(() => null)
+    if (facts !== null && facts.mtimeMs < Date.now() - ABANDONED_AFTER_MS) await rm(path, { force: true })
+  }
+}
+
+async function openIfThere(path: string): Promise<FileHandle | null> {
+  try {
+    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return null
+    throw error
+  }
+}
+
+async function openOrRefuse(path: string): Promise<FileHandle> {
+  const file = await openIfThere(path)
+  if (file === null) throw new ObjectStoreError('object-not-found', 'There is no such object.')
+  return file
+}
+
+/** From the folder that got a new name upwards to the one that is not new itself. */
+async function syncFolders(from: string, to: string): Promise<void> {
+  for (let path = from; path.length >= to.length; path = dirname(path)) {
+    const folder = await open(path, constants.O_RDONLY)
+    await folder.sync().finally(() => folder.close())
+  }
+}
+
+function taken(key: string): ObjectStoreError {
+  return new ObjectStoreError('object-exists', `${key} is already stored; objects are written once.`)
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}

@@ -1,0 +1,70 @@
+import { request } from 'node:http'
+
+import { z } from 'zod'
+
+import type { EnvelopeContext } from './envelope-context.js'
+import type { Secret } from './secret.js'
+
+/** What the API may do with credentials: have them encrypted. There is no way back through this door. */
+export interface SealClient {
+  seal(ctx: EnvelopeContext, payload: Secret): Promise<{ envelope: Uint8Array; kekId: string; kekVersion: number }>
+  health(): Promise<{ writable: boolean; kekVersion: number }>
+}
+
+/** The broker does not answer or refuses: nothing was sealed, and nothing may be stored. */
+export class SealError extends Error {
+  override name = 'SealError' as const
+}
+
+const Sealed = z.object({
+  envelopeB64: z.base64(),
+  kekId: z.string().min(1),
+  kekVersion: z.number().int().positive(),
+})
+const Health = z.object({ writable: z.boolean(), kekVersion: z.number().int() })
+
+const TIMEOUT_MS = 5_000
+const MAX_ANSWER_BYTES = 8 * 1024 * 1024
+
+/** Speaks HTTP over the broker's `seal` socket. */
+export function createSealClient(socketPath: string): SealClient {
+  return {
+    async seal(ctx, payload) {
+      const body = payload.use((bytes) => JSON.stringify({ ctx, payloadB64: bytes.toString('base64') }))
+      const { envelopeB64, ...kek } = Sealed.parse(await ask(socketPath, 'POST', '/seal', body))
+      return { ...kek, envelope: Buffer.from(envelopeB64, 'base64') }
+    },
+    async health() {
+      return Health.parse(await ask(socketPath, 'GET', '/health'))
+    },
+  }
+}
+
+function ask(socketPath: string, method: string, path: string, body?: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const fail = (reason: string) => reject(new SealError(`The credential broker does not answer (${reason}).`))
+    const headers =
+      body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
+    const call = request({ socketPath, method, path, headers, timeout: TIMEOUT_MS }, (response) => {
+      const pieces: Buffer[] = []
+      let size = 0
+      response.on('data', (piece: Buffer) => {
+        size += piece.length
+        if (size > MAX_ANSWER_BYTES) call.destroy()
+        else pieces.push(piece)
+      })
+      response.on('error', () => fail('connection lost'))
+      response.on('end', () => {
+        if (response.statusCode !== 200) return fail(`status ${response.statusCode}`)
+        try {
+          return resolve(JSON.parse(Buffer.concat(pieces).toString('utf8')))
+        } catch {
+          return fail('unreadable answer')
+        }
+      })
+    })
+    call.on('timeout', () => call.destroy())
+    call.on('error', (error: NodeJS.ErrnoException) => fail(error.code ?? 'connection lost'))
+    call.end(body)
+  })
+}
