@@ -1,0 +1,43 @@
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import type { Config } from '../config.js'
+import { runTool } from '../run-tool.js'
+import { findBrokenReferences } from './find-broken-references.js'
+
+interface Outcome {
+  readonly name: string
+  readonly complaint: string | undefined
+  readonly seconds: string
+}
+
+async function timed(name: string, check: () => Promise<string | undefined>): Promise<Outcome> {
+  const started = performance.now()
+  const complaint = await check()
+  return { name, complaint, seconds: ((performance.now() - started) / 1000).toFixed(1) }
+}
+
+function tool(config: Config, entry: readonly string[], args: readonly string[]): () => Promise<string | undefined> {
+  return async () => {
+    const script = join(config.checkout, 'node_modules', ...entry)
+    const result = await runTool(process.execPath, [script, ...args], { cwd: config.checkout, env: config.baseEnv })
+    return result.code === 0 ? undefined : `${result.stdout}${result.stderr}`.trim() || `exit code ${result.code}`
+  }
+}
+
+/** Format, lint, dead code and document references. Types were checked when the set-up compiled the workspace. */
+export async function checkRepository(config: Config): Promise<number> {
+  const outcomes = await Promise.all([
+    timed('format', tool(config, ['oxfmt', 'bin', 'oxfmt'], ['--check', '.'])),
+    timed('lint', tool(config, ['oxlint', 'bin', 'oxlint'], ['--type-aware', '--deny-warnings', '.'])),
+    timed('dead code', tool(config, ['knip', 'bin', 'knip.js'], ['--no-progress'])),
+    timed('document references', () => {
+      const broken = findBrokenReferences(config.checkout)
+      return Promise.resolve(broken.length > 0 ? broken.join('\n') : undefined)
+    }),
+  ])
+  for (const { name, complaint, seconds } of outcomes) {
+    if (complaint !== undefined) console.log(complaint)
+    console.log(`${complaint === undefined ? 'ok     ' : 'FAILED '} ${name} (${seconds} s)`)
+  }
+  return outcomes.some(({ complaint }) => complaint !== undefined) ? 1 : 0
+}

@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync } from 'node:fs'
+import { requireComponents } from '../components/require-components.js'
+import type { Config } from '../config.js'
+import { Failure } from '../failure.js'
+import { startTestServers } from '../stack/start-test-servers.js'
+import { stopOnSignal } from '../stack/stop-on-signal.js'
+import { Teardown } from '../stack/teardown.js'
+
+const say = (line: string): void => console.log(line)
+
+interface Report {
+  readonly numPassedTests: number
+  readonly numFailedTests: number
+  readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly { readonly status: string }[] }[]
+}
+
+/** A test file that could not even be loaded counts as one failed test. */
+export function countTests(report: Report): { passed: number; failed: number } {
+  const unloadable = report.testResults.filter(
+    ({ status, assertionResults }) => status === 'failed' && !assertionResults.some((test) => test.status === 'failed'),
+  )
+  return { passed: report.numPassedTests, failed: report.numFailedTests + unloadable.length }
+}
+
+function readReport(file: string): Report {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Report
+  } catch {
+    throw new Failure('The test runner ended without a report.')
+  }
+}
+
+async function runVitest(config: Config, args: readonly string[], env: Record<string, string>, reportFile: string): Promise<number> {
+  const vitest = join(config.checkout, 'node_modules', 'vitest', 'vitest.mjs')
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`]
+  const child = spawn(process.execPath, [vitest, 'run', ...reporters, ...args], {
+    cwd: config.checkout,
+    env: { ...config.baseEnv, ...env },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  const [code] = (await once(child, 'exit')) as [number | null]
+  return code ?? 1
+}
+
+/** Starts throw-away servers, runs every test against them, and stops them. */
+export async function runTests(config: Config, args: readonly string[]): Promise<number> {
+  const teardown = new Teardown()
+  const interruption = stopOnSignal(teardown, say)
+  try {
+    await requireComponents(config, say)
+    const servers = await startTestServers({ config, say, teardown })
+    const scratch = join(servers.folder, 'tmp')
+    mkdirSync(scratch, { mode: 0o711 })
+    const reportFile = join(servers.folder, 'report.json')
+    const env = {
+      TEST_DATABASE_URL: servers.databaseUrl,
+      TEST_REDIS_URL: servers.redisUrl,
+      TEST_BUILDER_IMAGE: servers.builderImage,
+      DOCKER_HOST: servers.dockerHost,
+      TMPDIR: scratch,
+      HOME: scratch,
+    }
+    const code = await runVitest(config, args, env, reportFile)
+    const { passed, failed } = countTests(readReport(reportFile))
+    await teardown.run()
+    say(`${passed} passed, ${failed} failed`)
+    return code === 0 && failed > 0 ? 1 : code
+  } finally {
+    await teardown.run()
+    interruption.forget()
+  }
+}

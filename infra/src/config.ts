@@ -1,0 +1,57 @@
+import { tmpdir, userInfo } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** Folder of the checkout. */
+export const checkout = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
+
+export interface Config {
+  readonly checkout: string
+  readonly dataDir: string
+  readonly tempDir: string
+  readonly isRoot: boolean
+  readonly user: string
+  /** Existing servers to use in place of own ones. */
+  readonly databaseUrl: string | undefined
+  readonly redisUrl: string | undefined
+  readonly dockerHost: string | undefined
+  /** Object store settings handed on to the API as they are. */
+  readonly objectStore: Readonly<Record<string, string>>
+  /** PEM bundle of the network's own authorities. */
+  readonly extraCaFile: string | undefined
+  readonly logLevel: string
+  /** What every child process inherits; nothing else of the caller's environment reaches them. */
+  readonly baseEnv: Readonly<Record<string, string>>
+}
+
+const objectStoreNames = ['S3_BUCKET', 'S3_ENDPOINT', 'AWS_REGION', 'KMS_KEY_ID', 'AWS_SHARED_CREDENTIALS_FILE', 'AWS_PROFILE']
+const inheritedNames = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'TERM', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'HTTP_PROXY']
+const proxyNames = ['HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy']
+
+function pick(env: NodeJS.ProcessEnv, names: readonly string[]): Record<string, string> {
+  const entries = names.flatMap((name) => (env[name] ? [[name, env[name]] as const] : []))
+  return Object.fromEntries(entries)
+}
+
+/** Programs of the system's own folders are found although the caller's PATH may lack them. */
+function withSystemFolders(path = ''): string {
+  const folders = path.split(':').filter(Boolean)
+  return [...folders, ...['/usr/sbin', '/sbin'].filter((folder) => !folders.includes(folder))].join(':')
+}
+
+export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  return {
+    checkout,
+    dataDir: join(checkout, '.capstan'),
+    tempDir: tmpdir(),
+    isRoot: process.getuid?.() === 0,
+    user: userInfo().username,
+    databaseUrl: env['DATABASE_URL'] || undefined,
+    redisUrl: env['REDIS_URL'] || undefined,
+    dockerHost: env['DOCKER_HOST'] || undefined,
+    objectStore: pick(env, objectStoreNames),
+    extraCaFile: env['NODE_EXTRA_CA_CERTS'] || undefined,
+    logLevel: env['LOG_LEVEL'] || 'info',
+    baseEnv: { ...pick(env, [...inheritedNames, ...proxyNames]), PATH: withSystemFolders(env['PATH']) },
+  }
+}

@@ -1,0 +1,72 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Failure } from '../failure.js'
+import { runTool } from '../run-tool.js'
+import { processEnv, type ProcessSettings } from './describe-processes.js'
+import { randomPassword, secretFile } from './stack-folders.js'
+
+const roles = ['owner', 'admin', 'approver', 'developer', 'viewer'] as const
+
+export interface StackUser {
+  readonly id: string
+  readonly email: string
+  readonly password: string
+}
+
+export interface StackOrganization {
+  readonly id: string
+  readonly name: string
+  readonly users: Readonly<Record<string, StackUser>>
+  readonly tokens: Readonly<Record<string, string>>
+}
+
+interface ProvisionAnswer {
+  readonly organizations: readonly {
+    readonly id: string
+    readonly name: string
+    readonly users: Readonly<Record<string, { readonly id: string; readonly email: string }>>
+    readonly tokens: Readonly<Record<string, string>>
+  }[]
+  readonly workers: readonly { readonly name: string; readonly token: string }[]
+}
+
+function request(): { organizations: { name: string; users: Record<string, string>[] }[]; workers: { name: string }[] } {
+  const organization = (name: string) => ({
+    name,
+    users: roles.map((role) => ({
+      role,
+      name: `${name} ${role}`,
+      email: `${role}@${name.toLowerCase()}.example.com`,
+      password: randomPassword(),
+    })),
+  })
+  return { organizations: [organization('Demo'), organization('Rival')], workers: [{ name: 'worker-1' }] }
+}
+
+async function callProvision(settings: ProcessSettings, input: string): Promise<ProvisionAnswer> {
+  const script = join(settings.config.checkout, 'api', 'dist', 'provision.js')
+  const { code, stdout, stderr } = await runTool(process.execPath, [script], { env: processEnv(settings, 'api'), input })
+  if (code !== 0) throw new Failure(`The first organizations could not be made (exit code ${code}).\n${stderr.trim()}`)
+  const answer = stdout.trim().split('\n').at(-1) ?? ''
+  return JSON.parse(answer) as ProvisionAnswer
+}
+
+/** Makes two organizations with a user of each role, their tokens, and the worker's token; once for a data folder. */
+export async function provisionStack(settings: ProcessSettings): Promise<readonly StackOrganization[]> {
+  const { secrets } = settings.folders
+  const kept = join(secrets, 'organizations.json')
+  if (existsSync(kept)) return JSON.parse(readFileSync(kept, 'utf8')) as StackOrganization[]
+  const wanted = request()
+  const answer = await callProvision(settings, JSON.stringify(wanted))
+  const worker = answer.workers[0]
+  if (!worker) throw new Failure('The provisioning step answered without a worker token.')
+  secretFile(secrets, 'worker-token', () => worker.token)
+  const organizations = answer.organizations.map((made, index): StackOrganization => {
+    const passwords = new Map(wanted.organizations[index]?.users.map((user) => [user['role'], user['password'] ?? '']))
+    const users = Object.entries(made.users).map(([role, user]) => [role, { ...user, password: passwords.get(role) ?? '' }])
+    return { ...made, users: Object.fromEntries(users) as Record<string, StackUser> }
+  })
+  secretFile(secrets, 'organizations.json', () => JSON.stringify(organizations))
+  return organizations
+}
+

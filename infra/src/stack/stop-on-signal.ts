@@ -1,0 +1,29 @@
+import type { Say } from '../report-progress.js'
+import type { Teardown } from './teardown.js'
+
+export interface Interruption {
+  /** Resolves when the run was asked to end. */
+  readonly asked: Promise<void>
+  readonly forget: () => void
+}
+
+/** Ctrl-C, SIGTERM and a closed terminal run the teardown; asking again does not skip it. */
+export function stopOnSignal(teardown: Teardown, say: Say): Interruption {
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  let resolveAsked = (): void => {}
+  const asked = new Promise<void>((resolve) => {
+    resolveAsked = resolve
+  })
+  const stop = (): void => {
+    if (!teardown.hasBegun) say('stopping')
+    teardown.run().catch(() => {})
+    resolveAsked()
+  }
+  for (const signal of signals) process.on(signal, stop)
+  return {
+    asked,
+    forget: () => {
+      for (const signal of signals) process.off(signal, stop)
+    },
+  }
+}
