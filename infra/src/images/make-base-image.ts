@@ -20,17 +20,15 @@ async function pullBase(definition: ImageDefinition, log: Log, signal: AbortSign
   const slow = new AbortController()
   const timer = setTimeout(() => slow.abort(), answerWithinMs)
   try {
-    await reportStep(log, `asking the container registry for ${registryImage.slice(0, 40)}…`, async (onLine) => {
-      await runCommand('docker', ['pull', registryImage], {
-        signal: AbortSignal.any([signal, slow.signal]),
-        onLine: (line) => {
-          // Docker says this once the registry has answered; from then on a slow download is still worth it.
-          if (line.includes('Pulling from')) clearTimeout(timer)
-          onLine(line)
-        },
-      })
-      await runCommand('docker', ['tag', registryImage, tag], { signal })
+    log(`builder images: asking the container registry for ${registryImage.split('@')[0]}`)
+    await runCommand('docker', ['pull', registryImage], {
+      signal: AbortSignal.any([signal, slow.signal]),
+      onLine: (line) => {
+        // Docker says this once the registry has answered; from then on a slow download is still worth it.
+        if (line.includes('Pulling from')) clearTimeout(timer)
+      },
     })
+    await runCommand('docker', ['tag', registryImage, tag], { signal })
     return true
   } catch (error) {
     if (signal.aborted || !(error instanceof BuilderImageError)) throw error
