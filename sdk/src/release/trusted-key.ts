@@ -1,0 +1,77 @@
+import { sha256Hex } from '../archive/index.js'
+import { decodeBase64 } from './base64.js'
+import { readPlatformPublicKey, readReleasePublicKey } from './read-public-key.js'
+import { ReleaseError } from './release-error.js'
+
+const blank = /^\s*(?:null|undefined)?\s*$/
+
+/** A pinned public key. Algorithm and size are properties of the key, never of a message. */
+export interface TrustedKey {
+  /** SHA-256 of the SPKI DER, lower-case hex. */
+  readonly keyId: string
+  /** Bytes of a signature by this key. */
+  readonly signatureBytes: number
+  /** Whether `signature` signs exactly `message`. Every way to be wrong is the same `false`. */
+  verify(message: Uint8Array, signature: Uint8Array): Promise<boolean>
+}
+
+type Bytes = Uint8Array<ArrayBuffer>
+
+/**
+ * Pins a customer's key: RSASSA-PKCS1-v1_5 with SHA-256, nothing else.
+ *
+ * @param pem one SPKI public key
+ * @throws {ReleaseError} `KEY_*` when the key policy refuses it
+ */
+export async function importReleaseKey(pem: string): Promise<TrustedKey> {
+  const { spki, bits } = readReleasePublicKey(pem)
+  const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }
+  return importKey(spki, algorithm, Math.ceil(bits / 8))
+}
+
+/**
+ * Pins a platform's key: Ed25519, nothing else.
+ *
+ * @param pem one SPKI public key
+ * @throws {ReleaseError} `KEY_*` when the key policy refuses it
+ */
+export async function importPlatformKey(pem: string): Promise<TrustedKey> {
+  return importKey(readPlatformPublicKey(pem).spki, { name: 'Ed25519' }, 64)
+}
+
+async function importKey(spki: Bytes, algorithm: { name: string }, signatureBytes: number): Promise<TrustedKey> {
+  const { subtle } = globalThis.crypto
+  const key = await subtle.importKey('spki', spki, algorithm, false, ['verify']).catch(() => {
+    throw new ReleaseError('KEY_MALFORMED', 'The key cannot be read.')
+  })
+  return {
+    keyId: await sha256Hex(spki),
+    signatureBytes,
+    verify: async (message, signature) =>
+      signature.length === signatureBytes && subtle.verify(algorithm.name, key, signature, message),
+  }
+}
+
+/** Whether a signature text says nothing: absent, empty, white space, or the word a broken server prints for it. */
+function isBlank(signature: unknown): boolean {
+  return signature === null || signature === undefined || (typeof signature === 'string' && blank.test(signature))
+}
+
+/**
+ * Checks a detached base64 signature over exact bytes by one of the pinned keys.
+ *
+ * @throws {ReleaseError} `SIGNATURE_MISSING`, `BAD_SIGNATURE`
+ */
+export async function verifySignature(
+  keys: readonly TrustedKey[],
+  message: Uint8Array,
+  signature: unknown,
+): Promise<void> {
+  if (isBlank(signature))
+    throw new ReleaseError('SIGNATURE_MISSING', 'There is no signature, and without one nothing is installed.')
+  const bytes = typeof signature === 'string' ? decodeBase64(signature) : null
+  if (bytes !== null) {
+    for (const key of keys) if (await key.verify(message, bytes)) return
+  }
+  throw new ReleaseError('BAD_SIGNATURE', 'The signature was not made by a pinned key over these bytes.')
+}
