@@ -1,0 +1,51 @@
+import { apps, channels, withOrg, type Transaction } from '@capstan/migrations'
+import { and, eq, lte, sql } from 'drizzle-orm'
+import { recordAudit } from '../audit/record-audit.js'
+import { type Context, requireScope } from '../context.js'
+import { Problem } from '../problems.js'
+import type { appTypes } from './present-app.js'
+
+export type UpdateApp = {
+  appId: string
+  name?: string | undefined
+  type?: (typeof appTypes)[number] | undefined
+  appChannelId?: string | null | undefined
+  appChannelDiscoveryEnabled?: boolean | undefined
+  nextAppBuildNumber?: number | undefined
+}
+
+/** Absent keys stay as they are; `appChannelId: null` clears the default channel. */
+export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof apps.$inferSelect> {
+  requireScope(ctx, 'apps:write')
+  return withOrg(ctx.db, ctx.orgId, async (tx) => {
+    if (input.appChannelId) await requireChannel(tx, input.appId, input.appChannelId)
+    const nextNumber = input.nextAppBuildNumber
+    const [app] = await tx
+      .update(apps)
+      .set({
+        ...(input.name === undefined ? {} : { name: input.name }),
+        ...(input.type === undefined ? {} : { type: input.type }),
+        ...(input.appChannelId === undefined ? {} : { appChannelId: input.appChannelId }),
+        ...(input.appChannelDiscoveryEnabled === undefined
+          ? {}
+          : { appChannelDiscoveryEnabled: input.appChannelDiscoveryEnabled }),
+        ...(nextNumber === undefined ? {} : { nextBuildNumber: nextNumber }),
+        updatedAt: sql`now()`,
+      })
+      .where(
+        and(eq(apps.id, input.appId), nextNumber === undefined ? undefined : lte(apps.nextBuildNumber, nextNumber)),
+      )
+      .returning()
+    if (!app) throw new Problem('request-invalid', 'nextAppBuildNumber: build numbers only go up.')
+    await recordAudit(tx, ctx, { action: 'app.updated', target: { app: app.id } })
+    return app
+  })
+}
+
+async function requireChannel(tx: Transaction, appId: string, channelId: string): Promise<void> {
+  const [channel] = await tx
+    .select({ id: channels.id })
+    .from(channels)
+    .where(and(eq(channels.id, channelId), eq(channels.appId, appId)))
+  if (!channel) throw new Problem('channel-unknown', 'appChannelId: this app has no such channel.')
+}

@@ -1,0 +1,40 @@
+import { auditEvents, withOrg } from '@capstan/migrations'
+import { and, asc, desc, eq, gt } from 'drizzle-orm'
+import { type Context, requireScope } from '../context.js'
+
+export type ListAuditEvents = { action?: string | undefined; limit: number; offset: number }
+
+const EXPORT_BATCH = 1000
+
+/** Newest first; each with the exact text that was hashed. */
+export async function listAuditEvents(ctx: Context, input: ListAuditEvents) {
+  requireScope(ctx, 'audit:read')
+  return withOrg(ctx.db, ctx.orgId, (tx) =>
+    tx
+      .select({ seq: auditEvents.seq, hash: auditEvents.hash, event: auditEvents.event })
+      .from(auditEvents)
+      .where(and(eq(auditEvents.orgId, ctx.orgId), input.action ? eq(auditEvents.action, input.action) : undefined))
+      .orderBy(desc(auditEvents.seq))
+      .limit(input.limit)
+      .offset(input.offset),
+  )
+}
+
+/** The whole chain as JSON Lines, oldest first, read in batches so that its length does not matter. */
+export async function* exportAuditEvents(ctx: Context): AsyncGenerator<string> {
+  requireScope(ctx, 'audit:read')
+  let last = 0
+  for (;;) {
+    const rows = await withOrg(ctx.db, ctx.orgId, (tx) =>
+      tx
+        .select({ seq: auditEvents.seq, hash: auditEvents.hash, event: auditEvents.event })
+        .from(auditEvents)
+        .where(and(eq(auditEvents.orgId, ctx.orgId), gt(auditEvents.seq, last)))
+        .orderBy(asc(auditEvents.seq))
+        .limit(EXPORT_BATCH),
+    )
+    if (rows.length === 0) return
+    yield rows.map((row) => `${JSON.stringify({ seq: row.seq, hash: row.hash, event: row.event })}\n`).join('')
+    last = rows.at(-1)?.seq ?? last
+  }
+}

@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto'
+import { auditEvents, auditHeads, type Transaction } from '@capstan/migrations'
+import { eq, sql } from 'drizzle-orm'
+import type { Actor } from '../context.js'
+import { canonicalJson, canonicalText, type CanonicalValue } from './canonical-json.js'
+
+const GENESIS = '0'.repeat(64)
+const DOMAIN = 'audit-event-v1\0'
+
+export type AuditEntry = {
+  /** `<entity>.<past participle>` */
+  action: string
+  /** Ids of what was acted on. */
+  target: Record<string, string>
+  outcome?: 'success' | 'refused'
+  /** Facts without personal values and without secrets. */
+  data?: Record<string, CanonicalValue>
+}
+
+type Auditor = { orgId: string; actor: Actor; requestId: string }
+
+/**
+ * Appends one event to the organization's chain, in the transaction of the change it records: without the event there
+ * is no change. Call it last: it locks the head of the chain until the transaction ends.
+ */
+export async function recordAudit(tx: Transaction, by: Auditor, entry: AuditEntry): Promise<void> {
+  const { seq, prev, ts } = await lockHead(tx, by.orgId)
+  const event = canonicalJson({
+    v: 1,
+    org: by.orgId,
+    seq,
+    ts,
+    actor: actorOf(by.actor),
+    action: entry.action,
+    target: mapValues(entry.target, canonicalText),
+    outcome: entry.outcome ?? 'success',
+    request: { id: canonicalText(by.requestId) },
+    data: clean(entry.data ?? {}),
+    prev,
+  })
+  const hash = createHash('sha256').update(DOMAIN).update(event).digest('hex')
+  await tx
+    .insert(auditEvents)
+    .values({ orgId: by.orgId, seq, event, hash, action: entry.action, createdAt: new Date(ts) })
+  await tx.update(auditHeads).set({ seq, hash }).where(eq(auditHeads.orgId, by.orgId))
+}
+
+/** The clock is read after the lock is held, so times never run backwards along the chain. */
+async function lockHead(tx: Transaction, orgId: string): Promise<{ seq: number; prev: string; ts: string }> {
+  await tx.insert(auditHeads).values({ orgId, seq: 0, hash: GENESIS }).onConflictDoNothing()
+  const [head] = await tx
+    .select({ seq: auditHeads.seq, hash: auditHeads.hash })
+    .from(auditHeads)
+    .where(eq(auditHeads.orgId, orgId))
+    .for('update')
+  const [clock] = await tx.execute<{ now: string }>(
+    sql`select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as now`,
+  )
+  if (!head || !clock) throw new Error('The head of the audit chain is not visible.')
+  return { seq: head.seq + 1, prev: head.hash, ts: clock.now }
+}
+
+function actorOf(actor: Actor): CanonicalValue {
+  return { type: actor.type, id: actor.id, ...(actor.via ? { via: { ...actor.via } } : {}) }
+}
+
+function clean(value: CanonicalValue): CanonicalValue {
+  if (typeof value === 'string') return canonicalText(value)
+  if (Array.isArray(value)) return (value as readonly CanonicalValue[]).map(clean)
+  if (value && typeof value === 'object') return mapValues(value as Record<string, CanonicalValue>, clean)
+  return value
+}
+
+function mapValues<A, B>(record: Record<string, A>, map: (value: A) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [canonicalText(key), map(value)]))
+}

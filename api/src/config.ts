@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import type { ObjectStoreSettings } from './objects/open-object-store.js'
+
+/** The only reader of the environment in this package. What it returns may be logged: secrets stand in files. */
+const Port = z.coerce.number().int().min(0).max(65535)
+const Milliseconds = z.coerce.number().int().min(1)
+const Optional = z.string().min(1).optional()
+
+const Database = z.object({ DATABASE_URL: z.url(), DATABASE_PASSWORD_FILE: Optional })
+const Redis = z.object({ REDIS_URL: z.url(), REDIS_USERNAME: Optional, REDIS_PASSWORD_FILE: Optional })
+const Logging = z.object({ LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info') })
+const ObjectStoreEnvironment = z
+  .object({
+    OBJECT_STORE_DIR: Optional,
+    OBJECT_STORE_KEY_FILE: Optional,
+    S3_BUCKET: Optional,
+    S3_ENDPOINT: Optional,
+    AWS_REGION: Optional,
+    KMS_KEY_ID: Optional,
+  })
+  .refine((env) => Boolean(env.S3_BUCKET) !== Boolean(env.OBJECT_STORE_DIR), {
+    message: 'set either S3_BUCKET or OBJECT_STORE_DIR, not both',
+  })
+  .refine((env) => !env.OBJECT_STORE_DIR || env.OBJECT_STORE_KEY_FILE, {
+    message: 'OBJECT_STORE_DIR needs OBJECT_STORE_KEY_FILE',
+  })
+
+export const ApiConfig = z
+  .object({
+    HOST: z.string().default('127.0.0.1'),
+    PORT: Port.default(4400),
+    PUBLIC_URL: z.url(),
+    TOKEN_PEPPER_FILE: z.string().min(1),
+    BROKER_SEAL_SOCKET: z.string().min(1),
+    LEASE_MS: Milliseconds.default(60_000),
+    CHANNEL_STATEMENT_KEY_FILE: Optional,
+  })
+  .and(Database)
+  .and(Redis)
+  .and(Logging)
+  .and(ObjectStoreEnvironment)
+export type ApiConfig = z.infer<typeof ApiConfig>
+
+export const ControlConfig = z
+  .object({ PUBLIC_URL: z.url(), SWEEP_MS: Milliseconds.default(5_000), RELAY_MS: Milliseconds.default(500) })
+  .and(Database)
+  .and(Redis)
+  .and(Logging)
+  .and(ObjectStoreEnvironment)
+export type ControlConfig = z.infer<typeof ControlConfig>
+
+export const BrokerConfig = z
+  .object({
+    MASTER_KEY_FILE: z.string().min(1),
+    TOKEN_PEPPER_FILE: z.string().min(1),
+    BROKER_SEAL_SOCKET: z.string().min(1),
+    BROKER_OPEN_SOCKET: z.string().min(1),
+  })
+  .and(Database)
+  .and(Logging)
+export type BrokerConfig = z.infer<typeof BrokerConfig>
+
+export const ProvisionConfig = z.object({ TOKEN_PEPPER_FILE: z.string().min(1) }).and(Database)
+
+export function objectStoreSettings(config: z.infer<typeof ObjectStoreEnvironment>): ObjectStoreSettings {
+  if (config.OBJECT_STORE_DIR && config.OBJECT_STORE_KEY_FILE) {
+    return { kind: 'filesystem', dir: config.OBJECT_STORE_DIR, keyFile: config.OBJECT_STORE_KEY_FILE }
+  }
+  return {
+    kind: 's3',
+    bucket: config.S3_BUCKET ?? '',
+    ...(config.S3_ENDPOINT ? { endpoint: config.S3_ENDPOINT } : {}),
+    ...(config.AWS_REGION ? { region: config.AWS_REGION } : {}),
+    ...(config.KMS_KEY_ID ? { kmsKeyId: config.KMS_KEY_ID } : {}),
+  }
+}
+
+/** Reads the settings of one process; a missing or contradictory one ends it with a sentence and exit code 78. */
+export function readConfig<T>(schema: z.ZodType<T>, env: NodeJS.ProcessEnv = process.env): T {
+  const parsed = schema.safeParse(Object.fromEntries(Object.entries(env).filter(([, value]) => value !== '')))
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  const name = issue?.path.join('.')
+  process.stderr.write(`Configuration: ${name ? `${name}: ` : ''}${issue?.message ?? 'unreadable'}\n`)
+  return process.exit(78)
+}
+
+/** A password from its file; `undefined` when no file is named. */
+export function readPassword(file: string | undefined): string | undefined {
+  return file === undefined ? undefined : readFileSync(file, 'utf8').trim()
+}

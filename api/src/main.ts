@@ -1,0 +1,80 @@
+import { createPrivateKey } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { serve, type ServerType } from '@hono/node-server'
+import { openDatabase } from '@capstan/migrations'
+import { pino } from 'pino'
+import { createApp } from './app.js'
+import { ApiConfig, objectStoreSettings, readConfig, readPassword } from './config.js'
+import type { Deps } from './context.js'
+import { openObjectStore } from './objects/open-object-store.js'
+import { openRedis } from './redis.js'
+import { untilStopped } from './until-stopped.js'
+import { createSealClient } from './vault/seal-client.js'
+import { readRawKeyFile } from './vault/read-secret-file.js'
+
+const config = readConfig(ApiConfig)
+const log = pino({ level: config.LOG_LEVEL, base: { component: 'api' } })
+
+const password = readPassword(config.DATABASE_PASSWORD_FILE)
+const database = openDatabase({
+  url: config.DATABASE_URL,
+  applicationName: 'capstan-api',
+  poolSize: 20,
+  ...(password === undefined ? {} : { password }),
+})
+const redis = openRedis(config, log)
+const publicUrl = config.PUBLIC_URL.replace(/\/$/, '')
+const pepper = await readRawKeyFile(config.TOKEN_PEPPER_FILE, 'TOKEN_PEPPER_FILE')
+const objects = await openObjectStore(objectStoreSettings(config), { publicUrl, urlSecret: pepper })
+const deps: Deps = {
+  db: database.db,
+  objects: objects.store,
+  objectUrls: objects.urls,
+  seal: createSealClient(config.BROKER_SEAL_SOCKET),
+  redis,
+  log,
+  now: () => new Date(),
+  publicUrl,
+  pepper,
+  leaseMs: config.LEASE_MS,
+  channelStatementKey: config.CHANNEL_STATEMENT_KEY_FILE ? readSigningKey(config.CHANNEL_STATEMENT_KEY_FILE) : null,
+}
+
+const server = await listen()
+log.info({ host: config.HOST, port: config.PORT }, 'ready')
+await untilStopped()
+await close(server)
+redis.disconnect()
+await database[Symbol.asyncDispose]()
+
+function listen(): Promise<ServerType> {
+  return new Promise((resolve, reject) => {
+    const server = serve(
+      {
+        fetch: createApp(deps).fetch,
+        hostname: config.HOST,
+        port: config.PORT,
+        serverOptions: { headersTimeout: 10_000, keepAliveTimeout: 5_000, maxHeaderSize: 16_384 },
+      },
+      () => resolve(server),
+    )
+    server.once('error', reject)
+  })
+}
+
+function close(server: ServerType): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    if ('closeIdleConnections' in server) server.closeIdleConnections()
+    setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), 3_000).unref()
+  })
+}
+
+function readSigningKey(file: string): string {
+  const pem = readFileSync(file, 'utf8')
+  if (createPrivateKey(pem).asymmetricKeyType !== 'ed25519') {
+    process.stderr.write('Configuration: CHANNEL_STATEMENT_KEY_FILE must hold an Ed25519 private key in PEM form.\n')
+    process.exit(78)
+  }
+  return pem
+}

@@ -1,0 +1,90 @@
+import { organizations, withOrg } from '@capstan/migrations'
+import { z, type OpenAPIHono } from '@hono/zod-openapi'
+import { eq } from 'drizzle-orm'
+import type { Env } from '../auth/access.js'
+import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Timestamp } from '../define-route.js'
+import { Problem } from '../problems.js'
+import { createOrganization } from './create-organization.js'
+import { listOrganizations } from './list-organizations.js'
+
+const Organization = z
+  .object({
+    id: Id,
+    name: z.string(),
+    slug: z.string().nullable(),
+    logo: z.string().nullable(),
+    countryAllowlist: z.array(z.string()).nullable(),
+    ipAllowlist: z.array(z.string()).nullable(),
+    twoFactorRequired: z.boolean(),
+    createdAt: Timestamp,
+    updatedAt: Timestamp,
+  })
+  .openapi('Organization')
+
+const createOrganizationRoute = defineRoute({
+  method: 'post',
+  path: '/v1/organizations',
+  operationId: 'createOrganization',
+  summary: 'Create an organization and become its owner',
+  access: { kind: 'principal' },
+  request: { body: jsonBody(z.object({ name: z.string().trim().min(1).max(200) })) },
+  responses: { 201: jsonResponse(Organization, 'The organization') },
+})
+
+const listRoute = defineRoute({
+  method: 'get',
+  path: '/v1/organizations',
+  operationId: 'listOrganizations',
+  summary: 'Organizations of the signed-in person',
+  access: { kind: 'principal' },
+  request: { query: PageQuery },
+  responses: { 200: jsonResponse(z.array(Organization), 'Organizations') },
+})
+
+const getRoute = defineRoute({
+  method: 'get',
+  path: '/v1/organizations/{organizationId}',
+  operationId: 'getOrganization',
+  summary: 'One organization',
+  access: { kind: 'organization', scope: 'organizations:read' },
+  request: { params: z.object({ organizationId: Id }) },
+  responses: { 200: jsonResponse(Organization, 'The organization') },
+})
+
+export function registerOrganizationRoutes(app: OpenAPIHono<Env>): void {
+  app.openapi(createOrganizationRoute, async (c) => {
+    const principal = c.get('principal')
+    // A token is bound to one organization; through it a second one could not even be read.
+    if (principal.kind === 'token') {
+      throw new Problem('permission-missing', 'An API token belongs to one organization. Sign in with a session.')
+    }
+    const { name } = c.req.valid('json')
+    const created = { name, ownerId: principal.userId, requestId: c.get('requestId') }
+    return c.json(present(await createOrganization(c.get('deps'), created)), 201)
+  })
+  app.openapi(listRoute, async (c) => {
+    const { limit = 50, offset = 0 } = c.req.valid('query')
+    const rows = await listOrganizations(c.get('deps'), c.get('principal'), { limit, offset })
+    return c.json(rows.map(present), 200)
+  })
+  app.openapi(getRoute, async (c) => {
+    const { db, orgId } = c.get('ctx')
+    const [row] = await withOrg(db, orgId, (tx) => tx.select().from(organizations).where(eq(organizations.id, orgId)))
+    if (!row) throw new Problem('not-found')
+    return c.json(present(row), 200)
+  })
+}
+
+function present(row: typeof organizations.$inferSelect): z.infer<typeof Organization> {
+  return {
+    id: row.id,
+    name: row.name,
+    slug: null,
+    logo: null,
+    countryAllowlist: null,
+    ipAllowlist: null,
+    twoFactorRequired: false,
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+  }
+}

@@ -1,0 +1,122 @@
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { z } from '@hono/zod-openapi'
+
+type Row = { status: ContentfulStatusCode; title: string }
+
+/** Every refusal there is. A code is part of the API: it is never renamed. */
+export const problems = {
+  'request-invalid': { status: 422, title: 'The request is not valid' },
+  'request-malformed': { status: 400, title: 'The request could not be read' },
+  'request-too-large': { status: 413, title: 'The request is too large' },
+  'token-missing': { status: 401, title: 'A token is needed' },
+  'token-invalid': { status: 401, title: 'The token is not valid' },
+  'sign-in-refused': { status: 400, title: 'E-mail address or password is wrong' },
+  'sign-in-pending': { status: 400, title: 'The sign-in has not been confirmed' },
+  'permission-missing': { status: 403, title: 'The role does not allow this' },
+  'not-found': { status: 404, title: 'Not found' },
+  'organization-needed': { status: 422, title: 'An organization is needed' },
+  'user-unknown': { status: 404, title: 'User not found' },
+  'internal-error': { status: 500, title: 'Something went wrong on our side' },
+  'dependency-unavailable': { status: 503, title: 'A part of the platform does not answer' },
+
+  'app-busy': { status: 409, title: 'The app has unfinished builds' },
+
+  'object-url-invalid': { status: 403, title: 'The link is not valid or has expired' },
+  'object-not-found': { status: 404, title: 'The stored object does not exist' },
+  'object-exists': { status: 409, title: 'The object is stored already' },
+  'object-rejected': { status: 422, title: 'The uploaded bytes were refused' },
+  'range-invalid': { status: 416, title: 'The requested range does not exist' },
+
+  'credential-kind-unsupported': { status: 422, title: 'This kind of credential is not supported' },
+  'credential-name-taken': { status: 409, title: 'A credential of this name exists' },
+  'credential-not-found': { status: 404, title: 'Credential not found' },
+  'credential-in-use': { status: 409, title: 'The credential is used by an unfinished build' },
+  'keystore-unrecognized': { status: 422, title: 'The file is not a keystore' },
+  'keystore-unsupported-format': { status: 422, title: 'This keystore format is not supported' },
+  'keystore-too-large': { status: 422, title: 'The keystore is too large' },
+  'keystore-password-wrong': { status: 422, title: 'The keystore password is wrong' },
+  'keystore-password-missing': { status: 422, title: 'The keystore password is missing' },
+  'keystore-alias-not-found': { status: 422, title: 'The keystore has no such alias' },
+  'keystore-no-private-key': { status: 422, title: 'The keystore has no private key' },
+  'keystore-key-mismatch': { status: 422, title: 'Key and certificate do not belong together' },
+  'keystore-certificate-expired': { status: 422, title: 'The certificate has expired' },
+  'keystore-too-costly': { status: 422, title: 'The keystore asks for too much work' },
+  'keystore-damaged': { status: 422, title: 'The keystore is damaged' },
+  'key-password-wrong': { status: 422, title: 'The key password is wrong' },
+
+  'upload-not-found': { status: 404, title: 'Upload not found' },
+  'upload-part-invalid': { status: 422, title: 'The upload part is not valid' },
+  'upload-incomplete': { status: 422, title: 'The upload is not complete' },
+
+  'build-source-missing': { status: 422, title: 'The build has no source' },
+  'build-source-not-ready': { status: 409, title: 'The build source is not uploaded' },
+  'build-source-invalid': { status: 422, title: 'The build source is not valid' },
+  'build-type-invalid': { status: 422, title: 'The build type does not fit the platform' },
+  'build-platform-unavailable': { status: 422, title: 'No worker builds for this platform' },
+  'certificate-unknown': { status: 400, title: 'Certificate not found' },
+  'environment-unknown': { status: 400, title: 'Environment not found' },
+  'build-not-claimable': { status: 409, title: 'The build cannot be claimed' },
+  'job-transition-refused': { status: 409, title: 'The job cannot change to this status' },
+  'lease-lost': { status: 409, title: 'The lease of this build attempt has ended' },
+  'artifact-not-ready': { status: 409, title: 'The artifact is not ready' },
+  'artifact-mismatch': { status: 422, title: 'The artifact is not what was declared' },
+
+  'channel-name-taken': { status: 409, title: 'A channel of this name exists' },
+  'channel-unknown': { status: 404, title: 'Channel not found' },
+  'channel-discovery-disabled': { status: 401, title: 'Channel discovery is not enabled' },
+  'channel-protected': { status: 422, title: 'The channel takes signed bundles only' },
+  'bundle-file-invalid': { status: 422, title: 'The bundle file is not valid' },
+  'bundle-archive-invalid': { status: 422, title: 'The bundle archive is not valid' },
+  'bundle-incomplete': { status: 422, title: 'The bundle is not complete' },
+  'bundle-not-ready': { status: 409, title: 'The bundle is not ready' },
+  'bundle-immutable': { status: 409, title: 'The content of a bundle cannot change' },
+  'bundle-signature-invalid': { status: 422, title: 'The signature is not valid' },
+  'bundle-signature-missing': { status: 422, title: 'A signature is needed' },
+  'release-invalid': { status: 422, title: 'The release statement is not valid' },
+  'public-key-invalid': { status: 422, title: 'The public key is not usable' },
+  'no-update': { status: 404, title: 'There is no update' },
+} as const satisfies Record<string, Row>
+export type ProblemCode = keyof typeof problems
+
+export type FieldError = { pointer: string; detail: string }
+
+/** A refusal: a code, and a sentence that says what to do. */
+export class Problem extends Error {
+  override name = 'Problem' as const
+  readonly code: ProblemCode
+  readonly errors: readonly FieldError[]
+  constructor(code: ProblemCode, detail?: string, errors: readonly FieldError[] = []) {
+    super(detail ?? `${problems[code].title}.`)
+    this.code = code
+    this.errors = errors
+  }
+}
+
+/** RFC 9457 document; `message` repeats `detail` because the official CLI prints that key. */
+export const ProblemDocument = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number().int(),
+    detail: z.string(),
+    message: z.string(),
+    code: z.string(),
+    requestId: z.string(),
+    errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+  })
+  .openapi('Problem')
+export type ProblemDocument = z.infer<typeof ProblemDocument>
+
+export function toProblemDocument(problem: Problem, publicUrl: string, requestId: string): ProblemDocument {
+  const { status, title } = problems[problem.code]
+  return {
+    type: `${publicUrl}/problems/${problem.code}`,
+    title,
+    status,
+    detail: problem.message,
+    message: problem.message,
+    code: problem.code,
+    requestId,
+    ...(problem.errors.length > 0 ? { errors: [...problem.errors] } : {}),
+  }
+}

@@ -1,0 +1,7 @@
+/** Settles at the first SIGTERM or SIGINT. */
+export function untilStopped(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once('SIGTERM', () => resolve())
+    process.once('SIGINT', () => resolve())
+  })
+}

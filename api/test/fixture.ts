@@ -1,0 +1,153 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { OpenAPIHono } from '@hono/zod-openapi'
+import {
+  apiTokens,
+  memberships,
+  newId,
+  organizations,
+  type Role,
+  roles,
+  users,
+  withLookup,
+  withOrg,
+  withUser,
+  workers,
+} from '@capstan/migrations'
+import { createTestDatabase } from '@capstan/migrations/testing'
+import { Redis } from 'ioredis'
+import { pino } from 'pino'
+import { createApp } from '../src/app.js'
+import type { Env } from '../src/auth/access.js'
+import { createToken, hashToken } from '../src/auth/tokens.js'
+import type { Deps } from '../src/context.js'
+import { openObjectStore } from '../src/objects/open-object-store.js'
+import { createSealClient } from '../src/vault/seal-client.js'
+
+export type TestOrganization = { id: string; tokens: Record<Role, string>; userIds: Record<Role, string> }
+
+export type Fixture = {
+  deps: Deps
+  app: OpenAPIHono<Env>
+  ownerUrl: string
+  databaseUrl(role: 'api' | 'control' | 'broker'): string
+  /** A folder of this fixture, removed with it. */
+  folder: string
+  createOrganization(name?: string): Promise<TestOrganization>
+  createWorker(): Promise<{ id: string; token: string }>
+  /** A request as a browser or the CLI would send it; a plain object becomes a JSON body. */
+  request(
+    method: string,
+    path: string,
+    options?: { token?: string; body?: unknown; headers?: Record<string, string> },
+  ): Promise<Response>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * The API on a database, an object store and a pepper of its own. `TEST_REDIS_URL` names Redis; `sealSocket` a running
+ * broker where a test needs one.
+ */
+export async function createFixture(
+  options: { sealSocket?: string; overrides?: Partial<Deps> } = {},
+): Promise<Fixture> {
+  const folder = await mkdtemp(join(tmpdir(), 'capstan-api-'))
+  const database = await createTestDatabase()
+  const opened = database.open('api')
+  const pepper = randomBytes(32)
+  const publicUrl = 'http://capstan.test'
+  const keyFile = join(folder, 'object-store.key')
+  await writeFile(keyFile, randomBytes(32), { mode: 0o600 })
+  const objects = await openObjectStore(
+    { kind: 'filesystem', dir: join(folder, 'objects'), keyFile },
+    { publicUrl, urlSecret: pepper },
+  )
+  const redis = new Redis(process.env.TEST_REDIS_URL ?? 'redis://127.0.0.1:6379', { lazyConnect: true })
+  redis.on('error', () => {})
+  const deps: Deps = {
+    db: opened.db,
+    objects: objects.store,
+    objectUrls: objects.urls,
+    seal: createSealClient(options.sealSocket ?? join(folder, 'no-broker.sock')),
+    redis,
+    log: pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' }),
+    now: () => new Date(),
+    publicUrl,
+    pepper,
+    leaseMs: 60_000,
+    channelStatementKey: null,
+    ...options.overrides,
+  }
+  const app = createApp(deps)
+  return {
+    deps,
+    app,
+    folder,
+    ownerUrl: database.ownerUrl,
+    databaseUrl: (role) => database.url(role),
+    createOrganization: (name = 'Test') => createOrganization(deps, name),
+    createWorker: () => createWorker(deps),
+    request: async (method, path, { token, body, headers } = {}) =>
+      app.request(path, {
+        method,
+        headers: {
+          ...(token ? { authorization: `Bearer ${token}` } : {}),
+          ...(isPlain(body) ? { 'content-type': 'application/json' } : {}),
+          ...headers,
+        },
+        ...(body === undefined ? {} : { body: isPlain(body) ? JSON.stringify(body) : (body as BodyInit) }),
+      }),
+    [Symbol.asyncDispose]: async () => {
+      redis.disconnect()
+      await opened[Symbol.asyncDispose]()
+      await database[Symbol.asyncDispose]()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function isPlain(body: unknown): boolean {
+  return (
+    Array.isArray(body) ||
+    (typeof body === 'object' && body !== null && Object.getPrototypeOf(body) === Object.prototype)
+  )
+}
+
+async function createOrganization(deps: Deps, name: string): Promise<TestOrganization> {
+  const orgId = newId()
+  const tokens: Partial<Record<Role, string>> = {}
+  const userIds: Partial<Record<Role, string>> = {}
+  for (const role of roles) {
+    const userId = newId()
+    userIds[role] = userId
+    await withUser(deps.db, userId, (tx) => tx.insert(users).values({ id: userId, email: `${userId}@example.test` }))
+  }
+  await withOrg(deps.db, orgId, async (tx) => {
+    await tx.insert(organizations).values({ id: orgId, name })
+    for (const role of roles) {
+      const token = createToken('ca')
+      tokens[role] = token
+      await tx.insert(memberships).values({ orgId, userId: userIds[role]!, role })
+      await tx.insert(apiTokens).values({
+        id: newId(),
+        orgId,
+        userId: userIds[role]!,
+        name: role,
+        tokenHash: hashToken(deps.pepper, token),
+        lastFour: token.slice(-4),
+        expiresAt: new Date(Date.now() + 86_400_000),
+      })
+    }
+  })
+  return { id: orgId, tokens: tokens as Record<Role, string>, userIds: userIds as Record<Role, string> }
+}
+
+async function createWorker(deps: Deps): Promise<{ id: string; token: string }> {
+  const id = newId()
+  const token = createToken('cw')
+  const tokenHash = hashToken(deps.pepper, token)
+  await withLookup(deps.db, tokenHash, (tx) => tx.insert(workers).values({ id, name: 'test-worker', tokenHash }))
+  return { id, token }
+}
