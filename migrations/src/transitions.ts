@@ -31,4 +31,6 @@ export function sourcesOf(to: JobStatus): JobStatus[] {
 }
 
 /** Statuses that a job never leaves. */
-export const finishedStatuses: readonly JobStatus[] = jobStatuses.filter((status) => jobTransitions[status].length === 0)
+export const finishedStatuses: readonly JobStatus[] = jobStatuses.filter(
+  (status) => jobTransitions[status].length === 0,
+)

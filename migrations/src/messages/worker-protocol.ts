@@ -108,7 +108,10 @@ export const FinishReport = z.strictObject({
 export type FinishReport = z.infer<typeof FinishReport>
 
 /** `POST /worker/v1/builds/{buildId}/waiting` (worker token): why a delivered build is not started; shown to the user. */
-export const WaitingReport = z.strictObject({ code: z.enum(['container-engine-unavailable']), message: z.string().max(500) })
+export const WaitingReport = z.strictObject({
+  code: z.enum(['container-engine-unavailable']),
+  message: z.string().max(500),
+})
 export type WaitingReport = z.infer<typeof WaitingReport>
 
 /**

@@ -1,0 +1,55 @@
+-- One row in every table, of one organization; foreign keys are off so that order does not matter.
+set session_replication_role = replica;
+insert into organizations (id, name) values ('00000000-0000-7000-8000-000000000001', 'One');
+insert into users (id, email) values ('00000000-0000-7000-8000-000000000002', 'one@example.test');
+insert into memberships (org_id, user_id, role)
+  values ('00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000002', 'owner');
+insert into user_passwords (user_id, hash) values ('00000000-0000-7000-8000-000000000002', 'x');
+insert into sessions (id, user_id, token_hash, expires_at)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000002', 'h1', now());
+insert into api_tokens (id, org_id, user_id, name, token_hash, last_four, expires_at)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'h2', 'abcd', now());
+insert into workers (id, name, token_hash) values (gen_random_uuid(), 'x', 'h3');
+insert into audit_heads (org_id, seq, hash) values ('00000000-0000-7000-8000-000000000001', 1, repeat('0', 64));
+insert into audit_events (org_id, seq, event, hash, action, created_at)
+  values ('00000000-0000-7000-8000-000000000001', 1, '{}', repeat('0', 64), 'x', now());
+insert into apps (id, org_id, name, type)
+  values ('00000000-0000-7000-8000-000000000003', '00000000-0000-7000-8000-000000000001', 'x', 'android');
+insert into app_public_keys (id, org_id, app_id, pem, fingerprint_sha256)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'x');
+insert into credentials (id, org_id, app_id, name, name_lower, platform, type, kind, current_version)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'x', 'android', 'production', 'android.keystore', 1);
+insert into credential_versions (id, org_id, credential_id, version, envelope, kek_id, kek_version, fingerprint_sha256, file_name, file_mime_type, file_size_bytes)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 1, '\x00', 'x', 1, 'x', 'x', 'x', 1);
+insert into uploads (id, org_id, target_kind, target_id)
+  values ('aaaaaaaaaaaaaaaa', '00000000-0000-7000-8000-000000000001', 'build-source', gen_random_uuid());
+insert into upload_parts (org_id, upload_id, part_number, object_key, size_bytes, sha256)
+  values ('00000000-0000-7000-8000-000000000001', 'aaaaaaaaaaaaaaaa', 1, 'x', 1, 'x');
+insert into build_sources (id, org_id, app_id, type)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'archive');
+insert into builds (id, org_id, app_id, number, platform)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 1, 'web');
+insert into jobs (id, org_id, app_id, build_id)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid());
+insert into job_phases (org_id, job_id, attempt, phase, state, started_at)
+  values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 1, 'prepare', 'started', now());
+insert into job_logs (org_id, job_id, attempt, batch, first_number, last_number, lines)
+  values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 1, 1, 1, 1, '[]');
+insert into leases (id, org_id, job_id, build_id, attempt, worker_id, worker_name, token_hash, expires_at)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), 'x', 'h4', now());
+insert into credential_opens (org_id, lease_id, credential_version_id, step)
+  values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 'sign');
+insert into artifacts (id, org_id, app_id, build_id, attempt, type, file_name, file_mime_type, file_size_bytes, sha256, object_key)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 1, 'apk', 'x', 'x', 1, 'x', 'x');
+insert into outbox (org_id, topic, payload) values ('00000000-0000-7000-8000-000000000001', 'x', '{}');
+insert into bundles (id, org_id, app_id, build_id, artifact_type)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 'zip');
+insert into bundle_files (id, org_id, bundle_id, name, mime_type, size_bytes, sha256)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'x', 1, 'x');
+insert into channels (id, org_id, app_id, name)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x');
+insert into deployments (id, org_id, app_id, app_build_id, app_channel_id, bundle_id)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid());
+insert into devices (org_id, app_id, id, platform)
+  values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 0);
+set session_replication_role = origin;
