@@ -46,14 +46,17 @@ export const problems = {
 
   'upload-not-found': { status: 404, title: 'Upload not found' },
   'upload-part-invalid': { status: 422, title: 'The upload part is not valid' },
+  'upload-not-stored': { status: 409, title: 'The upload could not be stored' },
   'upload-incomplete': { status: 422, title: 'The upload is not complete' },
 
   'build-source-missing': { status: 422, title: 'The build has no source' },
+  'git-source-unavailable': { status: 422, title: 'Building from git is not available' },
   'build-source-not-ready': { status: 409, title: 'The build source is not uploaded' },
   'build-source-invalid': { status: 422, title: 'The build source is not valid' },
   'build-type-invalid': { status: 422, title: 'The build type does not fit the platform' },
   'build-platform-unavailable': { status: 422, title: 'No worker builds for this platform' },
   'certificate-unknown': { status: 400, title: 'Certificate not found' },
+  'certificate-missing': { status: 422, title: 'A release build needs a certificate' },
   'environment-unknown': { status: 400, title: 'Environment not found' },
   'build-not-claimable': { status: 409, title: 'The build cannot be claimed' },
   'job-transition-refused': { status: 409, title: 'The job cannot change to this status' },
