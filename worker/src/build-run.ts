@@ -1,0 +1,43 @@
+import type { BuildSpec } from '@capstan/migrations/messages'
+import type { LeaseClient } from './api-client.js'
+import type { BrokerClient } from './broker-client.js'
+import type { ContainerEngine, Labels } from './container-engine.js'
+import type { LogPump } from './log-pump.js'
+import type { SecretSet } from './mask.js'
+
+export const sourceDir = '/work/source'
+/** Files of the worker's own inside a build container. */
+export const toolDir = '/work/.capstan'
+
+/** One attempt of one build, as its phases see it. */
+export type BuildRun = {
+  spec: BuildSpec
+  attempt: number
+  leaseToken: string
+  lease: LeaseClient
+  engine: ContainerEngine
+  broker: BrokerClient
+  logs: LogPump
+  secrets: SecretSet
+  /** Found by the reaper, and by the clean-up at the end of the build. */
+  labels: Labels
+  stackId: string
+  imageId: () => Promise<string>
+  extraCa?: Buffer
+  /** Aborts with the reason the build must stop for. */
+  signal: AbortSignal
+}
+
+export type Sandbox = { containerId: string; networkId: string }
+
+/** What the customer's commands find in their environment; nothing of it is in the container's configuration. */
+export function commandEnvironment(run: BuildRun): Record<string, string> {
+  return {
+    CI: 'true',
+    HOME: '/work/home',
+    CAPSTAN_BUILD_ID: run.spec.buildId,
+    CAPSTAN_BUILD_NUMBER: String(run.spec.number),
+    ...(run.extraCa !== undefined && { NODE_EXTRA_CA_CERTS: `${toolDir}/extra-ca.pem` }),
+    ...run.spec.variables,
+  }
+}

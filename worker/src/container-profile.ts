@@ -1,0 +1,75 @@
+import type Docker from 'dockerode'
+import type { ContainerSpec } from './container-engine.js'
+
+/** The unprivileged account of the builder image; no other user ever runs in a container. */
+export const builderUid = 10_001
+export const workDir = '/work'
+export const secretsDir = '/secrets'
+
+const mebibyte = 1024 * 1024
+const tmpBytes = 512 * mebibyte
+const secretsBytes = 8 * mebibyte
+
+type HostConfig = Docker.HostConfig & { CgroupnsMode: 'private' }
+type ContainerOptions = Omit<Docker.ContainerCreateOptions, 'HostConfig'> & { HostConfig: HostConfig }
+
+/**
+ * The one place that decides what a container may do. It takes sizes, labels and ids, never an option object, so nothing
+ * a customer sends can reach the daemon. Work files live on tmpfs: a hard quota, and nothing stays on the host's disk.
+ */
+export function containerOptions(spec: ContainerSpec): ContainerOptions {
+  const { limits } = spec
+  // tmpfs pages are charged to the container, so the disk share comes on top of the memory share.
+  const memory = limits.memoryBytes + limits.diskBytes
+  return {
+    name: spec.name,
+    Image: spec.imageId,
+    User: `${builderUid}:${builderUid}`,
+    Entrypoint: [],
+    Cmd: ['sleep', 'infinity'],
+    WorkingDir: workDir,
+    Labels: { ...spec.labels },
+    Hostname: 'build',
+    AttachStdout: false,
+    AttachStderr: false,
+    HostConfig: {
+      Init: true,
+      Privileged: false,
+      ReadonlyRootfs: true,
+      CapDrop: ['ALL'],
+      CapAdd: [],
+      SecurityOpt: ['no-new-privileges:true'],
+      Binds: [],
+      Devices: [],
+      Tmpfs: tmpfsMounts(spec),
+      Memory: memory,
+      MemorySwap: memory,
+      NanoCpus: Math.round(limits.cpus * 1e9),
+      PidsLimit: limits.pids,
+      Ulimits: [
+        { Name: 'nofile', Soft: 65_536, Hard: 65_536 },
+        { Name: 'core', Soft: 0, Hard: 0 },
+      ],
+      IpcMode: 'private',
+      CgroupnsMode: 'private',
+      PidMode: '',
+      UTSMode: '',
+      NetworkMode: spec.kind === 'signer' ? 'none' : (spec.networkId ?? 'none'),
+      LogConfig: { Type: 'none', Config: {} },
+      AutoRemove: false,
+      RestartPolicy: { Name: 'no' },
+    },
+  }
+}
+
+function tmpfsMounts(spec: ContainerSpec): Record<string, string> {
+  const owner = `uid=${builderUid},gid=${builderUid}`
+  const mounts: Record<string, string> = {
+    [workDir]: `rw,exec,nosuid,nodev,mode=0700,${owner},size=${spec.limits.diskBytes}`,
+    '/tmp': `rw,exec,nosuid,nodev,mode=1777,size=${Math.min(tmpBytes, spec.limits.diskBytes)}`,
+  }
+  if (spec.kind === 'signer') {
+    mounts[secretsDir] = `rw,noexec,nosuid,nodev,mode=0700,${owner},size=${secretsBytes}`
+  }
+  return mounts
+}

@@ -1,0 +1,139 @@
+import Docker from 'dockerode'
+import { platformFailure } from './build-failure.js'
+import type { ContainerEngine, ContainerSpec, Labels } from './container-engine.js'
+import { ContainerStopped, EngineUnavailable } from './container-engine.js'
+import { containerOptions } from './container-profile.js'
+import { dockerExec } from './docker-exec.js'
+
+const pingTimeoutMs = 5_000
+
+export function createDockerEngine(dockerHost: string): ContainerEngine {
+  const docker = new Docker(connectionOptions(dockerHost))
+
+  const removeNetwork = async (networkId: string) => {
+    const network = docker.getNetwork(networkId)
+    const { Containers = {} } = await network.inspect()
+    for (const containerId of Object.keys(Containers)) {
+      await network.disconnect({ Container: containerId, Force: true })
+    }
+    await network.remove()
+  }
+
+  return {
+    ping: () => guarded(() => withTimeout(docker.ping(), pingTimeoutMs)),
+
+    resolveImage: (reference) =>
+      guarded(async () => {
+        try {
+          return (await docker.getImage(reference).inspect()).Id
+        } catch (error) {
+          if (statusOf(error) !== 404) throw error
+          throw platformFailure('builder-image-missing', `The builder image ${reference} is not on this worker.`, error)
+        }
+      }),
+
+    createNetwork: (name, labels) =>
+      guarded(async () => {
+        const options = {
+          Name: name,
+          Driver: 'bridge',
+          CheckDuplicate: true,
+          EnableIPv6: false,
+          Labels: { ...labels },
+          Options: { 'com.docker.network.bridge.enable_icc': 'false' },
+        }
+        return (await docker.createNetwork(options)).id
+      }),
+
+    removeNetwork: (networkId) => guarded(() => ignoreGone(removeNetwork(networkId))),
+
+    disconnect: (networkId, containerId) =>
+      guarded(async () => {
+        await docker.getNetwork(networkId).disconnect({ Container: containerId, Force: true })
+      }),
+
+    startContainer: (spec: ContainerSpec) =>
+      guarded(async () => {
+        const container = await docker.createContainer(containerOptions(spec))
+        await container.start()
+        return container.id
+      }),
+
+    exec: (containerId, spec, signal) =>
+      guarded(async () => {
+        try {
+          return await dockerExec(docker.getContainer(containerId), spec, signal)
+        } catch (error) {
+          signal.throwIfAborted()
+          if (statusOf(error) !== 409 && statusOf(error) !== 404) throw error
+          throw new ContainerStopped('the container ended', { cause: error })
+        }
+      }),
+
+    inspect: (containerId) =>
+      guarded(async () => {
+        const { State } = await docker.getContainer(containerId).inspect()
+        return { running: State.Running, oomKilled: State.OOMKilled }
+      }),
+
+    removeContainer: (containerId) => guarded(() => ignoreGone(forceRemove(docker, containerId))),
+
+    removeLabelled: (labels: Labels) =>
+      guarded(async () => {
+        const filters = { label: Object.entries(labels).map(([name, value]) => `${name}=${value}`) }
+        const containers = await docker.listContainers({ all: true, filters })
+        for (const { Id } of containers) await ignoreGone(forceRemove(docker, Id))
+        const networks = await docker.listNetworks({ filters })
+        for (const { Id } of networks) await ignoreGone(removeNetwork(Id))
+        return containers.length + networks.length
+      }),
+  }
+}
+
+function connectionOptions(dockerHost: string): Docker.DockerOptions {
+  const url = new URL(dockerHost)
+  if (url.protocol === 'unix:') return { socketPath: url.pathname }
+  return { protocol: 'http', host: url.hostname, port: url.port === '' ? 2375 : Number(url.port) }
+}
+
+async function forceRemove(docker: Docker, containerId: string): Promise<void> {
+  await docker.getContainer(containerId).remove({ force: true, v: true })
+}
+
+/** Gone already (404), or going (409 "removal already in progress"). */
+async function ignoreGone(removal: Promise<void>): Promise<void> {
+  try {
+    await removal
+  } catch (error) {
+    if (statusOf(error) !== 404 && statusOf(error) !== 409) throw error
+  }
+}
+
+async function guarded<T>(operation: () => Promise<T>): Promise<T> {
+  try {
+    return await operation()
+  } catch (error) {
+    if (!isConnectionError(error)) throw error
+    throw new EngineUnavailable('The container engine does not answer.', { cause: error })
+  }
+}
+
+const connectionCodes = new Set(['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE', 'EACCES', 'ETIMEDOUT', 'ENOTFOUND'])
+
+function isConnectionError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && 'code' in error && connectionCodes.has(String(error.code))
+}
+
+function statusOf(error: unknown): number | undefined {
+  return error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number'
+    ? error.statusCode
+    : undefined
+}
+
+async function withTimeout(answer: Promise<unknown>, timeoutMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new EngineUnavailable('The container engine does not answer.')), timeoutMs)
+  })
+  await Promise.race([answer, late]).finally(() => clearTimeout(timer))
+}

@@ -1,0 +1,11 @@
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+
+const { resolve } = createRequire(import.meta.url)
+
+/** The compiled text of a script for the container; `node --input-type=module -` runs it from standard input. */
+export async function inContainerScript(name: 'unpack-source' | 'inspect-project'): Promise<Buffer> {
+  return readFile(resolve(`@capstan/worker/in-container/${name}`))
+}
+
+export const scriptRunner = ['node', '--input-type=module', '-'] as const

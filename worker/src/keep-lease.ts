@@ -1,0 +1,44 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { LeaseClient } from './api-client.js'
+import { LeaseLost, buildCanceled } from './build-failure.js'
+
+export type LeaseKeeperOptions = {
+  lease: LeaseClient
+  heartbeatMs: number
+  /** Called once: the build was canceled, or the lease went to another attempt. */
+  onStop: (reason: Error) => void
+  onTrouble: (error: unknown) => void
+}
+
+/** Heartbeats from now until disposed. An API that does not answer is asked again; only its word ends the build. */
+export function keepLease(options: LeaseKeeperOptions): AsyncDisposable {
+  const ended = new AbortController()
+  const beating = beat(options, ended.signal)
+  return {
+    async [Symbol.asyncDispose]() {
+      ended.abort()
+      await beating
+    },
+  }
+}
+
+async function beat(options: LeaseKeeperOptions, ended: AbortSignal): Promise<void> {
+  let canceled = false
+  while (!ended.aborted) {
+    try {
+      const answer = await options.lease.heartbeat({ signal: ended, budgetMs: 0 })
+      if (answer.cancelRequested && !canceled) {
+        canceled = true
+        options.onStop(buildCanceled())
+      }
+    } catch (error) {
+      if (ended.aborted) return
+      if (error instanceof LeaseLost) {
+        options.onStop(error)
+        return
+      }
+      options.onTrouble(error)
+    }
+    await sleep(options.heartbeatMs, undefined, { signal: ended }).catch(() => undefined)
+  }
+}

@@ -1,0 +1,141 @@
+import type { BuildPhase, LogBatch } from '@capstan/migrations/messages'
+import type { SecretSet } from './mask.js'
+import { LineSplitter, lineCap } from './split-lines.js'
+
+export type LogLine = LogBatch['lines'][number]
+
+/** Sends one batch and returns when it is stored; called with the same batch until it does. */
+export type SendBatch = (batch: LogBatch) => Promise<void>
+
+export type LogPumpOptions = {
+  secrets: SecretSet
+  send: SendBatch
+  /** The batch was refused for good, so logs end here; the build is told. */
+  onRefused: (error: unknown) => void
+  now?: () => Date
+  batchMs?: number
+  batchBytes?: number
+  buildBytes?: number
+}
+
+export type OutputStream = { write(chunk: Buffer): void; end(): void }
+
+const tailLines = 400
+const batchLines = 1_000
+
+/**
+ * Masked lines in the order they came, in numbered batches, one on its way at a time. While the API is away lines wait
+ * here: the cap on a build's log is also the cap on what waits.
+ */
+export class LogPump {
+  readonly #options: Required<LogPumpOptions>
+  readonly #tails = new Map<BuildPhase, string[]>()
+  #waiting: LogLine[] = []
+  #batch = 0
+  #total = 0
+  #capped = false
+  #refused = false
+  #timer: NodeJS.Timeout | undefined
+  #sending: Promise<void> | undefined
+  #lastOutputAt = Date.now()
+
+  constructor(options: LogPumpOptions) {
+    this.#options = {
+      now: () => new Date(),
+      batchMs: 100,
+      batchBytes: 64 * 1024,
+      buildBytes: 32 * 1024 * 1024,
+      ...options,
+    }
+  }
+
+  /** One per output of one command: chunks of stdout and stderr must not meet in one masker. */
+  openStream(phase: BuildPhase): OutputStream {
+    const mask = this.#options.secrets.openStream()
+    const lines = new LineSplitter((text) => this.#append(phase, text))
+    return {
+      write: (chunk) => {
+        this.#lastOutputAt = Date.now()
+        lines.write(mask.write(chunk))
+      },
+      end: () => {
+        lines.write(mask.end())
+        lines.end()
+      },
+    }
+  }
+
+  /** A line of the worker's own, such as what a phase decided. */
+  note(phase: BuildPhase, text: string): void {
+    for (const line of this.#options.secrets.maskText(text).split('\n')) this.#append(phase, line.slice(0, lineCap))
+  }
+
+  tail(phase: BuildPhase): readonly string[] {
+    return this.#tails.get(phase) ?? []
+  }
+
+  /** Milliseconds since any command printed anything. */
+  silentMs(): number {
+    return Date.now() - this.#lastOutputAt
+  }
+
+  touch(): void {
+    this.#lastOutputAt = Date.now()
+  }
+
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    while (this.#sending !== undefined || this.#waiting.length > 0) {
+      if (this.#sending === undefined) this.#startSending()
+      await this.#sending
+    }
+  }
+
+  #append(phase: BuildPhase, text: string): void {
+    const tail = this.#tails.get(phase) ?? []
+    tail.push(text)
+    if (tail.length > tailLines) tail.shift()
+    this.#tails.set(phase, tail)
+    if (this.#capped || this.#refused) return
+    this.#total += Buffer.byteLength(text) + 1
+    this.#capped = this.#total > this.#options.buildBytes
+    const limit = Math.floor(this.#options.buildBytes / 1024)
+    const kept = this.#capped ? `The log reached its limit of ${limit} KiB; what follows is not kept.` : text
+    this.#waiting.push({ at: this.#options.now().toISOString(), phase, text: kept })
+    if (this.#sending === undefined) this.#timer ??= setTimeout(() => this.#startSending(), this.#options.batchMs)
+  }
+
+  #startSending(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#sending = this.#sendWaiting().finally(() => {
+      this.#sending = undefined
+      if (this.#waiting.length > 0) this.#timer ??= setTimeout(() => this.#startSending(), this.#options.batchMs)
+    })
+  }
+
+  async #sendWaiting(): Promise<void> {
+    const lines = this.#takeBatch()
+    if (lines.length === 0) return
+    this.#batch += 1
+    try {
+      await this.#options.send({ batch: this.#batch, lines })
+    } catch (error) {
+      this.#refused = true
+      this.#waiting = []
+      this.#options.onRefused(error)
+    }
+  }
+
+  #takeBatch(): LogLine[] {
+    let bytes = 0
+    let count = 0
+    for (const line of this.#waiting) {
+      bytes += Buffer.byteLength(line.text)
+      if (count > 0 && (bytes > this.#options.batchBytes || count === batchLines)) break
+      count += 1
+    }
+    return this.#waiting.splice(0, count)
+  }
+}

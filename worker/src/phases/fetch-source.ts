@@ -1,0 +1,50 @@
+import type { Readable } from 'node:stream'
+import { BuildFailure } from '../build-failure.js'
+import type { BuildRun, Sandbox } from '../build-run.js'
+import { sourceDir, toolDir } from '../build-run.js'
+import { inContainerScript, scriptRunner } from '../in-container-script.js'
+import { exitDiskFull, exitInvalid } from '../in-container/unpack-source.js'
+import { exitCodeOf, runCommand } from '../run-command.js'
+import { download } from '../signed-url.js'
+
+const archive = `${toolDir}/source.zip`
+const mebibyte = 1024 * 1024
+
+/** Brings the source into the container; its hash is compared before anything looks inside it. */
+export async function fetchSource(run: BuildRun, { containerId }: Sandbox): Promise<void> {
+  const { source, limits } = run.spec
+  if (source.sizeBytes > limits.diskBytes) throw diskFull(limits.diskBytes)
+  const shared = {
+    phase: 'fetch-source',
+    containerId,
+    failureCode: 'source-failed',
+    subject: 'Unpacking the source',
+  } as const
+  const deliver = (stdin: Readable) => runCommand(run, { ...shared, argv: ['sh', '-c', `cat > ${archive}`], stdin })
+  await download(source.url, source, deliver, run.signal)
+  run.logs.note('fetch-source', `Received ${source.sizeBytes} bytes, SHA-256 ${source.sha256}`)
+
+  let complaint = ''
+  const exitCode = await exitCodeOf(run, {
+    ...shared,
+    argv: ['sh', '-c', `exec "$@" 2>&1`, 'sh', ...scriptRunner, archive, sourceDir],
+    stdin: await inContainerScript('unpack-source'),
+    onStdout: (chunk) => {
+      if (complaint.length < 1_000) complaint += chunk.toString('utf8')
+    },
+  })
+  const said = run.secrets.maskText(complaint.trim()).slice(0, 500)
+  if (exitCode === exitDiskFull) throw diskFull(limits.diskBytes)
+  if (exitCode === exitInvalid) {
+    throw new BuildFailure('source-invalid', `The source archive is refused: ${said}. Create it again.`)
+  }
+  run.logs.note('fetch-source', said)
+  if (exitCode !== 0) throw new BuildFailure('source-failed', `Unpacking the source failed with exit code ${exitCode}.`)
+  await runCommand(run, { ...shared, argv: ['rm', archive] })
+}
+
+const diskFull = (diskBytes: number) =>
+  new BuildFailure(
+    'disk-full',
+    `The source does not fit on the ${Math.floor(diskBytes / mebibyte)} MiB disk of the build.`,
+  )

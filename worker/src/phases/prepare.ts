@@ -1,0 +1,68 @@
+import { BuildFailure } from '../build-failure.js'
+import type { BuildRun, Sandbox } from '../build-run.js'
+import { toolDir } from '../build-run.js'
+import { runCommand } from '../run-command.js'
+
+const variableName = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/
+
+/** The build's own network and container, ready for the source. */
+export async function prepare(run: BuildRun): Promise<Sandbox> {
+  refuseUnbuildable(run)
+  const { spec, engine, attempt } = run
+  const imageId = await run.imageId()
+  // A container of an earlier attempt on this host has lost its lease.
+  await engine.removeLabelled({ capstan: run.stackId, 'capstan.build': spec.buildId })
+  const name = `capstan-${spec.buildId}-${attempt}`
+  const networkId = await engine.createNetwork(name, run.labels)
+  const containerId = await engine.startContainer({
+    kind: 'build',
+    name: `${name}-build`,
+    imageId,
+    labels: run.labels,
+    limits: spec.limits,
+    networkId,
+  })
+  await runCommand(run, {
+    phase: 'prepare',
+    containerId,
+    argv: ['mkdir', '-p', '/work/home', toolDir],
+    failureCode: 'prepare-failed',
+    subject: 'Preparing the build container',
+  })
+  if (run.extraCa !== undefined) {
+    await runCommand(run, {
+      phase: 'prepare',
+      containerId,
+      argv: ['sh', '-c', `cat > ${toolDir}/extra-ca.pem`],
+      stdin: run.extraCa,
+      failureCode: 'prepare-failed',
+      subject: 'Preparing the build container',
+    })
+  }
+  run.logs.note('prepare', `Build ${spec.number}, attempt ${attempt}, image ${imageId}`)
+  return { containerId, networkId }
+}
+
+/** What is certain to fail is refused before it costs time. */
+function refuseUnbuildable({ spec }: BuildRun): void {
+  if (spec.platform === 'ios') {
+    throw new BuildFailure(
+      'platform-unsupported',
+      'This worker builds for Android and the web. iOS needs a worker on macOS.',
+    )
+  }
+  if (spec.platform === 'android' && spec.type === 'release' && spec.signing === null) {
+    throw new BuildFailure(
+      'signing-certificate-missing',
+      'A release build must be signed. Upload a keystore and name it when you start the build, or build type debug.',
+    )
+  }
+  for (const [name, value] of Object.entries(spec.variables)) {
+    if (!variableName.test(name) || value.includes('\0')) {
+      throw new BuildFailure(
+        'variable-invalid',
+        `The variable ${JSON.stringify(name)} cannot be set: a name has letters, digits and underscores, a value no NUL.`,
+      )
+    }
+  }
+}

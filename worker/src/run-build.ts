@@ -1,0 +1,181 @@
+import type { Claim, FinishReport } from '@capstan/migrations/messages'
+import type { Logger } from 'pino'
+import type { ApiClient, LeaseClient } from './api-client.js'
+import type { BrokerClient } from './broker-client.js'
+import { BuildFailure, LeaseLost, buildIdle, buildTimedOut, platformFailure } from './build-failure.js'
+import type { BuildRun } from './build-run.js'
+import type { ContainerEngine, Labels } from './container-engine.js'
+import { EngineUnavailable } from './container-engine.js'
+import { keepLease } from './keep-lease.js'
+import { LogPump } from './log-pump.js'
+import { SecretSet } from './mask.js'
+import type { WorkerIdentity } from './reap.js'
+import { buildLabels } from './reap.js'
+import { runPhases } from './run-phases.js'
+
+export type BuildWorld = {
+  api: ApiClient
+  engine: ContainerEngine
+  broker: BrokerClient
+  identity: WorkerIdentity
+  imageId: () => Promise<string>
+  extraCa?: Buffer
+  heartbeatMs: number
+  idleLimitMs: number
+  log: Logger
+}
+
+const hurriedMs = 2_000
+const unhurriedMs = 5 * 60_000
+
+/**
+ * Runs one attempt from claim to finish report. Whatever happens, its containers and networks are gone before the report
+ * is sent. `shutdown` aborts with the reason to hand the build back.
+ */
+export async function runBuild(world: BuildWorld, claim: Claim, shutdown: AbortSignal): Promise<void> {
+  const stopped = new AbortController()
+  const stop = (reason: unknown) => stopped.abort(reason)
+  const stopForShutdown = () => stop(shutdown.reason)
+  if (shutdown.aborted) stopForShutdown()
+  shutdown.addEventListener('abort', stopForShutdown, { once: true })
+  const log = world.log.child({ buildId: claim.spec.buildId, attempt: claim.attempt })
+  const lease = world.api.withLease(claim.lease.token)
+  const onTrouble = (error: unknown) => log.warn({ err: error }, 'the API was not reached')
+  const keeper = keepLease({ lease, heartbeatMs: world.heartbeatMs, onStop: stop, onTrouble })
+  const run = openRun(world, claim, lease, stopped)
+  const timers = watchLimits(world, claim, run.logs, stop)
+  try {
+    const outcome = await runPhases(run).then(
+      () => undefined,
+      (error: unknown) => (stopped.signal.aborted ? stopped.signal.reason : error) as unknown,
+    )
+    for (const timer of timers) clearTimeout(timer)
+    await removeTraces(world, run.labels, log)
+    await conclude({ run, lease, shutdown, log }, outcome)
+  } finally {
+    for (const timer of timers) clearTimeout(timer)
+    shutdown.removeEventListener('abort', stopForShutdown)
+    await keeper[Symbol.asyncDispose]()
+  }
+}
+
+function openRun(world: BuildWorld, claim: Claim, lease: LeaseClient, stopped: AbortController): BuildRun {
+  const { spec, attempt } = claim
+  const secrets = new SecretSet()
+  for (const value of Object.values(spec.variables)) secrets.add(value)
+  secrets.add(claim.lease.token)
+  const logs = new LogPump({
+    secrets,
+    send: (batch) => lease.appendLogs(batch, { signal: untilLost(stopped.signal), budgetMs: Number.POSITIVE_INFINITY }),
+    onRefused: (error) => stopped.abort(error instanceof LeaseLost ? error : logsRefused(error)),
+  })
+  return {
+    spec,
+    attempt,
+    leaseToken: claim.lease.token,
+    lease,
+    engine: world.engine,
+    broker: world.broker,
+    logs,
+    secrets,
+    labels: buildLabels(world.identity, spec.buildId, attempt),
+    stackId: world.identity.stackId,
+    imageId: world.imageId,
+    ...(world.extraCa && { extraCa: world.extraCa }),
+    signal: stopped.signal,
+  }
+}
+
+/** Logs of a stopped build are still wanted, except where the lease is gone. */
+function untilLost(stopped: AbortSignal): AbortSignal {
+  const lost = new AbortController()
+  const look = () => {
+    if (stopped.reason instanceof LeaseLost) lost.abort(stopped.reason)
+  }
+  if (stopped.aborted) look()
+  else stopped.addEventListener('abort', look, { once: true })
+  return lost.signal
+}
+
+function watchLimits(
+  world: BuildWorld,
+  claim: Claim,
+  logs: LogPump,
+  stop: (reason: unknown) => void,
+): NodeJS.Timeout[] {
+  const { wallClockMs } = claim.spec.limits
+  const wallClock = setTimeout(() => stop(buildTimedOut(wallClockMs)), wallClockMs)
+  const look = () => {
+    if (logs.silentMs() > world.idleLimitMs) stop(buildIdle(world.idleLimitMs))
+  }
+  return [wallClock, setInterval(look, Math.min(1_000, world.idleLimitMs))]
+}
+
+/** By label, so that what was made without an answer reaching us goes as well. */
+async function removeTraces(world: BuildWorld, labels: Labels, log: Logger): Promise<void> {
+  try {
+    await world.engine.removeLabelled(labels)
+  } catch (error) {
+    log.error({ err: error }, 'containers of the build could not be removed; the next start of the worker removes them')
+  }
+}
+
+type Ending = { run: BuildRun; lease: LeaseClient; shutdown: AbortSignal; log: Logger }
+
+async function conclude({ run, lease, shutdown, log }: Ending, outcome: unknown): Promise<void> {
+  if (outcome instanceof LeaseLost) {
+    log.warn('the lease is lost; another attempt owns the build')
+    return
+  }
+  const report = finishReport(outcome)
+  if (report.status !== 'succeeded') log.warn({ err: outcome, code: report.code }, 'the build did not succeed')
+  await flushWithin(run.logs, shutdown)
+  try {
+    await lease.finish(report, finishOptions(shutdown))
+    log.info({ status: report.status }, 'build finished')
+  } catch (error) {
+    if (error instanceof LeaseLost) log.warn('the lease was lost before the build could be finished')
+    else log.error({ err: error }, 'the end of the build could not be reported; its lease will expire')
+  }
+}
+
+function finishReport(outcome: unknown): FinishReport {
+  if (outcome === undefined) return { status: 'succeeded', retryable: false }
+  const { status, code, message, retryable } = outcome instanceof BuildFailure ? outcome : unexpected(outcome)
+  return { status, code, message: message.slice(0, 2_000), retryable }
+}
+
+function unexpected(error: unknown): BuildFailure {
+  if (error instanceof EngineUnavailable) {
+    return platformFailure(
+      'container-engine-unavailable',
+      'The container engine stopped answering during the build.',
+      error,
+    )
+  }
+  return platformFailure(
+    'worker-error',
+    'The build worker failed for a reason of its own; its log has the details.',
+    error,
+  )
+}
+
+const logsRefused = (cause: unknown) => platformFailure('logs-refused', 'The API refused the log of the build.', cause)
+
+async function flushWithin(logs: LogPump, shutdown: AbortSignal): Promise<void> {
+  const limitMs = shutdown.aborted ? hurriedMs : unhurriedMs
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, limitMs)
+    shutdown.addEventListener('abort', () => setTimeout(resolve, hurriedMs).unref(), { once: true })
+  })
+  await Promise.race([logs.flush(), late])
+  clearTimeout(timer)
+}
+
+function finishOptions(shutdown: AbortSignal) {
+  if (shutdown.aborted) return { budgetMs: hurriedMs }
+  const hurry = new AbortController()
+  shutdown.addEventListener('abort', () => setTimeout(() => hurry.abort(), hurriedMs).unref(), { once: true })
+  return { budgetMs: unhurriedMs, signal: hurry.signal }
+}

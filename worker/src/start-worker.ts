@@ -1,0 +1,63 @@
+import { Redis } from 'ioredis'
+import type { Logger } from 'pino'
+import { createApiClient } from './api-client.js'
+import { createBrokerClient } from './broker-client.js'
+import { BuildFailure } from './build-failure.js'
+import type { WorkerConfig, WorkerSecrets } from './config.js'
+import { ConfigError } from './config.js'
+import { EngineUnavailable } from './container-engine.js'
+import { createDockerEngine } from './docker-engine.js'
+import { reap } from './reap.js'
+import { takeBuilds } from './take-builds.js'
+
+/** Composes a worker from its settings; disposing it hands running builds back and closes every connection. */
+export async function startWorker(config: WorkerConfig, secrets: WorkerSecrets, log: Logger): Promise<AsyncDisposable> {
+  const engine = createDockerEngine(config.dockerHost)
+  const identity = { stackId: config.stackId, workerName: config.workerName }
+  let imageId: string | undefined
+  const resolveImage = async () => (imageId ??= await engine.resolveImage(config.builderImage))
+  try {
+    const reaped = await reap(engine, identity)
+    if (reaped > 0) log.warn({ reaped }, 'removed what an earlier run of this worker left behind')
+    log.info({ imageId: await resolveImage() }, 'builder image')
+  } catch (error) {
+    if (error instanceof BuildFailure) throw new ConfigError(`BUILDER_IMAGE: ${error.message}`, { cause: error })
+    if (!(error instanceof EngineUnavailable)) throw error
+    log.warn({ err: error }, 'the container engine does not answer; builds wait until it does')
+  }
+  const connection = await connectRedis(config, secrets, log)
+  const builds = takeBuilds({
+    world: {
+      api: createApiClient({ baseUrl: config.apiUrl, workerToken: secrets.workerToken }),
+      engine,
+      broker: createBrokerClient(config.brokerSocket),
+      identity,
+      imageId: resolveImage,
+      ...(secrets.extraCa && { extraCa: secrets.extraCa }),
+      heartbeatMs: config.heartbeatMs,
+      idleLimitMs: config.idleLimitMs,
+      log,
+    },
+    connection,
+    concurrency: config.concurrency,
+    retryMs: config.dockerRetryMs,
+  })
+  return {
+    async [Symbol.asyncDispose]() {
+      await builds[Symbol.asyncDispose]()
+      connection.disconnect()
+    },
+  }
+}
+
+async function connectRedis(config: WorkerConfig, secrets: WorkerSecrets, log: Logger): Promise<Redis> {
+  const connection = new Redis(config.redis.url, {
+    maxRetriesPerRequest: null,
+    ...(config.redis.username !== undefined && { username: config.redis.username }),
+    ...(secrets.redisPassword !== undefined && { password: secrets.redisPassword }),
+    retryStrategy: (attempt) => Math.min(attempt * 100, 2_000),
+  })
+  connection.on('error', (error) => log.warn({ err: error }, 'redis trouble'))
+  await connection.ping()
+  return connection
+}
