@@ -43,7 +43,7 @@ test('200 changes at once make a chain without gap or fork', async () => {
 
 test('an event names who acted, through what, on what, and the request', async () => {
   const answer = await createApp('named')
-  const { id } = await answer.json()
+  const { id } = await answer.json<{ id: string }>()
   const event = JSON.parse((await exported(org)).at(-1)?.event ?? '')
   expect(event).toMatchObject({
     v: 1,

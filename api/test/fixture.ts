@@ -28,6 +28,9 @@ import { createSealClient } from '../src/vault/seal-client.js'
 
 export type TestOrganization = { id: string; tokens: Record<Role, string>; userIds: Record<Role, string> }
 
+/** A response whose JSON a test names the shape of: `await answer.json<{ id: string }>()`. */
+export type Answer = Omit<Response, 'json'> & { json<T = Record<string, unknown>>(): Promise<T> }
+
 export type Fixture = {
   deps: Deps
   app: OpenAPIHono<Env>
@@ -42,7 +45,7 @@ export type Fixture = {
     method: string,
     path: string,
     options?: { token?: string; body?: unknown; headers?: Record<string, string> },
-  ): Promise<Response>
+  ): Promise<Answer>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -90,15 +93,17 @@ export async function createFixture(
     createOrganization: (name = 'Test') => createOrganization(deps, name),
     createWorker: () => createWorker(deps),
     request: async (method, path, { token, body, headers } = {}) =>
-      app.request(path, {
+      (await app.request(path, {
         method,
         headers: {
           ...(token ? { authorization: `Bearer ${token}` } : {}),
           ...(isPlain(body) ? { 'content-type': 'application/json' } : {}),
           ...headers,
         },
-        ...(body === undefined ? {} : { body: isPlain(body) ? JSON.stringify(body) : (body as BodyInit) }),
-      }),
+        ...(body === undefined
+          ? {}
+          : { body: isPlain(body) ? JSON.stringify(body) : (body as string | FormData | Uint8Array<ArrayBuffer>) }),
+      })) as Answer,
     [Symbol.asyncDispose]: async () => {
       redis.disconnect()
       await opened[Symbol.asyncDispose]()

@@ -20,8 +20,10 @@ describe('apps', () => {
       body: { name: 'Shop', type: 'android' },
     })
     expect(created.status).toBe(201)
-    const { id } = await created.json()
-    const listed = await (await fixture.request('GET', `/v1/apps?organizationId=${org.id}&limit=50`, { token })).json()
+    const { id } = await created.json<{ id: string }>()
+    const listed = await (
+      await fixture.request('GET', `/v1/apps?organizationId=${org.id}&limit=50`, { token })
+    ).json<{ id: string }[]>()
     expect(listed.map((app: { id: string }) => app.id)).toContain(id)
     const patched = await fixture.request('PATCH', `/v1/apps/${id}`, { token, body: { appId: id, name: 'Shop 2' } })
     expect(await patched.json()).toMatchObject({ id, name: 'Shop 2', type: 'android' })
@@ -34,7 +36,7 @@ describe('apps', () => {
       token: org.tokens.owner,
       body: { name: 'Mine', type: 'ios' },
     })
-    const { id } = await created.json()
+    const { id } = await created.json<{ id: string }>()
     const foreign = await fixture.request('GET', `/v1/apps/${id}`, { token: rival.tokens.owner })
     const absent = await fixture.request('GET', '/v1/apps/018f0000-0000-7000-8000-000000000000', {
       token: rival.tokens.owner,
@@ -62,7 +64,7 @@ describe('tokens', () => {
     const path = `/v1/organizations/${org.id}/tokens`
     const created = await (
       await fixture.request('POST', path, { token: org.tokens.owner, body: { name: 'ci' } })
-    ).json()
+    ).json<{ id: string; token: string }>()
     expect(created.token).toMatch(/^ca_[0-9A-Za-z]{36}$/)
     expect((await fixture.request('GET', '/v1/users/me', { token: created.token })).status).toBe(200)
     const listed = await (await fixture.request('GET', path, { token: org.tokens.owner })).text()
@@ -88,7 +90,7 @@ describe('problems', () => {
       body: { name: '', type: 'pdf' },
     })
     expect(refused.status).toBe(422)
-    const problem = await refused.json()
+    const problem = await refused.json<{ type: string; detail: string; errors: unknown[] }>()
     expect(problem).toMatchObject({ code: 'request-invalid', message: problem.detail })
     expect(problem.errors.length).toBeGreaterThan(0)
     const page = await fixture.request('GET', new URL(problem.type).pathname)
