@@ -24,7 +24,7 @@ describe.each(folders)('%s', (folder) => {
       .flatMap((name) => citations(readFileSync(join(source, folder, name), 'utf8'))),
   )
   test('code and FORMAT.md name the same steps', () => {
-    expect([...cited].sort()).toEqual([...numbered].sort())
+    expect(cited).toEqual(numbered)
     expect(numbered.size).toBeGreaterThan(0)
   })
 })

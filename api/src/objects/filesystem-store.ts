@@ -173,7 +173,11 @@ async function openOrRefuse(path: string): Promise<FileHandle> {
 async function syncFolders(from: string, to: string): Promise<void> {
   for (let path = from; path.length >= to.length; path = dirname(path)) {
     const folder = await open(path, constants.O_RDONLY)
-    await folder.sync().finally(() => folder.close())
+    try {
+      await folder.sync()
+    } finally {
+      await folder.close()
+    }
   }
 }
 

@@ -1,8 +1,7 @@
-import { S3Client } from '@aws-sdk/client-s3'
-
 import { readRawKeyFile } from '../vault/read-secret-file.js'
 import { openFilesystemStore } from './filesystem-store.js'
 import type { ObjectStore } from './object-store.js'
+import { createS3Client } from './s3-client.js'
 import { createS3Store } from './s3-store.js'
 import { createUrlSigner, type UrlSigner } from './sign-object-url.js'
 
@@ -29,13 +28,7 @@ export async function openObjectStore(
     return { urls, store: await openFilesystemStore({ dir: settings.dir, storeKey, urls }) }
   }
   const { bucket, endpoint, region, kmsKeyId } = settings
-  const client = new S3Client({
-    ...(region !== undefined && { region }),
-    ...(endpoint !== undefined && { endpoint, forcePathStyle: true }),
-    // Checksums are set by the driver; the SDK's own would put upload parameters into presigned URLs.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-  })
+  const client = createS3Client({ endpoint, region })
   const urls = urlSecret === undefined ? refusingSigner : createUrlSigner({ publicUrl, key: urlSecret })
   return { urls, store: createS3Store({ client, bucket, kmsKeyId, urls }) }
 }
