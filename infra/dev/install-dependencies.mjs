@@ -34,12 +34,15 @@ async function placePnpm(root) {
   rmSync(draft, { recursive: true, force: true })
   mkdirSync(draft, { recursive: true })
   const args = ['install', '--prefix', draft, '--no-audit', '--no-fund', '--no-package-lock', `pnpm@${version}`]
-  const { code, output } = await runTool(`installing pnpm ${version}`, 'npm', args, { cwd: draft, env: confined(root) }).catch(
-    (error) => {
-      if (error.code !== 'ENOENT') throw error
-      throw new MissingComponent('npm is missing. It comes with Node.js: install Node.js 20.19 or newer from https://nodejs.org.')
-    },
-  )
+  const { code, output } = await runTool(`installing pnpm ${version}`, 'npm', args, {
+    cwd: draft,
+    env: confined(root),
+  }).catch((error) => {
+    if (error.code !== 'ENOENT') throw error
+    throw new MissingComponent(
+      'npm is missing. It comes with Node.js: install Node.js 20.19 or newer from https://nodejs.org.',
+    )
+  })
   if (code !== 0) {
     rmSync(draft, { recursive: true, force: true })
     throw new SetupFailure(`npm could not install pnpm ${version}; is the package registry reachable?\n${output}`)
@@ -68,8 +71,20 @@ export async function installDependencies(root) {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
   const pnpm = await placePnpm(root)
   const store = join(root, '.capstan', 'cache', 'pnpm')
-  const args = [pnpm, 'install', '--frozen-lockfile', '--prefer-offline', '--store-dir', store, '--reporter', 'append-only']
-  const { code, output } = await runTool('installing dependencies', process.execPath, args, { cwd: root, env: confined(root) })
+  const args = [
+    pnpm,
+    'install',
+    '--frozen-lockfile',
+    '--prefer-offline',
+    '--store-dir',
+    store,
+    '--reporter',
+    'append-only',
+  ]
+  const { code, output } = await runTool('installing dependencies', process.execPath, args, {
+    cwd: root,
+    env: confined(root),
+  })
   if (code !== 0) throw new SetupFailure(`pnpm could not install the dependencies.\n${output}`)
   writeFileSync(stamp, wanted)
 }

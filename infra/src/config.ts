@@ -24,7 +24,14 @@ export interface Config {
   readonly baseEnv: Readonly<Record<string, string>>
 }
 
-const objectStoreNames = ['S3_BUCKET', 'S3_ENDPOINT', 'AWS_REGION', 'KMS_KEY_ID', 'AWS_SHARED_CREDENTIALS_FILE', 'AWS_PROFILE']
+const objectStoreNames = [
+  'S3_BUCKET',
+  'S3_ENDPOINT',
+  'AWS_REGION',
+  'KMS_KEY_ID',
+  'AWS_SHARED_CREDENTIALS_FILE',
+  'AWS_PROFILE',
+]
 const inheritedNames = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'TERM', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'HTTP_PROXY']
 const proxyNames = ['HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy']
 

@@ -18,7 +18,11 @@ export interface ToolOptions {
 }
 
 /** Runs a command to its end. A command that does not exist answers 127, as in a shell. */
-export async function runTool(command: string, args: readonly string[], options: ToolOptions = {}): Promise<ToolResult> {
+export async function runTool(
+  command: string,
+  args: readonly string[],
+  options: ToolOptions = {},
+): Promise<ToolResult> {
   const { onOutput, input, ...spawnOptions } = options
   const child = spawn(command, args, { ...spawnOptions, stdio: ['pipe', 'pipe', 'pipe'] })
   let stdout = ''

@@ -1,40 +1,31 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { requireComponents } from '../components/require-components.js'
 import type { Config } from '../config.js'
 import { Failure } from '../failure.js'
 import { startTestServers } from '../stack/start-test-servers.js'
 import { stopOnSignal } from '../stack/stop-on-signal.js'
 import { Teardown } from '../stack/teardown.js'
+import { countTests, type TestReport } from './count-tests.js'
 
 const say = (line: string): void => console.log(line)
 
-interface Report {
-  readonly numPassedTests: number
-  readonly numFailedTests: number
-  readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly { readonly status: string }[] }[]
-}
-
-/** A test file that could not even be loaded counts as one failed test. */
-export function countTests(report: Report): { passed: number; failed: number } {
-  const unloadable = report.testResults.filter(
-    ({ status, assertionResults }) => status === 'failed' && !assertionResults.some((test) => test.status === 'failed'),
-  )
-  return { passed: report.numPassedTests, failed: report.numFailedTests + unloadable.length }
-}
-
-function readReport(file: string): Report {
+function readReport(file: string): TestReport {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Report
+    return JSON.parse(readFileSync(file, 'utf8')) as TestReport
   } catch {
     throw new Failure('The test runner ended without a report.')
   }
 }
 
-async function runVitest(config: Config, args: readonly string[], env: Record<string, string>, reportFile: string): Promise<number> {
+async function runVitest(
+  config: Config,
+  args: readonly string[],
+  env: Record<string, string>,
+  reportFile: string,
+): Promise<number> {
   const vitest = join(config.checkout, 'node_modules', 'vitest', 'vitest.mjs')
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`]
   const child = spawn(process.execPath, [vitest, 'run', ...reporters, ...args], {

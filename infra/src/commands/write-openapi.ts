@@ -4,7 +4,10 @@ import { Failure } from '../failure.js'
 import { runTool } from '../run-tool.js'
 
 async function run(config: Config, label: string, script: string, args: readonly string[]): Promise<void> {
-  const { code, stdout, stderr } = await runTool(process.execPath, [script, ...args], { cwd: config.checkout, env: config.baseEnv })
+  const { code, stdout, stderr } = await runTool(process.execPath, [script, ...args], {
+    cwd: config.checkout,
+    env: config.baseEnv,
+  })
   if (code !== 0) throw new Failure(`${label} failed.\n${stderr || stdout}`)
 }
 

@@ -53,18 +53,23 @@ export const components = {
 export type ComponentName = keyof typeof components
 
 export function hasProgram(name: string, path: string): boolean {
-  return path.split(':').filter(Boolean).some((folder) => {
-    try {
-      const file = join(folder, name)
-      if (!existsSync(file)) return false
-      accessSync(file, constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
+  return path
+    .split(':')
+    .filter(Boolean)
+    .some((folder) => {
+      try {
+        const file = join(folder, name)
+        if (!existsSync(file)) return false
+        accessSync(file, constants.X_OK)
+        return true
+      } catch {
+        return false
+      }
+    })
 }
 
 export function findMissing(names: readonly ComponentName[], path: string): Component[] {
-  return names.map((name) => components[name]).filter(({ programs }) => !programs.every((program) => hasProgram(program, path)))
+  return names
+    .map((name) => components[name])
+    .filter(({ programs }) => !programs.every((program) => hasProgram(program, path)))
 }

@@ -5,7 +5,8 @@ import { runTool } from '../run-tool.js'
 import type { Component } from './find-components.js'
 
 const startPolicy = '/usr/sbin/policy-rc.d'
-const denyStarts = '#!/bin/sh\n# Written by Capstan while it installs packages: their services stay stopped.\nexit 101\n'
+const denyStarts =
+  '#!/bin/sh\n# Written by Capstan while it installs packages: their services stay stopped.\nexit 101\n'
 
 /** Debian asks this file whether a package may start its service. A policy of the machine's own stays in force. */
 async function withoutServiceStarts<T>(work: () => Promise<T>): Promise<T> {

@@ -8,7 +8,9 @@ import { installWithApt } from './install-with-apt.js'
 
 function isDebian(path: string): boolean {
   try {
-    return /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(readFileSync('/etc/os-release', 'utf8')) && hasProgram('apt-get', path)
+    return (
+      /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(readFileSync('/etc/os-release', 'utf8')) && hasProgram('apt-get', path)
+    )
   } catch {
     return false
   }

@@ -19,17 +19,25 @@ export interface DockerAnswer {
 }
 
 /** One call of the Docker Engine API. Rejects with the system's error when the daemon does not answer. */
-export async function askDocker(dockerHost: string, method: string, path: string, timeoutMs = 30_000): Promise<DockerAnswer> {
+export async function askDocker(
+  dockerHost: string,
+  method: string,
+  path: string,
+  timeoutMs = 30_000,
+): Promise<DockerAnswer> {
   return new Promise((resolve, reject) => {
-    const call = request({ ...address(dockerHost), method, path, timeout: timeoutMs, headers: { host: 'docker' } }, (response) => {
-      let body = ''
-      response.setEncoding('utf8')
-      response.on('data', (text: string) => {
-        body += text
-      })
-      response.once('error', reject)
-      response.once('end', () => resolve({ status: response.statusCode ?? 0, body }))
-    })
+    const call = request(
+      { ...address(dockerHost), method, path, timeout: timeoutMs, headers: { host: 'docker' } },
+      (response) => {
+        let body = ''
+        response.setEncoding('utf8')
+        response.on('data', (text: string) => {
+          body += text
+        })
+        response.once('error', reject)
+        response.once('end', () => resolve({ status: response.statusCode ?? 0, body }))
+      },
+    )
     call.once('timeout', () => call.destroy(new Error(`the Docker daemon did not answer within ${timeoutMs / 1000} s`)))
     call.once('error', reject)
     call.end()

@@ -17,6 +17,7 @@ export interface Run {
   readonly ports: Ports
   readonly recorded: RecordedProcesses
   readonly processes: Map<string, SupervisedProcess>
+  readonly storageFolders: string[]
   /** Called when the process ids changed. */
   onChange: () => void
 }
@@ -49,6 +50,7 @@ export async function openRun(options: StackOptions): Promise<Run> {
     secrets: openStackSecrets(folders.secrets),
     ports: await choosePorts(options),
     processes: new Map(),
+    storageFolders: [],
     onChange: () => {},
   }
 }
@@ -70,8 +72,9 @@ export async function launch(run: Run, spec: ProcessSpec): Promise<void> {
   await supervised.start()
 }
 
-/** Undoes a folder that had to be placed outside the data folder of a throw-away stack. */
-export function removeWithStack({ options, teardown, folders }: Run, folder: string): void {
+/** Notes where a server keeps its files; a folder outside a throw-away data folder is removed with the stack. */
+export function keepStorage({ options, teardown, folders, storageFolders }: Run, folder: string): void {
+  storageFolders.push(folder)
   if (options.dataDir || folder.startsWith(folders.dataDir)) return
   teardown.add(async () => rmSync(folder, { recursive: true, force: true }))
 }

@@ -30,7 +30,10 @@ interface ProvisionAnswer {
   readonly workers: readonly { readonly name: string; readonly token: string }[]
 }
 
-function request(): { organizations: { name: string; users: Record<string, string>[] }[]; workers: { name: string }[] } {
+function request(): {
+  organizations: { name: string; users: Record<string, string>[] }[]
+  workers: { name: string }[]
+} {
   const organization = (name: string) => ({
     name,
     users: roles.map((role) => ({
@@ -45,7 +48,10 @@ function request(): { organizations: { name: string; users: Record<string, strin
 
 async function callProvision(settings: ProcessSettings, input: string): Promise<ProvisionAnswer> {
   const script = join(settings.config.checkout, 'api', 'dist', 'provision.js')
-  const { code, stdout, stderr } = await runTool(process.execPath, [script], { env: processEnv(settings, 'api'), input })
+  const { code, stdout, stderr } = await runTool(process.execPath, [script], {
+    env: processEnv(settings, 'api'),
+    input,
+  })
   if (code !== 0) throw new Failure(`The first organizations could not be made (exit code ${code}).\n${stderr.trim()}`)
   const answer = stdout.trim().split('\n').at(-1) ?? ''
   return JSON.parse(answer) as ProvisionAnswer
@@ -63,10 +69,12 @@ export async function provisionStack(settings: ProcessSettings): Promise<readonl
   secretFile(secrets, 'worker-token', () => worker.token)
   const organizations = answer.organizations.map((made, index): StackOrganization => {
     const passwords = new Map(wanted.organizations[index]?.users.map((user) => [user['role'], user['password'] ?? '']))
-    const users = Object.entries(made.users).map(([role, user]) => [role, { ...user, password: passwords.get(role) ?? '' }])
+    const users = Object.entries(made.users).map(([role, user]) => [
+      role,
+      { ...user, password: passwords.get(role) ?? '' },
+    ])
     return { ...made, users: Object.fromEntries(users) as Record<string, StackUser> }
   })
   secretFile(secrets, 'organizations.json', () => JSON.stringify(organizations))
   return organizations
 }
-

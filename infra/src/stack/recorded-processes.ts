@@ -23,7 +23,9 @@ export class RecordedProcesses {
     if (existsSync(this.file)) {
       const before = JSON.parse(readFileSync(this.file, 'utf8')) as Ownership
       if (isRunning(before.runner)) {
-        throw new Failure(`Capstan already runs on this data folder (process ${before.runner.pid}). Stop it first with Ctrl-C.`)
+        throw new Failure(
+          `Capstan already runs on this data folder (process ${before.runner.pid}). Stop it first with Ctrl-C.`,
+        )
       }
       const leftovers = Object.values(before.processes).reverse()
       await Promise.all(leftovers.map((identity) => stopProcess(identity)))

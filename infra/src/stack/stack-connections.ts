@@ -22,7 +22,11 @@ function parse(name: string, url: string): URL {
   }
 }
 
-function databaseEnv(ownerUrl: string, secrets: StackSecrets, role: 'api' | 'control' | 'broker'): Record<string, string> {
+function databaseEnv(
+  ownerUrl: string,
+  secrets: StackSecrets,
+  role: 'api' | 'control' | 'broker',
+): Record<string, string> {
   const url = parse('DATABASE_URL', ownerUrl)
   url.username = `capstan_${role}`
   url.password = ''
@@ -30,7 +34,12 @@ function databaseEnv(ownerUrl: string, secrets: StackSecrets, role: 'api' | 'con
 }
 
 /** An own Redis has one user for each process; an existing one has the user of its URL, if any. */
-function redisEnv(source: RedisSource, secrets: StackSecrets, folder: string, name: 'api' | 'control' | 'worker'): Record<string, string> {
+function redisEnv(
+  source: RedisSource,
+  secrets: StackSecrets,
+  folder: string,
+  name: 'api' | 'control' | 'worker',
+): Record<string, string> {
   const url = parse('REDIS_URL', source.url)
   const { username, password } = url
   url.username = ''
@@ -46,7 +55,12 @@ function redisEnv(source: RedisSource, secrets: StackSecrets, folder: string, na
   return { REDIS_URL: url.href, REDIS_USERNAME: decodeURIComponent(username) || 'default', REDIS_PASSWORD_FILE: file }
 }
 
-export function describeConnections(ownerUrl: string, source: RedisSource, secrets: StackSecrets, folder: string): Connections {
+export function describeConnections(
+  ownerUrl: string,
+  source: RedisSource,
+  secrets: StackSecrets,
+  folder: string,
+): Connections {
   const redis = (name: 'api' | 'control' | 'worker'): Record<string, string> => redisEnv(source, secrets, folder, name)
   const database = (role: 'api' | 'control' | 'broker'): Record<string, string> => databaseEnv(ownerUrl, secrets, role)
   return {

@@ -42,7 +42,8 @@ async function initialize(binaries: string, data: string, options: PostgresOptio
       cwd: '/',
       env: options.baseEnv,
     })
-    if (result.code !== 0) throw new Failure(`Postgres could not create its data folder.\n${result.stderr || result.stdout}`)
+    if (result.code !== 0)
+      throw new Failure(`Postgres could not create its data folder.\n${result.stderr || result.stdout}`)
     renameSync(draft, data)
   } finally {
     rmSync(passwordFile, { force: true })

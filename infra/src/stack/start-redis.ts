@@ -24,8 +24,8 @@ export interface PreparedRedis {
   readonly folder: string
 }
 
-// BullMQ asks for INFO and names its connections; nothing of ours needs another administrative command.
-const commands = '+@all -@dangerous -@admin +info +client|setname +client|setinfo +client|id +role'
+// BullMQ asks for INFO; nothing of ours needs another administrative command.
+const commands = '+@all -@dangerous -@admin +info'
 
 const keys: Record<RedisUser, string> = {
   capstan_api: 'allkeys allchannels',
@@ -59,7 +59,11 @@ function settings(folder: string, port: number): string {
 }
 
 /** One command, by a user or by the default one; resolves to what Redis answered. */
-export async function askRedis(port: number, command: readonly string[], login?: readonly [string, string]): Promise<string> {
+export async function askRedis(
+  port: number,
+  command: readonly string[],
+  login?: readonly [string, string],
+): Promise<string> {
   const encode = (words: readonly string[]): string =>
     `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`
   return new Promise((resolve, reject) => {

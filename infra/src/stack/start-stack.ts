@@ -8,7 +8,7 @@ import { removeLabelled } from './ask-docker.js'
 import type { Ports } from './choose-ports.js'
 import { describeProcess, type OwnProcess, type ProcessSettings } from './describe-processes.js'
 import { removeDevJson, writeDevJson } from './dev-json.js'
-import { launch, openRun, removeWithStack, type Run } from './open-run.js'
+import { keepStorage, launch, openRun, type Run } from './open-run.js'
 import { provisionStack, type StackOrganization } from './provision-stack.js'
 import { describeConnections, type RedisSource } from './stack-connections.js'
 import { readSecret, type StackFolders } from './stack-folders.js'
@@ -41,6 +41,8 @@ export interface Stack {
   readonly apiUrl: string
   readonly databaseUrl: string
   readonly redis: RedisSource
+  /** Folders of the own Postgres and Redis. */
+  readonly storageFolders: readonly string[]
   readonly dockerHost: string
   readonly builderImage: string
   readonly organizations: readonly StackOrganization[]
@@ -60,7 +62,7 @@ export async function startDatabase(run: Run, throwAway: boolean): Promise<strin
     baseEnv: config.baseEnv,
     throwAway,
   })
-  removeWithStack(run, prepared.folder)
+  keepStorage(run, prepared.folder)
   await launch(run, prepared.spec)
   return prepared.url
 }
@@ -81,7 +83,7 @@ async function startQueue(run: Run): Promise<RedisSource> {
     logFile: join(run.folders.logs, 'redis.log'),
     baseEnv: config.baseEnv,
   })
-  removeWithStack(run, prepared.folder)
+  keepStorage(run, prepared.folder)
   await launch(run, prepared.spec)
   return { url: prepared.url, isOwn: true }
 }
@@ -167,6 +169,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       apiUrl: `http://127.0.0.1:${ports.api}`,
       databaseUrl,
       redis,
+      storageFolders: [...run.storageFolders],
       ...buildSide,
       organizations,
       processes: run.processes,

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Config } from '../config.js'
 import { ensureBuilderImages } from '../images/ensure-builder-images.js'
 import type { Say } from '../report-progress.js'
-import { launch, openRun, removeWithStack, type Run } from './open-run.js'
+import { keepStorage, launch, openRun, type Run } from './open-run.js'
 import { startDatabase } from './start-stack.js'
 import { prepareRedis } from './start-redis.js'
 import type { Teardown } from './teardown.js'
@@ -27,13 +27,17 @@ async function startOpenRedis(run: Run): Promise<string> {
     logFile: join(run.folders.logs, 'redis.log'),
     baseEnv: config.baseEnv,
   })
-  removeWithStack(run, prepared.folder)
+  keepStorage(run, prepared.folder)
   await launch(run, prepared.spec)
   return prepared.url
 }
 
 /** Servers for the tests: a Postgres whose superuser is known, a Redis without users, Docker and the builder image. */
-export async function startTestServers(options: { config: Config; say: Say; teardown: Teardown }): Promise<TestServers> {
+export async function startTestServers(options: {
+  config: Config
+  say: Say
+  teardown: Teardown
+}): Promise<TestServers> {
   const { config, say, teardown } = options
   const run = await openRun({ ...options, ports: 'free' })
   const docker = await useDocker({ ...config, say })

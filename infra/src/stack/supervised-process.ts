@@ -86,7 +86,8 @@ export class SupervisedProcess {
 
   private describe(what: string): string {
     const lines = lastLines(this.spec.logFile, 12)
-    const said = lines.length > 0 ? ` Its last lines:\n${lines.map((line) => `    ${line}`).join('\n')}` : ' It said nothing.'
+    const said =
+      lines.length > 0 ? ` Its last lines:\n${lines.map((line) => `    ${line}`).join('\n')}` : ' It said nothing.'
     return `${this.spec.name} ${what}.${said}`
   }
 

@@ -24,6 +24,8 @@ export interface DockerOptions {
   readonly baseEnv: Readonly<Record<string, string>>
   readonly say: Say
   readonly runFolder?: string
+  /** Where the daemon is expected and how it is started when it is not there. */
+  readonly daemon?: { readonly dockerHost: string; readonly args: readonly string[] }
 }
 
 function readIdentity(file: string): ProcessIdentity | undefined {
@@ -44,10 +46,10 @@ function explain(problem: NodeJS.ErrnoException, { dockerHost, user }: DockerOpt
   )
 }
 
-async function startDaemon(folder: string, { say, baseEnv }: DockerOptions): Promise<void> {
+async function startDaemon(folder: string, dockerHost: string, { say, baseEnv, daemon }: DockerOptions): Promise<void> {
   const logFile = join(folder, 'dockerd.log')
   const log = openSync(logFile, 'a', 0o600)
-  const child = spawn('dockerd', [], { env: baseEnv, detached: true, stdio: ['ignore', log, log] })
+  const child = spawn('dockerd', daemon?.args ?? [], { env: baseEnv, detached: true, stdio: ['ignore', log, log] })
   closeSync(log)
   let ended: string | undefined
   child.once('error', (error) => {
@@ -58,11 +60,13 @@ async function startDaemon(folder: string, { say, baseEnv }: DockerOptions): Pro
   })
   const deadline = Date.now() + 60_000
   say('starting the Docker daemon')
-  while ((await dockerProblem(defaultDockerHost)) !== undefined) {
+  while ((await dockerProblem(dockerHost)) !== undefined) {
     if (ended !== undefined || Date.now() > deadline) {
       child.kill('SIGKILL')
       const said = lastLines(logFile, 8).join('\n')
-      throw missing(`The Docker daemon could not be started (${ended ?? 'no answer within 60 s'}). Its last lines:\n${said}`)
+      throw missing(
+        `The Docker daemon could not be started (${ended ?? 'no answer within 60 s'}). Its last lines:\n${said}`,
+      )
     }
     await sleep(100)
   }
@@ -84,7 +88,7 @@ function countUsers(folder: string): number {
 
 /** Makes sure that a Docker daemon answers, and holds it until released. */
 export async function useDocker(options: DockerOptions): Promise<DockerUse> {
-  const dockerHost = options.dockerHost ?? defaultDockerHost
+  const dockerHost = options.dockerHost ?? options.daemon?.dockerHost ?? defaultDockerHost
   const folder = options.runFolder ?? '/run/capstan'
   const daemon = join(folder, 'dockerd.json')
   if (!options.isRoot || options.dockerHost) {
@@ -95,7 +99,7 @@ export async function useDocker(options: DockerOptions): Promise<DockerUse> {
   mkdirSync(join(folder, 'users'), { recursive: true, mode: 0o700 })
   const ticket = join(folder, 'users', randomUUID())
   await withLockFile(join(folder, 'lock'), async () => {
-    if ((await dockerProblem(dockerHost)) !== undefined) await startDaemon(folder, options)
+    if ((await dockerProblem(dockerHost)) !== undefined) await startDaemon(folder, dockerHost, options)
     writeFileSync(ticket, JSON.stringify(identifyProcess(process.pid)))
   })
   const release = async (): Promise<void> =>

@@ -1,0 +1,67 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { Failure } from '../failure.js'
+import { runTool, type ToolResult } from '../run-tool.js'
+import type { DemoWorld } from './demo-world.js'
+
+export interface OfficialCliPlace {
+  readonly checkout: string
+  /** Its own home and working folder, so that no sign-in of the person who runs this is touched. */
+  readonly folder: string
+  readonly apiUrl: string
+  readonly baseEnv: Readonly<Record<string, string>>
+}
+
+/** Writes the settings by which the unchanged CLI finds this API. */
+export function prepareOfficialCli({ folder, apiUrl }: OfficialCliPlace): void {
+  mkdirSync(join(folder, 'home'), { recursive: true })
+  const settings = { API_BASE_URL: apiUrl, CONSOLE_BASE_URL: `${apiUrl}/console`, ENVIRONMENT: 'development' }
+  const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}`)
+  writeFileSync(join(folder, '.capawesomerc'), `${lines.join('\n')}\n`)
+}
+
+/** Runs the official command-line tool as it is published. */
+export async function runOfficialCli(
+  place: OfficialCliPlace,
+  args: readonly string[],
+  onOutput?: (text: string) => void,
+): Promise<ToolResult> {
+  const fromCheckout = createRequire(join(place.checkout, 'package.json'))
+  const entry = join(dirname(fromCheckout.resolve('@capawesome/cli/package.json')), 'dist', 'index.js')
+  const home = join(place.folder, 'home')
+  const env = {
+    ...place.baseEnv,
+    HOME: home,
+    XDG_CONFIG_HOME: home,
+    CI: '1',
+    CAPAWESOME_TELEMETRY_DISABLED: '1',
+    NO_COLOR: '1',
+  }
+  return runTool(process.execPath, [entry, ...args], { cwd: place.folder, env, ...(onOutput ? { onOutput } : {}) })
+}
+
+export function officialCliPlace({ config, stack, folder }: DemoWorld): OfficialCliPlace {
+  return { checkout: config.checkout, folder, apiUrl: stack.apiUrl, baseEnv: config.baseEnv }
+}
+
+/** A call that has to work. */
+export async function callOfficialCli(
+  world: DemoWorld,
+  args: readonly string[],
+  onOutput?: (text: string) => void,
+): Promise<string> {
+  const { code, stdout, stderr } = await runOfficialCli(officialCliPlace(world), args, onOutput)
+  if (code === 0) return stdout
+  throw new Failure(`\`capawesome ${args[0] ?? ''}\` ended with exit code ${code}:\n${`${stdout}${stderr}`.trim()}`)
+}
+
+/** The JSON object that `--json` prints, whatever the tool says around it. */
+export function jsonIn<T>(output: string): T {
+  const text = output.slice(output.indexOf('{'), output.lastIndexOf('}') + 1)
+  try {
+    return JSON.parse(text) as T
+  } catch {
+    throw new Failure(`The command-line tool printed no JSON object:\n${output.trim()}`)
+  }
+}

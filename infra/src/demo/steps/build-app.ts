@@ -1,0 +1,35 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { callOfficialCli } from '../call-official-cli.js'
+import { need, prove, type DemoWorld } from '../demo-world.js'
+import { watchContainers } from '../watch-containers.js'
+
+export const sampleApp = (world: DemoWorld): string => join(world.config.checkout, 'infra', 'dev', 'sample-app')
+
+/** Shows the log as it comes, each line marked as the CLI's. */
+export function echoLines(world: DemoWorld): (text: string) => void {
+  let rest = ''
+  return (text) => {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) if (line.trim()) world.say(`     | ${line.trimEnd()}`)
+  }
+}
+
+/** Step 3: the official CLI uploads the local folder, starts a build and follows its log to the end. */
+export async function buildApp(world: DemoWorld): Promise<string> {
+  const apkFile = join(world.folder, 'tour.apk')
+  const watch = watchContainers(world.stack)
+  const started = Date.now()
+  const what = ['--app-id', need(world, 'appId'), '--platform', 'android', '--type', 'release']
+  const inputs = ['--path', sampleApp(world), '--certificate', need(world, 'keystore').name]
+  const output = await callOfficialCli(
+    world,
+    ['apps:builds:create', ...what, ...inputs, '--apk', apkFile, '--yes'],
+    echoLines(world),
+  ).finally(async () => Object.assign(world.made, { containers: await watch.stop() }))
+  prove(existsSync(apkFile), 'the CLI downloaded the APK')
+  Object.assign(world.made, { apkFile })
+  const logLines = output.split('\n').filter((line) => line.trim()).length
+  return `${logLines} lines of log followed, APK downloaded after ${((Date.now() - started) / 1000).toFixed(1)} s`
+}
