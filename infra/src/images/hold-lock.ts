@@ -60,14 +60,11 @@ async function waitForHolder(path: string, signal: AbortSignal): Promise<void> {
   const stop = () => socket.destroy()
   signal.addEventListener('abort', stop, { once: true })
   try {
-    await new Promise<void>((resolve) => {
-      socket.once('close', () => resolve())
-      socket.once('error', (error) => {
-        const stale = 'code' in error && error.code === 'ECONNREFUSED' && !path.startsWith('\0')
-        if (stale) unlink(path).then(resolve, () => resolve())
-        else resolve()
-      })
+    const stale = await new Promise<boolean>((resolve) => {
+      socket.once('close', () => resolve(false))
+      socket.once('error', (error) => resolve('code' in error && error.code === 'ECONNREFUSED'))
     })
+    if (stale && !path.startsWith('\0')) await unlink(path).catch(() => undefined)
   } finally {
     signal.removeEventListener('abort', stop)
     socket.destroy()
