@@ -56,11 +56,12 @@ export async function callOfficialCli(
   throw new Failure(`\`capawesome ${args[0] ?? ''}\` ended with exit code ${code}:\n${`${stdout}${stderr}`.trim()}`)
 }
 
-/** The JSON object that `--json` prints, whatever the tool says around it. */
-export function jsonIn<T>(output: string): T {
+/** The `id` in the JSON object that `--json` prints, whatever the tool says around it. */
+export function idIn(output: string): string {
   const text = output.slice(output.indexOf('{'), output.lastIndexOf('}') + 1)
   try {
-    return JSON.parse(text) as T
+    const { id } = JSON.parse(text) as { id: string }
+    return id
   } catch {
     throw new Failure(`The command-line tool printed no JSON object:\n${output.trim()}`)
   }

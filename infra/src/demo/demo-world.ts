@@ -50,7 +50,7 @@ export interface Device {
 export function need<Name extends keyof Made>(world: DemoWorld, name: Name): Made[Name] {
   const value = world.made[name]
   if (value === undefined) throw new Failure(`The demo has no ${name} yet.`)
-  return value as Made[Name]
+  return value
 }
 
 /** Ends the demo unless the claim holds. */

@@ -12,7 +12,7 @@ export interface ContainerWatch {
 export function watchContainers(stack: Stack): ContainerWatch {
   const seen = new Map<string, string[]>()
   const filters = encodeURIComponent(JSON.stringify({ label: [`capstan=${stack.stackId}`] }))
-  let watching = true
+  const ending = new AbortController()
 
   async function look(): Promise<void> {
     const { body } = await askDocker(stack.dockerHost, 'GET', `/containers/json?all=1&filters=${filters}`)
@@ -25,7 +25,7 @@ export function watchContainers(stack: Stack): ContainerWatch {
   }
 
   const watched = (async () => {
-    while (watching) {
+    while (!ending.signal.aborted) {
       // A container that ends between the two questions is no fault.
       await look().catch(() => {})
       await sleep(150)
@@ -33,7 +33,7 @@ export function watchContainers(stack: Stack): ContainerWatch {
   })()
   return {
     stop: async () => {
-      watching = false
+      ending.abort()
       await watched
       return [...seen].map(([id, inspections]) => ({ id, inspections }))
     },

@@ -57,7 +57,12 @@ function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, st
       TOKEN_PEPPER_FILE: secrets.tokenPepperFile,
       BROKER_SEAL_SOCKET: sealSocket,
     },
-    control: { ...connections.database.control, ...connections.redis.control, ...objectStoreEnv(settings) },
+    control: {
+      ...connections.database.control,
+      ...connections.redis.control,
+      ...objectStoreEnv(settings),
+      PUBLIC_URL: apiUrl,
+    },
     worker: {
       ...connections.redis.worker,
       API_URL: apiUrl,

@@ -71,9 +71,10 @@ export class SupervisedProcess {
   private async waitUntilReady(exited: Promise<string>, logOffset: number): Promise<void> {
     const deadline = Date.now() + readyWithinMs
     let ended: string | undefined
-    void exited.then((reason) => {
-      ended = reason
-    })
+    const noteEnd = async (): Promise<void> => {
+      ended = await exited
+    }
+    void noteEnd()
     while (!(await this.spec.isReady(logOffset))) {
       if (ended !== undefined) throw new Failure(this.describe(`ended before it was ready (${ended})`))
       if (Date.now() > deadline) {

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Failure, missing } from '../failure.js'
+import { type Failure, missing } from '../failure.js'
 import type { Say } from '../report-progress.js'
 import { defaultDockerHost, dockerProblem } from './ask-docker.js'
 import { identifyProcess, isRunning, type ProcessIdentity } from './identify-process.js'
@@ -14,7 +14,7 @@ import { stopProcess } from './stop-process.js'
 export interface DockerUse {
   readonly dockerHost: string
   /** Ends the use; the last one stops the daemon that Capstan started, and no other. */
-  release(): Promise<void>
+  readonly release: () => Promise<void>
 }
 
 export interface DockerOptions {

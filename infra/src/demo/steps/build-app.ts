@@ -23,11 +23,9 @@ export async function buildApp(world: DemoWorld): Promise<string> {
   const started = Date.now()
   const what = ['--app-id', need(world, 'appId'), '--platform', 'android', '--type', 'release']
   const inputs = ['--path', sampleApp(world), '--certificate', need(world, 'keystore').name]
-  const output = await callOfficialCli(
-    world,
-    ['apps:builds:create', ...what, ...inputs, '--apk', apkFile, '--yes'],
-    echoLines(world),
-  ).finally(async () => Object.assign(world.made, { containers: await watch.stop() }))
+  const call = ['apps:builds:create', ...what, ...inputs, '--apk', apkFile, '--yes']
+  const output = await callOfficialCli(world, call, echoLines(world))
+  Object.assign(world.made, { containers: await watch.stop() })
   prove(existsSync(apkFile), 'the CLI downloaded the APK')
   Object.assign(world.made, { apkFile })
   const logLines = output.split('\n').filter((line) => line.trim()).length

@@ -1,4 +1,4 @@
-import { callOfficialCli, jsonIn, prepareOfficialCli, officialCliPlace } from '../call-official-cli.js'
+import { callOfficialCli, idIn, prepareOfficialCli, officialCliPlace } from '../call-official-cli.js'
 import { prove, type DemoWorld } from '../demo-world.js'
 import { callApi } from '../call-api.js'
 
@@ -14,9 +14,9 @@ export async function createApp(world: DemoWorld): Promise<string> {
   const whoami = await callOfficialCli(world, ['whoami'])
   prove(whoami.includes(me.email), 'the CLI is signed in as the owner')
   const create = ['apps:create', '--name', 'Tour', '--type', 'capacitor', '--json']
-  const app = jsonIn<{ id: string }>(
+  const appId = idIn(
     await callOfficialCli(world, [...create, '--organization-id', organization?.id ?? '']),
   )
-  Object.assign(world.made, { organizationId: organization?.id, token, appId: app.id })
-  return `app ${app.id} in organization "${organization?.name ?? ''}", signed in as ${me.email}`
+  Object.assign(world.made, { organizationId: organization?.id, token, appId })
+  return `app ${appId} in organization "${organization?.name ?? ''}", signed in as ${me.email}`
 }

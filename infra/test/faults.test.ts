@@ -1,0 +1,102 @@
+import postgres from 'postgres'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readConfig } from '../src/config.js'
+import { startStack, type Stack } from '../src/stack/start-stack.js'
+import { BuildClient } from './build-client.js'
+import { builderImage } from './builder-image.js'
+
+let stack: Stack
+let client: BuildClient
+const crashes: string[] = []
+
+beforeAll(async () => {
+  stack = await startStack({
+    config: { ...readConfig(), databaseUrl: undefined, redisUrl: undefined },
+    say: (line) => crashes.push(line),
+    ports: 'free',
+    builderImage: builderImage(),
+    overrides: {
+      api: { LEASE_MS: '3000' },
+      control: { SWEEP_MS: '300', RELAY_MS: '200' },
+      worker: { HEARTBEAT_MS: '500', DOCKER_RETRY_MS: '500' },
+    },
+  })
+  client = new BuildClient(stack)
+}, 120_000)
+afterAll(() => stack?.stop(), 60_000)
+
+async function row<T>(query: string, buildId: string): Promise<T> {
+  const sql = postgres(stack.databaseUrl, { max: 1, onnotice: () => {} })
+  try {
+    return (await sql.unsafe(query, [buildId]))[0] as T
+  } finally {
+    await sql.end({ timeout: 1 })
+  }
+}
+
+const attemptsOf = async (buildId: string): Promise<number> =>
+  (
+    await row<{ attempt: number }>(
+      'select j.attempt from builds b join jobs j on j.id = b.job_id where b.id = $1',
+      buildId,
+    )
+  ).attempt
+
+const artifactsOf = async (buildId: string): Promise<number> =>
+  (await row<{ n: number }>('select count(*)::int as n from artifacts where build_id = $1', buildId)).n
+
+async function startBuild(seconds: number): Promise<{ appId: string; buildId: string }> {
+  const appId = await client.createApp()
+  const buildId = await client.requestBuild(appId, seconds)
+  await client.untilLogged(appId, buildId, 'left: ')
+  return { appId, buildId }
+}
+
+test('a build goes through once when nothing fails', async () => {
+  const { appId, buildId } = await startBuild(1)
+  const build = await client.untilEnded(appId, buildId)
+  expect(build.job.status).toBe('succeeded')
+  expect(build.appBuildArtifacts).toMatchObject([{ type: 'zip', status: 'ready' }])
+  expect(await attemptsOf(buildId)).toBe(1)
+}, 180_000)
+
+test('a worker killed with -9 mid-build: the build is retried once and leaves one set of artefacts', async () => {
+  const { appId, buildId } = await startBuild(8)
+  stack.processes.get('worker')!.kill()
+  const build = await client.untilEnded(appId, buildId)
+  expect(build.job.status).toBe('succeeded')
+  expect(await attemptsOf(buildId)).toBe(2)
+  expect(build.appBuildArtifacts).toMatchObject([{ type: 'zip', status: 'ready' }])
+  expect(await artifactsOf(buildId)).toBe(1)
+  expect(crashes.some((line) => line.startsWith('worker ended unexpectedly (SIGKILL)'))).toBe(true)
+}, 180_000)
+
+test('Redis killed and started again mid-build: nothing is lost', async () => {
+  const { appId, buildId } = await startBuild(5)
+  const waitingApp = await client.createApp()
+  const waiting = await client.requestBuild(waitingApp, 1)
+  stack.processes.get('redis')!.kill()
+  const build = await client.untilEnded(appId, buildId)
+  expect(build.job.status).toBe('succeeded')
+  expect(await attemptsOf(buildId)).toBe(1)
+  expect((await client.untilEnded(waitingApp, waiting)).job.status).toBe('succeeded')
+}, 180_000)
+
+test('the API killed and started again mid-build: the build goes on and its log is whole', async () => {
+  const { appId, buildId } = await startBuild(5)
+  stack.processes.get('api')!.kill()
+  await expect
+    .poll(
+      () =>
+        fetch(`${stack.apiUrl}/v1/users/me`).then(
+          (r) => r.status,
+          () => 0,
+        ),
+      { timeout: 20_000 },
+    )
+    .toBe(401)
+  const build = await client.untilEnded(appId, buildId)
+  expect(build.job.status).toBe('succeeded')
+  const counted = (await client.log(appId, buildId)).flatMap((line) => /left: (\d)/.exec(line)?.[1] ?? [])
+  expect(counted).toEqual(['5', '4', '3', '2', '1', '0'])
+}, 180_000)
