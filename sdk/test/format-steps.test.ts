@@ -12,7 +12,7 @@ const sorted = (matches: Iterable<RegExpMatchArray>): string[] =>
 
 describe('FORMAT.md and the code', () => {
   test('number the same steps', () => {
-    const written = sorted(format.matchAll(/^\| ([RCKA]\d+) \|/gm))
+    const written = sorted(format.matchAll(/^\| ([RCKA]\d+) +\|/gm))
     expect(written.length).toBeGreaterThan(30)
     expect(sorted(sources.matchAll(/\/\/ \[([RCKA]\d+)\]/g))).toEqual(written)
   })

@@ -126,11 +126,11 @@ export async function verifyRelease(
  * @throws {ReleaseError} `SIZE_MISMATCH`, `HASH_MISMATCH`
  */
 export async function verifyArchiveBytes(release: ReleaseStatement, bytes: Uint8Array): Promise<void> {
-  // [R12] endless or partial download
+  // [R13] endless or partial download
   if (bytes.length !== release.archive.size) {
     refuse('SIZE_MISMATCH', `The archive has ${bytes.length} bytes instead of ${release.archive.size}.`)
   }
-  // [R13] other bytes
+  // [R14] other bytes
   if ((await sha256Hex(bytes)) !== release.archive.sha256) refuse('HASH_MISMATCH', 'The archive is not the signed one.')
 }
 
@@ -141,14 +141,14 @@ export async function verifyArchiveBytes(release: ReleaseStatement, bytes: Uint8
  */
 export function verifyFiles(release: ReleaseStatement, files: readonly FileDigest[]): void {
   const signed = new Map(release.files.map((file) => [file.path, file]))
-  // [R15] a file of other content
+  // [R16] a file of other content
   for (const file of files) {
     const expected = signed.get(file.path)
     if (expected && (expected.sha256 !== file.sha256 || expected.size !== file.size)) {
       refuse('FILE_MISMATCH', 'A file of the archive is not the signed one.')
     }
   }
-  // [R16] a file more or less
+  // [R17] a file more or less
   if (files.length !== signed.size || files.some((file) => !signed.has(file.path))) {
     refuse('FILES_DIFFER', 'The archive does not hold exactly the signed files.')
   }

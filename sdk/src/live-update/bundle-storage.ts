@@ -1,0 +1,31 @@
+import type { FileDigest } from '../archive/index.js'
+
+/** A bundle on its way in. Nothing of it is visible until `commit`. */
+export interface StagedBundle {
+  /** Writes one file. The path has passed the archive rules. */
+  write(path: string, content: Uint8Array): Promise<void>
+  /** Makes everything written durable and, in one step, the bundle `id`; replaces a bundle of that id. */
+  commit(id: string): Promise<void>
+  /** Forgets what was written. */
+  discard(): Promise<void>
+}
+
+/**
+ * Where bundles and the client's state live. Every method is durable when it resolves, and a crash at any moment leaves
+ * either what was before or what is after. One process uses a storage at a time.
+ */
+export interface BundleStorage {
+  /** The last text given to `writeState`, or `null`. */
+  readState(): Promise<string | null>
+  /** Replaces the state in one step. */
+  writeState(text: string): Promise<void>
+  stage(): Promise<StagedBundle>
+  /** Digests every file of a bundle, sorted by path; `null` when there is no such bundle or it holds anything but files. */
+  digest(id: string): Promise<FileDigest[] | null>
+  /** Removes every bundle that is not in `keep`. */
+  prune(keep: readonly string[]): Promise<void>
+  /** Removes what interrupted stagings left. */
+  clearStaged(): Promise<void>
+  /** Where the host finds a bundle's web root, or the built-in bundle for `null`. */
+  locate(bundle: { id: string; root: string } | null): string
+}

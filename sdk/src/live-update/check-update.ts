@@ -1,0 +1,88 @@
+import { isInRollout, type SequenceFloor, type VerifiedRelease, verifyRelease } from '../release/index.js'
+import { learnRoots } from './learn-roots.js'
+import { LiveUpdateError } from './live-update-error.js'
+import { type Latest, queryLatest } from './query-latest.js'
+import type { Session } from './session.js'
+import type { State } from './state.js'
+
+/** A bundle that may be downloaded. `verified` is `null` in the compat profile, where only the bytes are signed. */
+export interface Candidate {
+  latest: Latest
+  bundleId: string
+  verified: VerifiedRelease | null
+}
+
+/** `candidate` is there when the device has something to download. */
+export interface CheckResult {
+  status: 'none' | 'not-in-rollout' | 'up-to-date' | 'staged' | 'available'
+  bundleId: string | null
+  candidate: Candidate | null
+}
+
+/** Under which name a device keeps its floor and history. */
+export function lineOf(session: Session): string {
+  return `${session.config.channel}\n${session.config.platform}`
+}
+
+/** The floor compiled into the app, or the one this device has reached, whichever is higher. */
+function floorOf(session: Session, state: State): SequenceFloor | null {
+  const seen = state.floors[lineOf(session)] ?? null
+  const minimum = session.config.minimumSequence ?? 0
+  return seen === null || seen.sequence < minimum ? { sequence: minimum, releaseId: null } : seen
+}
+
+/** Refuses what failed on this device before. */
+export function refuseBlocked(state: State, bundle: { bundleId: string; releaseId: string | null }): void {
+  if (state.blocked.some((failed) => failed.bundleId === bundle.bundleId || failed.releaseId === bundle.releaseId)) {
+    throw new LiveUpdateError(
+      'BLOCKED',
+      `Bundle ${bundle.bundleId} failed on this device before and is not tried again.`,
+    )
+  }
+}
+
+function compare(state: State, candidate: Candidate): CheckResult {
+  const releaseId = candidate.verified?.releaseId
+  const same = (bundle: State['current']): boolean =>
+    bundle !== null &&
+    (releaseId === undefined ? bundle.bundleId === candidate.bundleId : bundle.releaseId === releaseId)
+  if (same(state.next)) return { status: 'staged', bundleId: candidate.bundleId, candidate: null }
+  if (same(state.current) && state.next === null)
+    return { status: 'up-to-date', bundleId: candidate.bundleId, candidate: null }
+  // [R12] a bundle that broke the app once
+  refuseBlocked(state, { bundleId: candidate.bundleId, releaseId: releaseId ?? null })
+  return { status: 'available', bundleId: candidate.bundleId, candidate }
+}
+
+/**
+ * Asks the server what is current and, in the release profile, checks both statements. Nothing is downloaded.
+ *
+ * @throws {LiveUpdateError}
+ */
+export async function checkUpdate(session: Session): Promise<CheckResult> {
+  const { config, world } = session
+  const before = await session.load()
+  const latest = await queryLatest(world.fetch, config, {
+    deviceId: before.deviceId,
+    bundleId: before.current?.bundleId ?? null,
+  })
+  if (latest === null) return { status: 'none', bundleId: null, candidate: null }
+  if (config.profile === 'compat') {
+    return compare(await session.load(), { latest, bundleId: latest.bundleId, verified: null })
+  }
+  const trust = await learnRoots(session, latest.roots)
+  const state = await session.load()
+  const verified = await verifyRelease(latest, trust, {
+    appId: config.appId,
+    platform: config.platform,
+    channel: config.channel,
+    nativeVersion: config.appVersionName,
+    now: world.now(),
+    floor: floorOf(session, state),
+  })
+  const { bundleId } = verified.release
+  if (!(await isInRollout(state.deviceId, verified.channel.rollout))) {
+    return { status: 'not-in-rollout', bundleId, candidate: null }
+  }
+  return compare(state, { latest, bundleId, verified })
+}

@@ -1,0 +1,14 @@
+import type { LiveUpdateErrorCode } from './live-update-error.js'
+
+/** What happens inside the client, for logs and progress bars. */
+export type LiveUpdateEvent =
+  | { type: 'progress'; bundleId: string; receivedBytes: number; totalBytes: number | null }
+  | { type: 'staged'; bundleId: string }
+  | { type: 'refused'; code: LiveUpdateErrorCode; message: string }
+  | { type: 'launched'; bundleId: string | null; trial: boolean }
+  | { type: 'confirmed'; bundleId: string | null }
+  | { type: 'rolled-back'; from: string; to: string | null }
+  | { type: 'damaged'; bundleId: string }
+  | { type: 'reset' }
+
+export type LiveUpdateListener = (event: LiveUpdateEvent) => void

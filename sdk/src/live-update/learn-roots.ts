@@ -1,0 +1,32 @@
+import { type Envelope, ReleaseError, type Trust, verifyNextRoot } from '../release/index.js'
+import type { Session } from './session.js'
+import type { State } from './state.js'
+
+/** The trust that follows from the embedded keys and every root statement learned since. */
+export async function currentTrust(session: Session, state: State): Promise<Trust> {
+  let { trust } = session.config
+  for (const { version, envelope } of state.roots) {
+    if (version <= session.config.trust.rootVersion) continue
+    trust = (await verifyNextRoot(envelope, trust, session.config.appId)).trust
+  }
+  return trust
+}
+
+/** Follows the root statements that the server offers, each signed by the one before, and remembers them. */
+export async function learnRoots(session: Session, offered: readonly unknown[]): Promise<Trust> {
+  return session.update(async (state) => {
+    let trust = await currentTrust(session, state)
+    const roots = [...state.roots]
+    for (const envelope of offered) {
+      const next = await verifyNextRoot(envelope, trust, session.config.appId).catch((error: unknown) => {
+        if (error instanceof ReleaseError && (error.code === 'ROOT_VERSION' || error.code === 'BAD_SIGNATURE'))
+          return null
+        throw error
+      })
+      if (next === null) continue
+      trust = next.trust
+      roots.push({ version: next.root.version, envelope: envelope as Envelope })
+    }
+    return { state: { ...state, roots }, result: trust }
+  })
+}

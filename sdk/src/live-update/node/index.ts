@@ -1,0 +1,13 @@
+/**
+ * The live-update client for Node and Electron.
+ *
+ * @module
+ */
+export { LiveUpdateError, type LiveUpdateErrorCode } from '../live-update-error.js'
+export type { Launch } from '../launch-bundle.js'
+export type { LiveUpdate } from '../live-update.js'
+export type { LiveUpdateEvent, LiveUpdateListener } from '../events.js'
+export type { SyncResult } from '../sync-update.js'
+export { createLiveUpdate, type NodeLiveUpdateOptions } from './create-live-update.js'
+export { type Disk, nodeDisk } from './disk.js'
+export { fileStorage } from './file-storage.js'

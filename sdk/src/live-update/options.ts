@@ -1,0 +1,116 @@
+import type { ArchiveLimits } from '../archive/index.js'
+import { type Platform, platforms, type Trust, trustOf } from '../release/index.js'
+import { LiveUpdateError, toLiveUpdateError } from './live-update-error.js'
+
+/** What a transfer may cost before it is given up. */
+export interface TransferLimits {
+  /** For the whole transfer, in milliseconds. */
+  timeoutMs: number
+  /** Every window of this many milliseconds must bring `minimumBytes`. */
+  windowMs: number
+  minimumBytes: number
+}
+
+/** What an app compiles in. Keys come from the native app, never from a bundle. */
+export interface LiveUpdateOptions {
+  appId: string
+  /** Origin of the server, with an optional path prefix: `https://updates.example.com`. Plain http on loopback only. */
+  serverUrl: string
+  /** Required in the release profile. */
+  channel?: string
+  /** `release` (default): two signed statements. `compat`: a signature over the zip, as the official plugins check it. */
+  profile?: 'release' | 'compat'
+  /** One to three SPKI PEM texts: the customer's keys. */
+  publicKey: string | readonly string[]
+  /** One to three SPKI PEM texts: the platform's Ed25519 keys. Release profile only. */
+  platformKey?: string | readonly string[]
+  /** The version of the root statement that these keys are. Default 1. */
+  rootVersion?: number
+  /** The lowest sequence this app binary accepts. */
+  minimumSequence?: number
+  platform: Platform
+  appVersionCode: string
+  /** Dotted numbers; compared with a release's native versions. */
+  appVersionName: string
+  osVersion?: string
+  customId?: string
+  /** Compat profile: accept a content that this device already left behind. Default false. */
+  allowReturn?: boolean
+  limits?: Partial<ArchiveLimits>
+  transfer?: Partial<TransferLimits>
+}
+
+/** Options that were checked. */
+export interface Config extends Omit<LiveUpdateOptions, 'publicKey' | 'platformKey' | 'transfer'> {
+  profile: 'release' | 'compat'
+  channel: string
+  serverUrl: string
+  nativeVersion: string
+  /** The keys compiled in. */
+  trust: Trust
+  transfer: TransferLimits
+}
+
+const defaultTransfer: TransferLimits = { timeoutMs: 15 * 60_000, windowMs: 30_000, minimumBytes: 30 * 1024 }
+const loopbackHosts = new Set(['localhost', '127.0.0.1', '[::1]'])
+
+/**
+ * Whether bytes may come from an address: https, or http on this machine, without credentials in it.
+ *
+ * @throws {LiveUpdateError} `INSECURE_URL`
+ */
+export function checkUrl(address: string): URL {
+  let url: URL
+  try {
+    url = new URL(address)
+  } catch {
+    throw new LiveUpdateError('INSECURE_URL', 'The server gave an address that is not a URL.')
+  }
+  const secure = url.protocol === 'https:' || (url.protocol === 'http:' && loopbackHosts.has(url.hostname))
+  if (!secure || url.username !== '' || url.password !== '') {
+    throw new LiveUpdateError('INSECURE_URL', `Addresses must be https and hold no credentials; ${url.origin} is not.`)
+  }
+  return url
+}
+
+function listKeys(keys: string | readonly string[] | undefined, option: string): readonly string[] {
+  const list = typeof keys === 'string' ? [keys] : (keys ?? [])
+  if (list.length < 1 || list.length > 3) throw new LiveUpdateError('CONFIG', `${option} must hold one to three keys.`)
+  return list
+}
+
+/**
+ * Checks the options; a key that the policy refuses stops here, so an app never runs updates unsigned.
+ *
+ * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`
+ */
+export async function checkOptions(options: LiveUpdateOptions): Promise<Config> {
+  const { publicKey, platformKey, transfer, ...rest } = options
+  const profile = options.profile ?? 'release'
+  for (const name of ['appId', 'appVersionCode', 'appVersionName'] as const) {
+    if (typeof options[name] !== 'string' || options[name] === '')
+      throw new LiveUpdateError('CONFIG', `${name} is missing.`)
+  }
+  if (!platforms.includes(options.platform)) {
+    throw new LiveUpdateError('CONFIG', `platform must be one of ${platforms.join(', ')}.`)
+  }
+  if (profile !== 'release' && profile !== 'compat')
+    throw new LiveUpdateError('CONFIG', 'profile must be release or compat.')
+  if (profile === 'release' && !options.channel)
+    throw new LiveUpdateError('CONFIG', 'The release profile needs a channel.')
+  const releaseKeys = [...listKeys(publicKey, 'publicKey')]
+  const platformKeys = profile === 'release' ? [...listKeys(platformKey, 'platformKey')] : []
+  const version = options.rootVersion ?? 1
+  const trust = await trustOf({ version, releaseKeys, platformKeys, revokedBundleIds: [] }).catch((error: unknown) => {
+    throw toLiveUpdateError(error)
+  })
+  return {
+    ...rest,
+    profile,
+    channel: options.channel ?? '',
+    serverUrl: checkUrl(options.serverUrl).href.replace(/\/+$/, ''),
+    nativeVersion: `${options.appVersionName} (${options.appVersionCode})`,
+    trust,
+    transfer: { ...defaultTransfer, ...transfer },
+  }
+}
