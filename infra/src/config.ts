@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** Folder of the checkout. */
-export const checkout = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
+const checkout = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 
 export interface Config {
   readonly checkout: string

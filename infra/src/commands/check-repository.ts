@@ -1,4 +1,5 @@
-import { join } from 'node:path'
+import { existsSync, readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import type { Config } from '../config.js'
 import { runTool } from '../run-tool.js'
@@ -16,20 +17,35 @@ async function timed(name: string, check: () => Promise<string | undefined>): Pr
   return { name, complaint, seconds: ((performance.now() - started) / 1000).toFixed(1) }
 }
 
-function tool(config: Config, entry: readonly string[], args: readonly string[]): () => Promise<string | undefined> {
+function tool(config: Config, entry: string, args: readonly string[]): () => Promise<string | undefined> {
   return async () => {
-    const script = join(config.checkout, 'node_modules', ...entry)
+    const script = join(config.checkout, entry)
     const result = await runTool(process.execPath, [script, ...args], { cwd: config.checkout, env: config.baseEnv })
     return result.code === 0 ? undefined : `${result.stdout}${result.stderr}`.trim() || `exit code ${result.code}`
   }
 }
 
-/** Format, lint, dead code and document references. Types were checked when the set-up compiled the workspace. */
+/** Tests outside `src` are compiled by nobody else. */
+function testProjects(checkout: string): string[] {
+  const folders = readdirSync(checkout, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  return folders
+    .map(({ name }) => join(name, 'test', 'tsconfig.json'))
+    .filter((file) => existsSync(join(checkout, file)))
+}
+
+/** Format, lint, dead code, contract, document references. The set-up compiled the workspace, and so checked its types. */
 export async function checkRepository(config: Config): Promise<number> {
   const outcomes = await Promise.all([
-    timed('format', tool(config, ['oxfmt', 'bin', 'oxfmt'], ['--check', '.'])),
-    timed('lint', tool(config, ['oxlint', 'bin', 'oxlint'], ['--type-aware', '--deny-warnings', '.'])),
-    timed('dead code', tool(config, ['knip', 'bin', 'knip.js'], ['--no-progress'])),
+    timed('format', tool(config, 'node_modules/oxfmt/bin/oxfmt', ['--check', '.'])),
+    timed('lint', tool(config, 'node_modules/oxlint/bin/oxlint', ['--type-aware', '--deny-warnings', '.'])),
+    timed('dead code', tool(config, 'node_modules/knip/bin/knip.js', ['--no-progress'])),
+    timed('contract', tool(config, 'api/dist/openapi.js', ['--check'])),
+    ...testProjects(config.checkout).map((project) =>
+      timed(
+        `types of ${dirname(project)}`,
+        tool(config, 'node_modules/typescript/bin/tsc', ['--noEmit', '-p', project]),
+      ),
+    ),
     timed('document references', () => {
       const broken = findBrokenReferences(config.checkout)
       return Promise.resolve(broken.length > 0 ? broken.join('\n') : undefined)

@@ -11,7 +11,7 @@ export interface Component {
   readonly services: readonly string[]
 }
 
-export const components = {
+const components = {
   redis: {
     name: 'Redis',
     programs: ['redis-server'],

@@ -13,7 +13,7 @@ function address(dockerHost: string): RequestOptions {
   }
 }
 
-export interface DockerAnswer {
+interface DockerAnswer {
   readonly status: number
   readonly body: string
 }

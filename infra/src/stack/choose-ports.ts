@@ -11,7 +11,7 @@ export interface Ports {
 
 export const stablePorts: Ports = { api: 4400, postgres: 4432, redis: 4479 }
 
-export async function isPortFree(port: number): Promise<boolean> {
+async function isPortFree(port: number): Promise<boolean> {
   const server = createServer()
   try {
     server.listen(port, '127.0.0.1')

@@ -6,8 +6,7 @@ import type { StackFolders } from './stack-folders.js'
 import type { StackSecrets } from './stack-secrets.js'
 import type { ProcessSpec } from './supervised-process.js'
 
-export const ownProcesses = ['broker', 'api', 'control', 'worker'] as const
-export type OwnProcess = (typeof ownProcesses)[number]
+export type OwnProcess = 'broker' | 'api' | 'control' | 'worker'
 
 export interface ProcessSettings {
   readonly config: Config

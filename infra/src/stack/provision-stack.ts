@@ -7,7 +7,7 @@ import { randomPassword, secretFile } from './stack-folders.js'
 
 const roles = ['owner', 'admin', 'approver', 'developer', 'viewer'] as const
 
-export interface StackUser {
+interface StackUser {
   readonly id: string
   readonly email: string
   readonly password: string

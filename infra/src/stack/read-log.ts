@@ -5,7 +5,7 @@ export function logSize(file: string): number {
 }
 
 /** Text of a log from `offset` on, at most its last 256 KiB. */
-export function readLog(file: string, offset: number): string {
+function readLog(file: string, offset: number): string {
   const size = logSize(file)
   const from = Math.max(offset, size - 256 * 1024)
   if (size <= from) return ''

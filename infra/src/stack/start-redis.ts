@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { reachableFolder, unprivileged } from './reachable-folder.js'
 import type { ProcessSpec } from './supervised-process.js'
 
-export const redisUsers = ['capstan_api', 'capstan_control', 'capstan_worker'] as const
+const redisUsers = ['capstan_api', 'capstan_control', 'capstan_worker'] as const
 export type RedisUser = (typeof redisUsers)[number]
 
 export interface RedisOptions {
