@@ -36,5 +36,6 @@ export type BuildImage = {
 export async function buildImage(image: BuildImage): Promise<void> {
   // The classic builder is in every engine; BuildKit needs a plugin that Debian's package does not bring.
   const build = ['docker', 'build', '--force-rm', '--build-arg', `PARENT=${image.parent}`, '--tag', image.tag]
-  await runCommand('env', ['DOCKER_BUILDKIT=0', ...build, image.context], image)
+  // Only our own definitions run here; the host's network spares them the bridge, its firewall and its name server.
+  await runCommand('env', ['DOCKER_BUILDKIT=0', ...build, '--network', 'host', image.context], image)
 }
