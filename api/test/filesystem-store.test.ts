@@ -69,7 +69,7 @@ describe('a file that was changed is not served', () => {
   }
   const flipped = (offset: number) => {
     const content = Buffer.from(original)
-    content[offset] ^= 1
+    content.writeUInt8(content.readUInt8(offset) ^ 1, offset)
     return content
   }
 
@@ -95,14 +95,12 @@ describe('a file that was changed is not served', () => {
   })
 
   test('chunks exchanged or repeated', async () => {
-    const [first, second] = [0, 1].map((index) =>
-      original.subarray(BODY_OFFSET + index * chunk, BODY_OFFSET + (index + 1) * chunk),
-    )
+    const chunkAt = (index: number) => original.subarray(BODY_OFFSET + index * chunk, BODY_OFFSET + (index + 1) * chunk)
     const rest = original.subarray(BODY_OFFSET + 2 * chunk)
     const head = original.subarray(0, BODY_OFFSET)
-    replaceWith(Buffer.concat([head, second, first, rest]))
+    replaceWith(Buffer.concat([head, chunkAt(1), chunkAt(0), rest]))
     await expect(readAll(key)).rejects.toEqual(damaged)
-    replaceWith(Buffer.concat([head, first, first, rest]))
+    replaceWith(Buffer.concat([head, chunkAt(0), chunkAt(0), rest]))
     await expect(readAll(key)).rejects.toEqual(damaged)
   })
 
@@ -147,7 +145,7 @@ test('the store says when it is opened with another key, and opens again with it
 })
 
 test('files that a crash left behind are removed at the next start, those of a running upload are not', async () => {
-  const [old, fresh] = ['old', 'fresh'].map((name) => join(opened.dir, 'tmp', name))
+  const [old, fresh] = [join(opened.dir, 'tmp', 'old'), join(opened.dir, 'tmp', 'fresh')]
   for (const path of [old, fresh]) writeFileSync(path, 'x')
   const twoDaysAgo = new Date(Date.now() - 2 * 86_400_000)
   utimesSync(old, twoDaysAgo, twoDaysAgo)

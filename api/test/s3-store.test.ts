@@ -67,7 +67,7 @@ describe('the test server really verifies', () => {
     await opened.store.put('auth/3', Buffer.from('y'), { contentType })
     const url = await opened.store.signedGetUrl('auth/2', { expiresInSeconds: 60 })
     expect((await fetch(url)).status).toBe(200)
-    expect((await fetch(url.split('?')[0])).status).toBe(403)
+    expect((await fetch(url.slice(0, url.indexOf('?')))).status).toBe(403)
     expect((await fetch(url.replace('auth/2', 'auth/3'))).status).toBe(403)
     expect((await fetch(url.replace('X-Amz-Expires=60', 'X-Amz-Expires=6000'))).status).toBe(403)
     expect((await fetch(url, { method: 'DELETE' })).status).toBe(403)

@@ -77,7 +77,7 @@ describe('an altered envelope does not open', () => {
     let refused = 0
     for (let bit = 0; bit < envelope.length * 8; bit += 1) {
       const altered = Buffer.from(envelope)
-      altered[bit >> 3] ^= 1 << (bit & 7)
+      altered.writeUInt8(altered.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3)
       await expect(openEnvelope(keys, ctx, altered)).rejects.toMatchObject(refusal)
       refused += 1
     }
@@ -196,7 +196,8 @@ describe('key versions', () => {
 })
 
 test('two envelopes of one plaintext share nothing', async () => {
-  const [one, two] = await Promise.all([1, 2].map(() => sealEnvelope(keys, ctx, new Secret(Buffer.from('same')))))
+  const sealSame = () => sealEnvelope(keys, ctx, new Secret(Buffer.from('same')))
+  const [one, two] = await Promise.all([sealSame(), sealSame()])
   expect(one.envelope.subarray(6).equals(two.envelope.subarray(6))).toBe(false)
   expect(text(await openEnvelope(keys, ctx, one.envelope))).toBe('same')
 })

@@ -1,0 +1,78 @@
+import { builds, credentials, credentialVersions, jobs, leases, type Transaction } from '@capstan/migrations'
+import type { OpenCredentialRequest } from '@capstan/migrations/messages'
+import { and, eq } from 'drizzle-orm'
+
+/** Why a credential is not opened. For the log and the audit trail; the caller always sees the same answer. */
+export type RefusalReason =
+  | 'lease-ended'
+  | 'lease-expired'
+  | 'job-not-running'
+  | 'attempt-superseded'
+  | 'attempt-differs'
+  | 'credential-not-chosen'
+  | 'credential-of-another-app'
+  | 'credential-deleted'
+  | 'already-opened'
+
+export type LeaseFacts = {
+  leaseId: string
+  buildId: string
+  jobId: string
+  appId: string
+  attempt: number
+  workerId: string
+  workerName: string
+}
+export type OpenTarget = LeaseFacts & {
+  credential: typeof credentials.$inferSelect
+  version: typeof credentialVersions.$inferSelect
+}
+export type OpenDecision =
+  | { lease: LeaseFacts | null; refusal: RefusalReason }
+  | { lease: LeaseFacts; refusal: null; target: OpenTarget }
+
+/** Decides from Postgres alone whether this lease may open this credential; what the worker says is only compared. */
+export async function findOpenTarget(
+  tx: Transaction,
+  tokenHash: string,
+  request: OpenCredentialRequest,
+  now: Date,
+): Promise<OpenDecision> {
+  const [row] = await tx
+    .select({ lease: leases, job: jobs, build: builds })
+    .from(leases)
+    .innerJoin(jobs, eq(jobs.id, leases.jobId))
+    .innerJoin(builds, eq(builds.id, leases.buildId))
+    .where(eq(leases.tokenHash, tokenHash))
+  if (row === undefined) return { lease: null, refusal: 'lease-ended' }
+  const { lease, job, build } = row
+  const facts: LeaseFacts = {
+    leaseId: lease.id,
+    buildId: lease.buildId,
+    jobId: lease.jobId,
+    appId: build.appId,
+    attempt: lease.attempt,
+    workerId: lease.workerId,
+    workerName: lease.workerName,
+  }
+  const refuse = (refusal: RefusalReason) => ({ lease: facts, refusal })
+  if (lease.endedAt !== null) return refuse('lease-ended')
+  if (lease.expiresAt <= now) return refuse('lease-expired')
+  if (job.status !== 'in_progress') return refuse('job-not-running')
+  if (job.attempt !== lease.attempt) return refuse('attempt-superseded')
+  if (request.attempt !== lease.attempt) return refuse('attempt-differs')
+  if (build.credentialId !== request.credentialId || build.credentialVersion !== request.credentialVersion) {
+    return refuse('credential-not-chosen')
+  }
+  const [found] = await tx
+    .select({ credential: credentials, version: credentialVersions })
+    .from(credentials)
+    .innerJoin(
+      credentialVersions,
+      and(eq(credentialVersions.credentialId, credentials.id), eq(credentialVersions.orgId, credentials.orgId)),
+    )
+    .where(and(eq(credentials.id, request.credentialId), eq(credentialVersions.version, request.credentialVersion)))
+  if (found === undefined) return refuse('credential-deleted')
+  if (found.credential.appId !== build.appId) return refuse('credential-of-another-app')
+  return { lease: facts, refusal: null, target: { ...facts, ...found } }
+}

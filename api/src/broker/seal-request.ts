@@ -1,0 +1,19 @@
+import { z } from 'zod'
+
+export const MAX_PAYLOAD_BYTES = 2 * 1024 * 1024
+
+/** `POST /seal` on the `seal` socket. Ids come from the API, which may encrypt for any credential and decrypt none. */
+export const SealRequest = z.strictObject({
+  ctx: z.strictObject({
+    org: z.uuid(),
+    app: z.uuid(),
+    credential: z.uuid(),
+    kind: z.enum(['android.keystore']),
+    version: z.string().regex(/^[1-9]\d{0,8}$/),
+  }),
+  payloadB64: z
+    .base64()
+    .min(4)
+    .max(Math.ceil(MAX_PAYLOAD_BYTES / 3) * 4),
+})
+export type SealRequest = z.infer<typeof SealRequest>
