@@ -24,7 +24,7 @@ function ownDaemon(): DockerOptions & { daemon: { dockerHost: string } } {
     '--pidfile',
     join(folder, 'pid'),
   ]
-  const args = ['--host', dockerHost, ...folders, '--bridge=none', '--iptables=false', '--ip6tables=false']
+  const args = ['--host', dockerHost, ...folders, '--iptables=false', '--ip6tables=false']
   return {
     dockerHost: undefined,
     isRoot: true,
