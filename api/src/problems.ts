@@ -58,6 +58,7 @@ export const problems = {
   'certificate-unknown': { status: 400, title: 'Certificate not found' },
   'certificate-missing': { status: 422, title: 'A release build needs a certificate' },
   'environment-unknown': { status: 400, title: 'Environment not found' },
+  'configuration-unknown': { status: 400, title: 'Native configuration not found' },
   'build-not-claimable': { status: 409, title: 'The build cannot be claimed' },
   'job-transition-refused': { status: 409, title: 'The job cannot change to this status' },
   'lease-lost': { status: 409, title: 'The lease of this build attempt has ended' },
@@ -77,6 +78,7 @@ export const problems = {
   'bundle-signature-missing': { status: 422, title: 'A signature is needed' },
   'release-invalid': { status: 422, title: 'The release statement is not valid' },
   'public-key-invalid': { status: 422, title: 'The public key is not usable' },
+  'public-key-revoked': { status: 409, title: 'The public key was revoked' },
   'no-update': { status: 404, title: 'There is no update' },
 } as const satisfies Record<string, Row>
 export type ProblemCode = keyof typeof problems

@@ -7,6 +7,12 @@ import { registerOrganizationRoutes } from './organizations/routes.js'
 import { registerSessionRoutes } from './sessions/routes.js'
 import { registerTokenRoutes } from './tokens/routes.js'
 import { registerUserRoutes } from './users/routes.js'
+import { registerBundleRoutes } from './bundles/routes.js'
+import { registerChannelRoutes } from './channels/routes.js'
+import { registerDeploymentRoutes } from './deployments/routes.js'
+import { registerDeviceRoutes } from './devices/routes.js'
+import { registerPublicKeyRoutes } from './public-keys/routes.js'
+import { registerUpdateRoutes } from './updates/routes.js'
 
 /** Every route of the API, one line a feature. */
 export function registerRoutes(app: OpenAPIHono<Env>): void {
@@ -17,4 +23,10 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerTokenRoutes(app)
   registerAuditRoutes(app)
   registerAppRoutes(app)
+  registerBundleRoutes(app)
+  registerChannelRoutes(app)
+  registerDeploymentRoutes(app)
+  registerDeviceRoutes(app)
+  registerPublicKeyRoutes(app)
+  registerUpdateRoutes(app)
 }

@@ -1,0 +1,84 @@
+import { bundles, channels, deployments, newId, type Transaction } from '@capstan/migrations'
+import { eq, max, sql } from 'drizzle-orm'
+import { recordAudit } from '../audit/record-audit.js'
+import { readReleaseClaims } from '../bundles/read-release-claims.js'
+import { type ChannelKey, requireChannel } from '../channels/queries.js'
+import type { Context } from '../context.js'
+import { Problem } from '../problems.js'
+
+type Bundle = typeof bundles.$inferSelect
+
+export type DeployBundle = {
+  bundle: Bundle
+  channel: ChannelKey
+  rolloutPercentage: number
+  /** Whether every byte of the bundle is signed, by a registered key where the app has one. */
+  signed: boolean
+}
+
+/** Makes a bundle the current one of a channel, inside the transaction of the operation that asked for it. */
+export async function deployBundle(
+  tx: Transaction,
+  ctx: Context,
+  input: DeployBundle,
+): Promise<typeof deployments.$inferSelect> {
+  const { bundle } = input
+  // The lock comes before the new id, so that the newest id is the current deployment.
+  const channel = await requireChannel(tx, bundle.appId, input.channel, { lock: true })
+  if (bundle.status !== 'ready')
+    throw new Problem('bundle-not-ready', 'The bundle is not uploaded completely. Finish the upload first.')
+  if (channel.protectedAt && !input.signed) {
+    throw new Problem(
+      'channel-protected',
+      `Channel "${channel.name}" is protected: it takes bundles whose every file is signed by a key of the app.`,
+    )
+  }
+  await checkRelease(tx, bundle, channel)
+  const [deployment] = await tx
+    .insert(deployments)
+    .values({
+      id: newId(),
+      orgId: ctx.orgId,
+      appId: bundle.appId,
+      appBuildId: bundle.buildId,
+      appChannelId: channel.id,
+      bundleId: bundle.id,
+      rolloutPercentage: input.rolloutPercentage,
+      createdBy: ctx.actor.type === 'user' ? ctx.actor.id : null,
+    })
+    .returning()
+  if (!deployment) throw new Error('The deployment was not inserted.')
+  await tx
+    .update(channels)
+    .set({ appDeploymentId: deployment.id, updatedAt: sql`now()` })
+    .where(eq(channels.id, channel.id))
+  await recordAudit(tx, ctx, {
+    action: 'deployment.created',
+    target: { app: bundle.appId, channel: channel.id, deployment: deployment.id, bundle: bundle.id },
+    data: { rolloutPercentage: String(input.rolloutPercentage) },
+  })
+  return deployment
+}
+
+/** Every device of the channel would refuse these; the person who deploys learns it now. */
+async function checkRelease(tx: Transaction, bundle: Bundle, channel: typeof channels.$inferSelect): Promise<void> {
+  if (!bundle.releaseEnvelope) return
+  const { release } = await readReleaseClaims(bundle.releaseEnvelope)
+  if (!release.channels.includes(channel.name)) {
+    throw new Problem(
+      'release-invalid',
+      `The release statement does not name channel "${channel.name}". Sign one that does.`,
+    )
+  }
+  const [newest] = await tx
+    .select({ sequence: max(bundles.releaseSequence) })
+    .from(deployments)
+    .innerJoin(bundles, eq(bundles.id, deployments.bundleId))
+    .where(eq(deployments.appChannelId, channel.id))
+  if (newest?.sequence && release.sequence < newest.sequence) {
+    throw new Problem(
+      'release-invalid',
+      `Devices have seen release ${newest.sequence} on channel "${channel.name}" and refuse release ${release.sequence}. To go back, publish the old content as a new release.`,
+    )
+  }
+}

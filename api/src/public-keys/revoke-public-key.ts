@@ -1,0 +1,23 @@
+import { appPublicKeys, withOrg } from '@capstan/migrations'
+import { and, eq, sql } from 'drizzle-orm'
+import { recordAudit } from '../audit/record-audit.js'
+import { type Context, requireScope } from '../context.js'
+import { Problem } from '../problems.js'
+
+/** From now on the key signs nothing that is uploaded or deployed; what channels serve already stays. */
+export async function revokePublicKey(ctx: Context, input: { appId: string; publicKeyId: string }): Promise<void> {
+  requireScope(ctx, 'public-keys:write')
+  await withOrg(ctx.db, ctx.orgId, async (tx) => {
+    const [key] = await tx
+      .update(appPublicKeys)
+      .set({ revokedAt: sql`coalesce(revoked_at, now())` })
+      .where(and(eq(appPublicKeys.id, input.publicKeyId), eq(appPublicKeys.appId, input.appId)))
+      .returning()
+    if (!key) throw new Problem('not-found', 'This app has no such public key.')
+    await recordAudit(tx, ctx, {
+      action: 'public-key.revoked',
+      target: { app: input.appId, publicKey: key.id },
+      data: { fingerprint: key.fingerprintSha256 },
+    })
+  })
+}

@@ -1,0 +1,169 @@
+import { Readable } from 'node:stream'
+import { z, type OpenAPIHono } from '@hono/zod-openapi'
+import type { Context as HonoContext } from 'hono'
+import type { Env } from '../auth/access.js'
+import { defineRoute, Id, jsonResponse } from '../define-route.js'
+import { attachmentNamed } from '../objects/attachment-named.js'
+import { resolveRange } from '../objects/object-store.js'
+import { Problem } from '../problems.js'
+import { type DeliveredFile, findBundleFile } from './find-bundle-file.js'
+import { findUpdate, type FindUpdate } from './find-update.js'
+import { type DeviceQuery, readDeviceQuery } from './read-device-query.js'
+import { readRange } from './read-range.js'
+import { signStatementFor } from './sign-channel-statement.js'
+
+const Envelope = z.record(z.string(), z.unknown()).openapi({ description: 'A DSSE envelope.' })
+
+const Update = z
+  .object({
+    artifactType: z.enum(['zip', 'manifest']),
+    bundleId: Id,
+    channelName: z.string(),
+    checksum: z.string().nullable(),
+    signature: z.string().nullable(),
+    customProperties: z.record(z.string(), z.string()),
+    url: z.string(),
+    release: Envelope.optional(),
+    channelStatement: Envelope.optional(),
+  })
+  .openapi('Update', { description: 'What a device should run. Devices parse it strictly.' })
+
+// Read from the address itself, because platforms encode it differently; here for the description alone.
+const deviceQuery = z.object({
+  appVersionCode: z.string().optional(),
+  appVersionName: z.string().optional(),
+  bundleId: z.string().optional(),
+  channelName: z.string().optional(),
+  customId: z.string().optional(),
+  deviceId: z.string().optional(),
+  osVersion: z.string().optional(),
+  platform: z.string().optional().openapi({ description: '0 Android, 1 iOS, 2 Electron, 3 web' }),
+  pluginVersion: z.string().optional(),
+})
+
+const latestRoute = defineRoute({
+  method: 'get',
+  path: '/v1/apps/{appId}/bundles/latest',
+  operationId: 'findUpdate',
+  summary: 'The bundle that a device should run; 404 means: stay as you are',
+  access: { kind: 'app-or-device', scope: 'devices:read' },
+  request: { params: z.object({ appId: Id }), query: deviceQuery },
+  responses: { 200: jsonResponse(Update, 'The bundle') },
+})
+
+const downloadRoute = defineRoute({
+  method: 'get',
+  path: '/v1/apps/{appId}/bundles/{bundleId}/download',
+  operationId: 'downloadBundle',
+  summary: 'The bytes of a zip bundle, or with href of one file of a manifest bundle',
+  access: { kind: 'device' },
+  request: { params: z.object({ appId: Id, bundleId: Id }), query: z.object({ href: z.string().optional() }) },
+  responses: {
+    200: { description: 'The bytes', content: { 'application/octet-stream': { schema: z.string() } } },
+    206: { description: 'The range', content: { 'application/octet-stream': { schema: z.string() } } },
+    304: { description: 'The bytes are those of the given ETag' },
+  },
+})
+
+export function registerUpdateRoutes(app: OpenAPIHono<Env>): void {
+  app.openapi(latestRoute, async (c) => {
+    const ctx = c.get('ctx')
+    const { appId } = c.req.valid('param')
+    const asked = readAsked(appId, readDeviceQuery(c.req.url))
+    const found = await findUpdate(ctx, asked)
+    const { bundle, build, channel } = found
+    const statement = await signStatementFor(ctx, found, { channelName: channel.name, platform: asked.platform })
+    c.header('cache-control', 'no-store')
+    return c.json(
+      {
+        artifactType: bundle.artifactType,
+        bundleId: bundle.id,
+        channelName: channel.name,
+        checksum: bundle.checksum,
+        signature: bundle.signature,
+        customProperties: build.customProperties,
+        url: bundle.url ?? `${ctx.publicUrl}/v1/apps/${appId}/bundles/${bundle.id}/download`,
+        ...(bundle.releaseEnvelope ? { release: bundle.releaseEnvelope } : {}),
+        ...(statement ? { channelStatement: { ...statement } } : {}),
+      },
+      200,
+    )
+  })
+  app.openapi(downloadRoute, async (c) => {
+    const { appId, bundleId } = c.req.valid('param')
+    const hrefs = readDeviceQuery(c.req.url).readings('href')
+    return deliver(c, await findBundleFile(c.get('ctx'), { appId, bundleId, hrefs }))
+  })
+}
+
+function readAsked(appId: string, query: DeviceQuery): FindUpdate {
+  const platform = query.get('platform')
+  if (platform === null || !/^[0-3]$/.test(platform)) {
+    throw new Problem('request-invalid', 'platform: send 0 for Android, 1 for iOS, 2 for Electron, 3 for the web.')
+  }
+  const text = (name: string) => {
+    const value = query.get(name)
+    if (value !== null && value.length > 200) throw new Problem('request-invalid', `${name}: at most 200 characters.`)
+    return value
+  }
+  const deviceId = text('deviceId')
+  if (deviceId !== null && deviceId.length > 128)
+    throw new Problem('request-invalid', 'deviceId: at most 128 characters.')
+  return {
+    appId,
+    deviceId,
+    platform: Number(platform),
+    osVersion: text('osVersion'),
+    appVersionCode: text('appVersionCode'),
+    appVersionName: text('appVersionName'),
+    pluginVersion: text('pluginVersion'),
+    customId: text('customId'),
+    bundleId: text('bundleId'),
+    channelNames: query.readings('channelName'),
+  }
+}
+
+/**
+ * Bytes under an id never change, so they may be cached for good. They are sent as they are, never compressed, because
+ * devices count them; as an attachment, because they are a stranger's pages at our address.
+ */
+async function deliver(c: HonoContext<Env>, file: DeliveredFile): Promise<Response> {
+  const { objects } = c.get('ctx')
+  const etag = `"${file.sha256}"`
+  const headers: Record<string, string> = {
+    'accept-ranges': 'bytes',
+    'cache-control': 'public, max-age=31536000, immutable, no-transform',
+    'content-disposition': attachmentNamed(file.name),
+    'content-security-policy': "default-src 'none'; sandbox",
+    'content-type': file.artifactType === 'zip' ? 'application/zip' : 'application/octet-stream',
+    etag,
+    'x-checksum': file.sha256,
+    ...(file.signature ? { 'x-signature': file.signature } : {}),
+  }
+  if (c.req.header('if-none-match')?.includes(etag)) return c.body(null, 304, headers)
+  const asked = c.req.header('if-range') ?? etag
+  const range = asked === etag ? readRange(c.req.header('range'), file.sizeBytes) : null
+  if (!range) {
+    const { body } = await objects.get(file.objectKey)
+    return c.body(streamOf(body), 200, { ...headers, 'content-length': String(file.sizeBytes) })
+  }
+  const { start, end } = rangeOf(range, file)
+  const { body } = await objects.get(file.objectKey, { range: { start, end } })
+  return c.body(streamOf(body), 206, {
+    ...headers,
+    'content-length': String(end - start + 1),
+    'content-range': `bytes ${start}-${end}/${file.sizeBytes}`,
+  })
+}
+
+function rangeOf(range: { start: number; end?: number }, file: DeliveredFile): { start: number; end: number } {
+  try {
+    return resolveRange(range, file.sizeBytes)
+  } catch {
+    throw new Problem('range-invalid', `The file has ${file.sizeBytes} bytes; that range is not among them.`)
+  }
+}
+
+function streamOf(body: Readable): ReadableStream {
+  return Readable.toWeb(body) as ReadableStream
+}
