@@ -131,7 +131,8 @@ export async function syncUpdate(session: Session): Promise<SyncResult> {
     await verifyArchiveBytes(candidate.verified.release, received.bytes)
     id = candidate.verified.release.archive.sha256
   } else id = await verifyCompat(session, candidate, received)
-  // [R15] [C4] whatever else a zip can do
+  // [R15] whatever else a zip can do
+  // [C4] the same, in the compat profile
   const archive = openArchive(received.bytes, session.config.limits)
   findRoot(archive)
   await stage(session, candidate, archive, id)

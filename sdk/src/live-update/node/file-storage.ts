@@ -19,8 +19,9 @@ export function fileStorage(directory: string, builtInDirectory: string, disk: D
       return bytes === null ? null : decoder.decode(bytes)
     },
     async writeState(text) {
-      await disk.makeDirectory(stagingPath)
-      const temporary = join(stagingPath, `state-${globalThis.crypto.randomUUID()}`)
+      const temporary = `${statePath}.new`
+      await disk.makeDirectory(directory)
+      await disk.remove(temporary)
       await disk.writeNewFile(temporary, new TextEncoder().encode(text))
       await disk.rename(temporary, statePath)
       await disk.syncDirectory(directory)
