@@ -13,6 +13,11 @@ import { registerDeploymentRoutes } from './deployments/routes.js'
 import { registerDeviceRoutes } from './devices/routes.js'
 import { registerPublicKeyRoutes } from './public-keys/routes.js'
 import { registerUpdateRoutes } from './updates/routes.js'
+import { registerArtifactRoutes } from './artifacts/routes.js'
+import { registerBuildSourceRoutes } from './build-sources/routes.js'
+import { registerBuildRoutes } from './builds/routes.js'
+import { registerJobRoutes } from './jobs/routes.js'
+import { registerWorkerRoutes } from './worker-routes/routes.js'
 
 /** Every route of the API, one line a feature. */
 export function registerRoutes(app: OpenAPIHono<Env>): void {
@@ -29,4 +34,9 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerDeviceRoutes(app)
   registerPublicKeyRoutes(app)
   registerUpdateRoutes(app)
+  registerArtifactRoutes(app)
+  registerBuildSourceRoutes(app)
+  registerBuildRoutes(app)
+  registerJobRoutes(app)
+  registerWorkerRoutes(app)
 }

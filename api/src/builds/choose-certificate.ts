@@ -1,0 +1,26 @@
+import { credentials, type Transaction } from '@capstan/migrations'
+import { and, eq } from 'drizzle-orm'
+import { Problem } from '../problems.js'
+
+export type CertificateChoice = {
+  appId: string
+  platform: 'android' | 'ios' | 'web'
+  appCertificateId?: string | null | undefined
+  appCertificateName?: string | null | undefined
+}
+
+/** The certificate that was asked for, by id or by name; its version is pinned here for every attempt of the build. */
+export async function chooseCertificate(
+  tx: Transaction,
+  { appId, platform, appCertificateId: id, appCertificateName: name }: CertificateChoice,
+): Promise<{ id: string; currentVersion: number } | null> {
+  if (!id && !name) return null
+  const which = id ? eq(credentials.id, id) : eq(credentials.nameLower, (name ?? '').toLowerCase())
+  const [found] = await tx
+    .select({ id: credentials.id, currentVersion: credentials.currentVersion })
+    .from(credentials)
+    .where(and(eq(credentials.appId, appId), eq(credentials.platform, platform), which))
+  if (found) return found
+  const label = id ? `id "${id}"` : `name "${name}"`
+  throw new Problem('certificate-unknown', `Certificate with ${label} not found for platform "${platform}".`)
+}

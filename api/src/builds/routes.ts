@@ -1,0 +1,116 @@
+import { z, type OpenAPIHono } from '@hono/zod-openapi'
+import type { Env } from '../auth/access.js'
+import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Relations } from '../define-route.js'
+import { BuildVariables, storableText } from './build-variables.js'
+import { getBuild } from './get-build.js'
+import { listBuilds } from './list-builds.js'
+import { Build, presentBuild } from './present-build.js'
+import { requestBuild } from './request-build.js'
+import { updateBuild } from './update-build.js'
+
+const platforms = ['android', 'ios', 'web'] as const
+const BuildParams = z.object({ appId: Id, buildId: Id })
+const Name = storableText(200).min(1).nullish()
+const VersionCode = storableText(100).nullish()
+
+const requestBuildRoute = defineRoute({
+  method: 'post',
+  path: '/v1/apps/{appId}/builds',
+  operationId: 'requestBuild',
+  summary: 'Queue a build',
+  access: { kind: 'app', scope: 'builds:write' },
+  request: {
+    params: z.object({ appId: Id }),
+    body: jsonBody(
+      z.object({
+        platform: z.enum(platforms),
+        type: storableText(40).nullish(),
+        gitRef: storableText(500).nullish(),
+        appBuildSourceId: Id.nullish(),
+        appCertificateId: Id.nullish(),
+        appCertificateName: Name,
+        appEnvironmentId: Id.nullish(),
+        appEnvironmentName: Name,
+        appConfigurationId: Id.nullish(),
+        appConfigurationName: Name,
+        adHocEnvironmentVariables: BuildVariables.optional(),
+      }),
+    ),
+  },
+  responses: { 201: jsonResponse(Build, 'The build; follow its job') },
+})
+
+const listBuildsRoute = defineRoute({
+  method: 'get',
+  path: '/v1/apps/{appId}/builds',
+  operationId: 'listBuilds',
+  summary: 'Builds of an app, newest first',
+  access: { kind: 'app', scope: 'builds:read' },
+  request: {
+    params: z.object({ appId: Id }),
+    query: PageQuery.extend({
+      numberAsString: z.coerce.number().int().min(1).max(2_147_483_647).optional(),
+      platform: z.enum(platforms).optional(),
+      relations: Relations,
+    }),
+  },
+  responses: { 200: jsonResponse(z.array(Build), 'Builds') },
+})
+
+const getBuildRoute = defineRoute({
+  method: 'get',
+  path: '/v1/apps/{appId}/builds/{buildId}',
+  operationId: 'getBuild',
+  summary: 'One build',
+  access: { kind: 'app', scope: 'builds:read' },
+  request: { params: BuildParams, query: z.object({ relations: Relations }) },
+  responses: { 200: jsonResponse(Build, 'The build') },
+})
+
+const updateBuildRoute = defineRoute({
+  method: 'patch',
+  path: '/v1/apps/{appId}/builds/{buildId}',
+  operationId: 'updateBuild',
+  summary: 'Change what is said about a build',
+  access: { kind: 'app', scope: 'builds:write' },
+  request: {
+    params: BuildParams,
+    body: jsonBody(
+      z.object({
+        customProperties: z.record(storableText(100), storableText(100)).optional(),
+        displayName: Name,
+        eqAndroidAppVersionCode: VersionCode,
+        minAndroidAppVersionCode: VersionCode,
+        maxAndroidAppVersionCode: VersionCode,
+        eqIosAppVersionCode: VersionCode,
+        minIosAppVersionCode: VersionCode,
+        maxIosAppVersionCode: VersionCode,
+      }),
+    ),
+  },
+  responses: { 200: jsonResponse(Build, 'The build') },
+})
+
+export function registerBuildRoutes(app: OpenAPIHono<Env>): void {
+  app.openapi(requestBuildRoute, async (c) => {
+    const loaded = await requestBuild(c.get('ctx'), { ...c.req.valid('json'), ...c.req.valid('param') })
+    return c.json(presentBuild(loaded), 201)
+  })
+  app.openapi(listBuildsRoute, async (c) => {
+    const { numberAsString, platform, relations, limit = 50, offset = 0 } = c.req.valid('query')
+    const { appId } = c.req.valid('param')
+    const found = await listBuilds(c.get('ctx'), { appId, number: numberAsString, platform, limit, offset, relations })
+    return c.json(
+      found.map((loaded) => presentBuild(loaded, relations)),
+      200,
+    )
+  })
+  app.openapi(getBuildRoute, async (c) => {
+    const { relations } = c.req.valid('query')
+    return c.json(presentBuild(await getBuild(c.get('ctx'), c.req.valid('param'), relations), relations), 200)
+  })
+  app.openapi(updateBuildRoute, async (c) => {
+    const loaded = await updateBuild(c.get('ctx'), { ...c.req.valid('json'), ...c.req.valid('param') })
+    return c.json(presentBuild(loaded), 200)
+  })
+}

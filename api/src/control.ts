@@ -1,0 +1,34 @@
+import { openDatabase } from '@capstan/migrations'
+import { pino } from 'pino'
+import { ControlConfig, objectStoreSettings, readConfig, readPassword } from './config.js'
+import { openBuildQueue } from './control/build-queue.js'
+import { startControl } from './control/start-control.js'
+import { openObjectStore } from './objects/open-object-store.js'
+import { openRedis } from './redis.js'
+import { untilStopped } from './until-stopped.js'
+
+const config = readConfig(ControlConfig)
+const log = pino({ level: config.LOG_LEVEL, base: { component: 'control' } })
+const stopped = untilStopped()
+
+const password = readPassword(config.DATABASE_PASSWORD_FILE)
+const database = openDatabase({
+  url: config.DATABASE_URL,
+  applicationName: 'capstan-control',
+  poolSize: 6,
+  ...(password === undefined ? {} : { password }),
+})
+const redis = openRedis(config, log)
+const objects = await openObjectStore(objectStoreSettings(config), { publicUrl: config.PUBLIC_URL })
+const queue = openBuildQueue(redis, (error) => log.debug({ reason: error.message }, 'queue connection'))
+const control = startControl(
+  { db: database.db, objects: objects.store, queue, redis, log, now: () => new Date() },
+  { relayMs: config.RELAY_MS, sweepMs: config.SWEEP_MS },
+)
+
+await Promise.race([control.ready.then(() => log.info('ready')), stopped])
+await stopped
+await control[Symbol.asyncDispose]()
+await Promise.race([queue.close(), new Promise((resolve) => setTimeout(resolve, 2_000).unref())])
+redis.disconnect()
+await database[Symbol.asyncDispose]()

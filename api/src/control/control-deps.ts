@@ -1,0 +1,15 @@
+import type { Database } from '@capstan/migrations'
+import type { Redis } from 'ioredis'
+import type { Logger } from 'pino'
+import type { ObjectStore } from '../objects/object-store.js'
+import type { BuildQueue } from './build-queue.js'
+
+/** What the control process holds. It sees what is due in every organization, and acts inside `withOrg`. */
+export type ControlDeps = {
+  db: Database
+  objects: ObjectStore
+  queue: BuildQueue
+  redis: Redis
+  log: Logger
+  now: () => Date
+}

@@ -1,0 +1,40 @@
+import { QueueUnavailable } from './build-queue.js'
+import type { ControlDeps } from './control-deps.js'
+import { relayOutbox } from './relay-outbox.js'
+import { repeat } from './repeat.js'
+import { ringAgain } from './ring-again.js'
+import { sweepLeases } from './sweep-leases.js'
+
+const RING_AGAIN_AFTER_MS = 15_000
+
+export type ControlOptions = { relayMs: number; sweepMs: number; ringAgainAfterMs?: number }
+
+/** Runs the relay, the sweeper and the second bell until disposed. `ready` settles once each has looked at the database. */
+export function startControl(deps: ControlDeps, options: ControlOptions): AsyncDisposable & { ready: Promise<void> } {
+  const stopping = new AbortController()
+  const { signal } = stopping
+  const { relayMs, sweepMs, ringAgainAfterMs = RING_AGAIN_AFTER_MS } = options
+  const start = (name: string, everyMs: number, work: () => Promise<unknown>) => {
+    let done: () => void = () => undefined
+    const first = new Promise<void>((resolve) => (done = resolve))
+    const onFailure = (error: unknown) => {
+      if (!(error instanceof QueueUnavailable)) return deps.log.error({ err: error, loop: name }, 'a pass failed')
+      // The database was reached; what waits for Redis stays where it is.
+      deps.log.warn({ reason: error.message, loop: name }, 'redis does not answer; builds wait')
+      done()
+    }
+    return { first, loop: repeat(work, { everyMs, signal, onFailure, onFirstPass: done }) }
+  }
+  const loops = [
+    start('relay', relayMs, () => relayOutbox(deps)),
+    start('sweep', sweepMs, () => sweepLeases(deps)),
+    start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
+  ]
+  return {
+    ready: Promise.all(loops.map(({ first }) => first)).then(() => undefined),
+    async [Symbol.asyncDispose]() {
+      stopping.abort()
+      await Promise.all(loops.map(({ loop }) => loop))
+    },
+  }
+}

@@ -1,0 +1,82 @@
+import { type LogLine, withOrg } from '@capstan/migrations'
+import { type Context, requireScope } from '../context.js'
+import { findJob } from './find-job.js'
+import { listenToLogs } from './log-bell.js'
+import { readLogLines } from './read-log-lines.js'
+
+const POLL_MS = 2_000
+const BATCHES_AT_ONCE = 50
+
+export type LogEvent =
+  | { kind: 'line'; line: LogLine }
+  | { kind: 'end'; status: string; statusCode: string | null; statusMessage: string | null }
+  | { kind: 'idle' }
+
+/**
+ * The lines of a job after `after` as they come, then one `end`. `idle` is said when nothing came for a while, so that
+ * a reader that has gone away is noticed. Woken by Redis; looks for itself every two seconds in case Redis is away.
+ */
+export async function* followLog(
+  ctx: Context,
+  jobId: string,
+  after: number,
+  signal: AbortSignal,
+): AsyncGenerator<LogEvent> {
+  requireScope(ctx, 'builds:read')
+  const alarm = createAlarm(signal)
+  const stop = listenToLogs(ctx.redis, jobId, alarm.ring)
+  let last = after
+  try {
+    while (!signal.aborted) {
+      const { job, lines } = await readNext(ctx, jobId, last)
+      for (const line of lines) {
+        last = line.number
+        yield { kind: 'line', line }
+      }
+      if (lines.length > 0) continue
+      if (job.finishedAt) {
+        yield { kind: 'end', status: job.status, statusCode: job.statusCode, statusMessage: job.statusMessage }
+        return
+      }
+      yield { kind: 'idle' }
+      await alarm.wait(POLL_MS)
+    }
+  } finally {
+    stop()
+  }
+}
+
+/** Status before lines, so that `end` is said only after the last line. */
+function readNext(ctx: Context, jobId: string, after: number) {
+  return withOrg(ctx.db, ctx.orgId, async (tx) => {
+    const job = await findJob(tx, jobId)
+    return { job, lines: await readLogLines(tx, jobId, after, BATCHES_AT_ONCE) }
+  })
+}
+
+/** A bell that is rung while nobody waits is heard at the next wait. */
+function createAlarm(signal: AbortSignal) {
+  let rung = false
+  let wake: (() => void) | null = null
+  const ring = () => {
+    rung = true
+    wake?.()
+  }
+  signal.addEventListener('abort', ring, { once: true })
+  return {
+    ring,
+    async wait(milliseconds: number): Promise<void> {
+      if (!rung) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, milliseconds)
+          wake = () => {
+            clearTimeout(timer)
+            resolve()
+          }
+        })
+      }
+      rung = false
+      wake = null
+    },
+  }
+}

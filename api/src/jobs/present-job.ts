@@ -1,0 +1,108 @@
+import { jobStatuses, type builds, type jobs, type LogLine } from '@capstan/migrations'
+import { z } from '@hono/zod-openapi'
+import { Id, Timestamp } from '../define-route.js'
+
+export const JobLog = z
+  .object({
+    jobId: Id,
+    number: z.number().int().min(1),
+    payload: z.string(),
+    phase: z.string(),
+    timestamp: Timestamp,
+  })
+  .openapi('JobLog')
+
+const Seconds = z.number().nullable()
+
+export const Job = z
+  .object({
+    id: Id,
+    organizationId: Id,
+    appId: Id,
+    appBuildId: Id.nullable(),
+    appDeploymentId: Id.nullable(),
+    status: z.enum(jobStatuses),
+    statusCode: z.string().nullable(),
+    statusMessage: z.string().nullable(),
+    attempt: z.number().int(),
+    stack: z.string().nullable(),
+    createdBy: Id.nullable(),
+    createdAt: Timestamp,
+    queuedAt: Timestamp,
+    pendingAt: Timestamp.nullable(),
+    inProgressAt: Timestamp.nullable(),
+    finishedAt: Timestamp.nullable(),
+    canceledAt: Timestamp.nullable(),
+    queueTimeInSeconds: Seconds,
+    pendingTimeInSeconds: Seconds,
+    inProgressTimeInSeconds: Seconds,
+    totalTimeInSeconds: Seconds,
+    jobLogs: z.array(JobLog).optional(),
+  })
+  .openapi('Job')
+
+export function presentJob(row: typeof jobs.$inferSelect, lines?: readonly LogLine[]): z.infer<typeof Job> {
+  return {
+    id: row.id,
+    organizationId: row.orgId,
+    appId: row.appId,
+    appBuildId: row.buildId,
+    appDeploymentId: null,
+    status: row.status,
+    statusCode: row.statusCode,
+    statusMessage: row.statusMessage,
+    attempt: row.attempt,
+    stack: null,
+    createdBy: row.createdBy,
+    createdAt: row.createdAt.toISOString(),
+    queuedAt: row.queuedAt.toISOString(),
+    pendingAt: row.pendingAt?.toISOString() ?? null,
+    inProgressAt: row.inProgressAt?.toISOString() ?? null,
+    finishedAt: row.finishedAt?.toISOString() ?? null,
+    canceledAt: row.status === 'canceled' ? (row.finishedAt?.toISOString() ?? null) : null,
+    queueTimeInSeconds: secondsBetween(row.queuedAt, row.pendingAt),
+    pendingTimeInSeconds: secondsBetween(row.pendingAt, row.inProgressAt),
+    inProgressTimeInSeconds: secondsBetween(row.inProgressAt, row.finishedAt),
+    totalTimeInSeconds: secondsBetween(row.queuedAt, row.finishedAt),
+    ...(lines ? { jobLogs: lines.map((line) => presentLogLine(row.id, line)) } : {}),
+  }
+}
+
+/**
+ * A build that came as an upload has no job, but `apps:builds:logs` of the official CLI waits for one that is finished:
+ * it is shown one that succeeded when the build was made.
+ */
+export function presentUploadJob(build: typeof builds.$inferSelect): z.infer<typeof Job> {
+  const at = build.createdAt
+  return presentJob(
+    {
+      id: build.id,
+      orgId: build.orgId,
+      appId: build.appId,
+      buildId: build.id,
+      status: 'succeeded',
+      statusCode: null,
+      statusMessage: null,
+      attempt: 0,
+      maxAttempts: 0,
+      nextLogNumber: 1,
+      cancelRequestedAt: null,
+      createdBy: build.createdBy,
+      queuedAt: at,
+      pendingAt: at,
+      inProgressAt: at,
+      finishedAt: at,
+      createdAt: at,
+      updatedAt: at,
+    },
+    [],
+  )
+}
+
+export function presentLogLine(jobId: string, line: LogLine): z.infer<typeof JobLog> {
+  return { jobId, number: line.number, payload: line.text, phase: line.phase, timestamp: line.at }
+}
+
+function secondsBetween(from: Date | null, to: Date | null): number | null {
+  return from && to ? Math.max(0, (to.getTime() - from.getTime()) / 1000) : null
+}

@@ -1,0 +1,88 @@
+import { findOrgOf, jobs, leases, newId, sourcesOf, withOrg, type Transaction } from '@capstan/migrations'
+import type { Claim, ClaimRequest } from '@capstan/migrations/messages'
+import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
+import { recordAudit } from '../audit/record-audit.js'
+import { createToken, hashToken } from '../auth/tokens.js'
+import type { Context, Deps } from '../context.js'
+import { ringLogBell } from '../jobs/ring-log-bell.js'
+import { Problem } from '../problems.js'
+import { type BuildParts, loadBuildParts } from './load-build-parts.js'
+import { makeBuildSpec } from './make-build-spec.js'
+import { rejectBuild } from './reject-build.js'
+
+export type ClaimBuild = { buildId: string; workerId: string; requestId: string; request: ClaimRequest }
+
+/** Gives a waiting build to the first worker that asks, as a new attempt with a lease of its own. */
+export async function claimBuild(deps: Deps, input: ClaimBuild): Promise<Claim> {
+  const orgId = await findOrgOf(deps.db, 'build', input.buildId)
+  if (!orgId) throw new Problem('not-found')
+  const ctx: Context = { ...deps, orgId, actor: { type: 'worker', id: input.workerId }, requestId: input.requestId }
+  const token = createToken('cl')
+  const outcome = await withOrg(ctx.db, orgId, async (tx) => {
+    const parts = await loadBuildParts(tx, input.buildId)
+    if ('missing' in parts) return rejectBuild(tx, ctx, input.buildId, parts.missing)
+    const job = await startAttempt(tx, input.buildId)
+    if (!job) return { refused: 'The build is not waiting for a worker.' }
+    const lease = await grantLease(tx, ctx, { job, input, tokenHash: hashToken(deps.pepper, token) })
+    await recordAudit(tx, ctx, {
+      action: 'build.claimed',
+      target: { app: job.appId, build: input.buildId, job: job.id },
+      data: { attempt: job.attempt, lease: lease.id, worker: input.request.worker },
+    })
+    return { job, lease, parts }
+  })
+  if ('refused' in outcome) throw new Problem('build-not-claimable', outcome.refused)
+  const { job, lease, parts } = outcome
+  ringLogBell(ctx.redis, job.id, job.nextLogNumber - 1)
+  return {
+    lease: { id: lease.id, token, expiresAt: lease.expiresAt.toISOString() },
+    attempt: job.attempt,
+    spec: await makeBuildSpec(ctx, parts satisfies BuildParts),
+  }
+}
+
+/** One conditional UPDATE: of two workers that ask at once, one gets the row and the other none. */
+async function startAttempt(tx: Transaction, buildId: string): Promise<typeof jobs.$inferSelect | undefined> {
+  const [job] = await tx
+    .update(jobs)
+    .set({
+      status: 'in_progress',
+      attempt: sql`${jobs.attempt} + 1`,
+      statusCode: null,
+      statusMessage: null,
+      pendingAt: sql`coalesce(${jobs.pendingAt}, now())`,
+      inProgressAt: sql`now()`,
+      updatedAt: sql`now()`,
+    })
+    .where(
+      and(
+        eq(jobs.buildId, buildId),
+        inArray(jobs.status, sourcesOf('in_progress')),
+        isNull(jobs.cancelRequestedAt),
+        sql`${jobs.attempt} < ${jobs.maxAttempts}`,
+      ),
+    )
+    .returning()
+  return job
+}
+
+type Grant = { job: typeof jobs.$inferSelect; input: ClaimBuild; tokenHash: string }
+
+async function grantLease(tx: Transaction, ctx: Context, { job, input, tokenHash }: Grant) {
+  const [lease] = await tx
+    .insert(leases)
+    .values({
+      id: newId(),
+      orgId: ctx.orgId,
+      jobId: job.id,
+      buildId: job.buildId,
+      attempt: job.attempt,
+      workerId: input.workerId,
+      workerName: input.request.worker,
+      tokenHash,
+      expiresAt: new Date(ctx.now().getTime() + ctx.leaseMs),
+    })
+    .returning({ id: leases.id, expiresAt: leases.expiresAt })
+  if (!lease) throw new Error('The lease was not inserted.')
+  return lease
+}

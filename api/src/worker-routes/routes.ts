@@ -1,0 +1,137 @@
+import {
+  ArtifactDeclaration,
+  ArtifactUpload,
+  Claim,
+  ClaimRequest,
+  FinishReport,
+  HeartbeatResponse,
+  LogBatch,
+  PhaseReport,
+  WaitingReport,
+} from '@capstan/migrations/messages'
+import { z, type OpenAPIHono } from '@hono/zod-openapi'
+import type { Env } from '../auth/access.js'
+import { defineRoute, Id, jsonBody, jsonResponse } from '../define-route.js'
+import { appendLogs } from './append-logs.js'
+import { claimBuild } from './claim-build.js'
+import { declareArtifact } from './declare-artifact.js'
+import { extendLease } from './extend-lease.js'
+import { finalizeArtifact } from './finalize-artifact.js'
+import { finishBuild } from './finish-build.js'
+import { recordPhase } from './record-phase.js'
+import { reportWaiting } from './report-waiting.js'
+
+const BuildParams = z.object({ buildId: Id })
+const stored = { 204: { description: 'Stored' } } as const
+
+const claimRoute = defineRoute({
+  method: 'post',
+  path: '/worker/v1/builds/{buildId}/claim',
+  operationId: 'claimBuild',
+  summary: 'Take a waiting build',
+  access: { kind: 'worker' },
+  request: { params: BuildParams, body: jsonBody(ClaimRequest) },
+  responses: { 200: jsonResponse(Claim, 'A lease of one attempt, and what to build') },
+})
+
+const waitingRoute = defineRoute({
+  method: 'post',
+  path: '/worker/v1/builds/{buildId}/waiting',
+  operationId: 'reportWaiting',
+  summary: 'Say why a delivered build does not start',
+  access: { kind: 'worker' },
+  request: { params: BuildParams, body: jsonBody(WaitingReport) },
+  responses: stored,
+})
+
+const heartbeatRoute = defineRoute({
+  method: 'post',
+  path: '/worker/v1/lease/heartbeat',
+  operationId: 'extendLease',
+  summary: 'Keep the lease',
+  access: { kind: 'lease' },
+  responses: { 200: jsonResponse(HeartbeatResponse, 'Until when, and whether to stop') },
+})
+
+const phaseRoute = defineRoute({
+  method: 'post',
+  path: '/worker/v1/lease/phases',
+  operationId: 'recordPhase',
+  summary: 'A phase started or ended',
+  access: { kind: 'lease' },
+  request: { body: jsonBody(PhaseReport) },
+  responses: stored,
+})
+
+const logsRoute = defineRoute({
+  method: 'post',
+  path: '/worker/v1/lease/logs',
+  operationId: 'appendLogs',
+  summary: 'Add lines to the log',
+  access: { kind: 'lease' },
+  request: { body: jsonBody(LogBatch) },
+  responses: stored,
+})
+
+const artifactRoute = defineRoute({
+  method: 'post',
+  path: '/worker/v1/lease/artifacts',
+  operationId: 'declareArtifact',
+  summary: 'Announce an artefact and learn where to PUT it',
+  access: { kind: 'lease' },
+  request: { body: jsonBody(ArtifactDeclaration) },
+  responses: { 201: jsonResponse(ArtifactUpload, 'Where the bytes go') },
+})
+
+const finalizeRoute = defineRoute({
+  method: 'post',
+  path: '/worker/v1/lease/artifacts/{artifactId}/finalize',
+  operationId: 'finalizeArtifact',
+  summary: 'Have the uploaded bytes compared',
+  access: { kind: 'lease' },
+  request: { params: z.object({ artifactId: Id }) },
+  responses: stored,
+})
+
+const finishRoute = defineRoute({
+  method: 'post',
+  path: '/worker/v1/lease/finish',
+  operationId: 'finishBuild',
+  summary: 'End the attempt',
+  access: { kind: 'lease' },
+  request: { body: jsonBody(FinishReport) },
+  responses: stored,
+})
+
+export function registerWorkerRoutes(app: OpenAPIHono<Env>): void {
+  app.openapi(claimRoute, async (c) => {
+    const { buildId } = c.req.valid('param')
+    const { workerId } = c.get('worker')
+    const requestId = c.get('requestId')
+    return c.json(await claimBuild(c.get('deps'), { buildId, workerId, requestId, request: c.req.valid('json') }), 200)
+  })
+  app.openapi(waitingRoute, async (c) => {
+    await reportWaiting(c.get('deps'), { buildId: c.req.valid('param').buildId, report: c.req.valid('json') })
+    return c.body(null, 204)
+  })
+  app.openapi(heartbeatRoute, async (c) => c.json(await extendLease(c.get('ctx'), c.get('lease')), 200))
+  app.openapi(phaseRoute, async (c) => {
+    await recordPhase(c.get('ctx'), c.get('lease'), c.req.valid('json'))
+    return c.body(null, 204)
+  })
+  app.openapi(logsRoute, async (c) => {
+    await appendLogs(c.get('ctx'), c.get('lease'), c.req.valid('json'))
+    return c.body(null, 204)
+  })
+  app.openapi(artifactRoute, async (c) =>
+    c.json(await declareArtifact(c.get('ctx'), c.get('lease'), c.req.valid('json')), 201),
+  )
+  app.openapi(finalizeRoute, async (c) => {
+    await finalizeArtifact(c.get('ctx'), c.get('lease'), c.req.valid('param').artifactId)
+    return c.body(null, 204)
+  })
+  app.openapi(finishRoute, async (c) => {
+    await finishBuild(c.get('ctx'), c.get('lease'), c.req.valid('json'))
+    return c.body(null, 204)
+  })
+}
