@@ -1,4 +1,5 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { missing } from '../failure.js'
 import { reportProgress, type Say } from '../report-progress.js'
 import { runTool } from '../run-tool.js'
@@ -31,6 +32,13 @@ async function apt(args: readonly string[], env: Readonly<Record<string, string>
   throw missing(`\`apt-get ${args.join(' ')}\` failed with exit code ${code}:\n${said}`)
 }
 
+/** Services that the machine does not have yet; one that is there was set up by somebody and stays as it is. */
+function newServices(wanted: readonly Component[]): string[] {
+  const unitFolders = ['/lib/systemd/system', '/usr/lib/systemd/system', '/etc/systemd/system']
+  const services = wanted.flatMap((component) => component.services)
+  return services.filter((service) => !unitFolders.some((folder) => existsSync(join(folder, service))))
+}
+
 async function keepServicesOff(services: readonly string[], env: Readonly<Record<string, string>>): Promise<void> {
   for (const service of services) await runTool('systemctl', ['disable', '--quiet', service], { env })
 }
@@ -41,13 +49,11 @@ export async function installWithApt(
   env: Readonly<Record<string, string>>,
   say: Say,
 ): Promise<void> {
+  const services = newServices(wanted)
   const packages = [...new Set(wanted.flatMap((component) => component.debianPackages))]
   say(`missing on this machine: ${wanted.map(({ name }) => name).join(', ')}`)
   const install = ['install', '-y', '--no-install-recommends', ...packages]
   await reportProgress(say, 'apt-get update', () => apt(['update'], env))
   await reportProgress(say, `apt-get ${install.join(' ')}`, () => withoutServiceStarts(() => apt(install, env)))
-  await keepServicesOff(
-    wanted.flatMap(({ services }) => services),
-    env,
-  )
+  await keepServicesOff(services, env)
 }

@@ -20,9 +20,16 @@ interface Made {
   keystore: Keystore
   apkFile: string
   containers: readonly ContainerSeen[]
-  keys: { readonly privateFile: string; readonly publicFile: string }
+  keys: KeyPair
+  /** Folder of the web build that was published. */
+  webBundle: string
   publishedVersion: string
   device: Device
+}
+
+export interface KeyPair {
+  readonly privateFile: string
+  readonly publicFile: string
 }
 
 export interface Keystore {

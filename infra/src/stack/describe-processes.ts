@@ -55,6 +55,7 @@ function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, st
       PUBLIC_URL: apiUrl,
       TOKEN_PEPPER_FILE: secrets.tokenPepperFile,
       BROKER_SEAL_SOCKET: sealSocket,
+      CHANNEL_STATEMENT_KEY_FILE: secrets.channelStatementKeyFile,
     },
     control: {
       ...connections.database.control,

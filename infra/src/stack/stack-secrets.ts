@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import type { RedisUser } from './start-redis.js'
 import { masterKeyLine, randomKey, randomPassword, readSecret, secretFile } from './stack-folders.js'
 
@@ -11,7 +11,12 @@ export interface StackSecrets {
   readonly tokenPepperFile: string
   readonly objectStoreKeyFile: string
   readonly masterKeyFile: string
+  /** Ed25519 key with which the platform signs channel statements. */
+  readonly channelStatementKeyFile: string
 }
+
+const signingKey = (): string =>
+  generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
 
 /** Reads the secrets of a stack, each kept in a file of its own, and makes the ones that are not there. */
 export function openStackSecrets(folder: string): StackSecrets {
@@ -33,5 +38,6 @@ export function openStackSecrets(folder: string): StackSecrets {
     tokenPepperFile: file('token-pepper', randomKey),
     objectStoreKeyFile: file('object-store-key', randomKey),
     masterKeyFile: file('master-key', masterKeyLine),
+    channelStatementKeyFile: file('channel-statement-key', signingKey),
   }
 }

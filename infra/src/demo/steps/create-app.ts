@@ -14,9 +14,7 @@ export async function createApp(world: DemoWorld): Promise<string> {
   const whoami = await callOfficialCli(world, ['whoami'])
   prove(whoami.includes(me.email), 'the CLI is signed in as the owner')
   const create = ['apps:create', '--name', 'Tour', '--type', 'capacitor', '--json']
-  const appId = idIn(
-    await callOfficialCli(world, [...create, '--organization-id', organization?.id ?? '']),
-  )
+  const appId = idIn(await callOfficialCli(world, [...create, '--organization-id', organization?.id ?? '']))
   Object.assign(world.made, { organizationId: organization?.id, token, appId })
   return `app ${appId} in organization "${organization?.name ?? ''}", signed in as ${me.email}`
 }

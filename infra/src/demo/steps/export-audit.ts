@@ -1,14 +1,11 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { need, prove, type DemoWorld } from '../demo-world.js'
-import { runTool } from '../../run-tool.js'
+import { runCapstan } from '../make-key-pair.js'
 
 async function verify(world: DemoWorld, file: string): Promise<{ code: number; said: string }> {
-  const capstan = join(world.config.checkout, 'sdk', 'bin', 'capstan.js')
-  const { code, stdout, stderr } = await runTool(process.execPath, [capstan, 'verify-audit', file], {
-    env: world.config.baseEnv,
-  })
-  return { code, said: `${stdout}${stderr}`.trim().split('\n')[0] ?? '' }
+  const { code, said } = await runCapstan(world, ['verify-audit', file])
+  return { code, said: said.split('\n')[0] ?? '' }
 }
 
 /** Step 9: the exported audit log is accepted offline; with one byte changed it is not. */
