@@ -106,7 +106,7 @@ describe('compat profile', () => {
     ['a correct checksum instead', { checksum: 'a' }, { 'x-checksum': 'a' }],
   ])('a stripped signature is refused: %s', async (_what, answer, headers) => {
     await install('one')
-    server.publish('two', bundle('two'), answer, headers as Record<string, string>)
+    server.publish('two', bundle('two'), answer, headers)
     await expectRefused(await open(compat), 'SIGNATURE_MISSING', 'one')
   })
 

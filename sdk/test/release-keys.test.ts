@@ -7,7 +7,7 @@ import {
   importPlatformKey,
   importReleaseKey,
   importReleaseSigner,
-  ReleaseError,
+  type ReleaseError,
   rolloutPosition,
   signRoot,
   trustOf,
