@@ -3,6 +3,7 @@ import { registerAppRoutes } from './apps/routes.js'
 import { registerAuditRoutes } from './audit/routes.js'
 import type { Env } from './auth/access.js'
 import { registerHealthRoutes } from './health/routes.js'
+import { registerObjectRoutes } from './objects/routes.js'
 import { registerOrganizationRoutes } from './organizations/routes.js'
 import { registerSessionRoutes } from './sessions/routes.js'
 import { registerTokenRoutes } from './tokens/routes.js'
@@ -25,6 +26,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerSessionRoutes(app)
   registerUserRoutes(app)
   registerOrganizationRoutes(app)
+  registerObjectRoutes(app)
   registerTokenRoutes(app)
   registerAuditRoutes(app)
   registerAppRoutes(app)
