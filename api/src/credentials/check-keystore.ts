@@ -1,0 +1,70 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+import { type KeystoreFacts, type KeystoreQuestion, KeystoreRefusal, KeystoreVerdict } from './keystore-verdict.js'
+
+// The compiled file, also when this one runs from source in a test.
+const CHILD = fileURLToPath(new URL('../../dist/credentials/keystore-child.js', import.meta.url))
+const TIME_LIMIT_MS = 5_000
+const MAX_ANSWER_BYTES = 64 * 1024
+const MAX_CHILDREN = 2
+
+let running = 0
+const waiting: (() => void)[] = []
+
+/** Opens a keystore in a child process of its own and answers its facts; throws `KeystoreRefusal`. */
+export async function checkKeystore(question: KeystoreQuestion, child = CHILD): Promise<KeystoreFacts> {
+  await turn()
+  try {
+    const verdict = readVerdict(await runChild(JSON.stringify(question), child))
+    if (verdict.ok) return verdict.facts
+    throw new KeystoreRefusal(verdict.code, verdict.message)
+  } finally {
+    running -= 1
+    waiting.shift()?.()
+  }
+}
+
+/** Few at a time: a keystore may cost a whole processor for seconds. */
+async function turn(): Promise<void> {
+  while (running >= MAX_CHILDREN) await new Promise<void>((resolve) => waiting.push(resolve))
+  running += 1
+}
+
+/** What the child printed, or null when it had to be ended or ended itself. */
+function runChild(question: string, entry: string): Promise<string | null> {
+  return new Promise((resolve) => {
+    const child = spawn(
+      process.execPath,
+      ['--max-old-space-size=192', '--disallow-code-generation-from-strings', entry],
+      {
+        cwd: '/',
+        env: {},
+        stdio: ['pipe', 'pipe', 'ignore'],
+      },
+    )
+    const timer = setTimeout(() => child.kill('SIGKILL'), TIME_LIMIT_MS)
+    let answer = ''
+    child.stdout.setEncoding('utf8')
+    child.stdout.on('data', (piece: string) => {
+      answer += piece
+      if (answer.length > MAX_ANSWER_BYTES) child.kill('SIGKILL')
+    })
+    child.stdin.on('error', () => {})
+    child.once('error', () => resolve(null))
+    child.once('close', (code) => {
+      clearTimeout(timer)
+      resolve(code === 0 ? answer : null)
+    })
+    child.stdin.end(question)
+  })
+}
+
+function readVerdict(answer: string | null): KeystoreVerdict {
+  if (answer !== null) return KeystoreVerdict.parse(JSON.parse(answer))
+  return {
+    ok: false,
+    code: 'keystore-too-costly',
+    message: 'Opening the keystore took too much time or memory. Export it again with default settings.',
+  }
+}

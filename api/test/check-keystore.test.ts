@@ -1,0 +1,68 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { checkKeystore } from '../src/credentials/check-keystore.js'
+import { keystore, storePassword } from './keystore-fixtures.js'
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'capstan-child-'))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const question = (name: string) => ({ fileB64: keystore(name).fileB64, password: storePassword })
+const tooCostly = { name: 'KeystoreRefusal', code: 'keystore-too-costly' }
+
+/** Another program in the child's place, to see what it is given and what becomes of it. */
+function impostor(source: string): string {
+  const path = join(folder, `child-${Math.random().toString(36).slice(2)}.mjs`)
+  writeFileSync(path, source)
+  return path
+}
+
+describe('the keystore child', () => {
+  test('opens a keystore and refuses a wrong password', async () => {
+    expect((await checkKeystore(question('ec.p12'))).fingerprintSha256).toBe(keystore('ec.p12').sha256[0])
+    await expect(checkKeystore({ ...question('ec.p12'), password: 'wrong' })).rejects.toMatchObject({
+      name: 'KeystoreRefusal',
+      code: 'keystore-password-wrong',
+      message: 'The keystore password is wrong.',
+    })
+  })
+
+  test('is given nothing by arguments, environment or working folder', async () => {
+    const child = impostor(`
+      const message = JSON.stringify({ argv: process.argv, exec: process.execArgv, env: process.env, cwd: process.cwd() })
+      process.stdout.write(JSON.stringify({ ok: false, code: 'keystore-damaged', message }))`)
+    const error: unknown = await checkKeystore(question('ec.p12'), child).catch((caught: unknown) => caught)
+    const seen = JSON.parse((error as Error).message) as { argv: string[]; exec: string[]; env: object; cwd: string }
+    expect(seen).toMatchObject({ env: {}, cwd: '/' })
+    expect(seen.argv.slice(1)).toEqual([child])
+    expect(JSON.stringify(seen)).not.toContain(storePassword)
+    expect(seen.exec).toContain('--max-old-space-size=192')
+  })
+
+  test('is ended after five seconds, on a keystore that is within the limits and still too slow', async () => {
+    const start = performance.now()
+    await expect(checkKeystore(question('slow.p12'))).rejects.toMatchObject(tooCostly)
+    expect(performance.now() - start).toBeLessThan(9_000)
+    expect((await checkKeystore(question('ec.p12'))).keyAlias).toBe('upload')
+  })
+
+  test.each([
+    ['takes too much memory', 'const hoard = []; for (;;) hoard.push(new Array(1e6).fill(Math.random()))'],
+    ['is killed', "process.kill(process.pid, 'SIGKILL')"],
+    ['ends with an error', 'process.exitCode = 1'],
+    ['never stops talking', "for (;;) process.stdout.write('x'.repeat(65536))"],
+  ])('that %s is a refusal, not an error of the platform', async (_, source) => {
+    await expect(checkKeystore(question('ec.p12'), impostor(source))).rejects.toMatchObject(tooCostly)
+  })
+
+  test('two run at a time; the others wait and are answered', async () => {
+    const results = await Promise.all(Array.from({ length: 6 }, () => checkKeystore(question('ec.jks'))))
+    expect(new Set(results.map(({ fingerprintSha256 }) => fingerprintSha256)).size).toBe(1)
+  })
+})

@@ -1,0 +1,224 @@
+import { createHash } from 'node:crypto'
+
+import { describe, expect, test } from 'vitest'
+
+import { inspectKeystore } from '../src/credentials/inspect-keystore.js'
+import type { KeystoreQuestion } from '../src/credentials/keystore-verdict.js'
+import { keystore, keystoreBytes, storePassword } from './keystore-fixtures.js'
+
+const now = new Date('2026-12-01T00:00:00Z')
+const inspect = (name: string, question: Partial<KeystoreQuestion> = {}) =>
+  inspectKeystore({ fileB64: keystore(name).fileB64, password: storePassword, ...question }, now)
+const inspectBytes = (bytes: Buffer, question: Partial<KeystoreQuestion> = {}) =>
+  inspectKeystore({ fileB64: bytes.toString('base64'), password: storePassword, ...question }, now)
+const refusal = (code: string, message: RegExp) =>
+  expect.objectContaining({ name: 'KeystoreRefusal', code, message: expect.stringMatching(message) as string }) as Error
+
+describe('what is taken, with the fingerprint that keytool and openssl tell', () => {
+  test.each([
+    ['rsa.p12', { keyAlias: 'upload' }, { format: 'pkcs12', keyType: 'rsa', keyBits: 2048 }],
+    ['ec.p12', { keyAlias: 'upload' }, { format: 'pkcs12', keyType: 'prime256v1', keyBits: null }],
+    ['legacy.p12', { keyAlias: 'upload' }, { format: 'pkcs12', keyType: 'rsa', keyBits: 2048 }],
+    [
+      'rsa.jks',
+      { keyAlias: 'upload', keyPassword: 'other-key-pass' },
+      { format: 'jks', keyType: 'rsa', keyBits: 2048 },
+    ],
+    ['ec.jks', { keyAlias: 'upload' }, { format: 'jks', keyType: 'prime256v1', keyBits: null }],
+    ['modern.p12', { keyAlias: 'upload' }, { format: 'pkcs12', keyType: 'prime256v1', keyBits: null }],
+    ['keychain.p12', { keyAlias: 'upload' }, { format: 'pkcs12', keyType: 'rsa', keyBits: 2048 }],
+    ['unnamed.p12', { keyAlias: '1' }, { format: 'pkcs12', keyType: 'prime256v1', keyBits: null }],
+    [
+      'debug.p12',
+      { password: 'android', keyAlias: 'androiddebugkey' },
+      { subject: 'CN=Android Debug, O=Android, C=US' },
+    ],
+  ])('%s', (name, question, facts) => {
+    expect(inspect(name, question)).toMatchObject({
+      keyAlias: question.keyAlias,
+      fingerprintSha256: keystore(name).sha256[0],
+      warnings: [],
+      ...facts,
+    })
+  })
+
+  test('facts name subject, serial and validity', () => {
+    const facts = inspect('rsa.p12')
+    expect(facts.subject).toBe('CN=Upload Key, O=Capstan Test')
+    expect(facts.serialNumber).toMatch(/^[0-9a-f]+$/)
+    expect(facts.fingerprintSha1).toMatch(/^[0-9a-f]{40}$/)
+    const days = (Date.parse(facts.notAfter) - Date.parse(facts.notBefore)) / 86_400_000
+    expect(Math.round(days)).toBe(10_000)
+  })
+
+  test('weak keys are taken with a warning', () => {
+    expect(inspect('short.p12').warnings).toEqual([
+      'The key has 1024 bits; 2048 or more are advised.',
+      'The certificate is signed with SHA-1.',
+      'Google Play asks for a certificate that is valid beyond 22 October 2033.',
+    ])
+    expect(inspect('dsa.jks').warnings).toContain('DSA keys are not accepted by current Android versions.')
+  })
+})
+
+describe('aliases', () => {
+  test.each([
+    ['two.p12', 'first', 'second'],
+    ['two.jks', 'one', 'two'],
+  ])('%s: each key is found, in any case; without an alias both are listed', (name, first, second) => {
+    const found = [first, second.toUpperCase()].map((keyAlias) => inspect(name, { keyAlias }))
+    expect(found.map(({ keyAlias }) => keyAlias)).toEqual([first, second])
+    expect(new Set(found.map(({ fingerprintSha256 }) => fingerprintSha256))).toEqual(new Set(keystore(name).sha256))
+    for (const keyAlias of [undefined, '']) {
+      expect(() => inspect(name, keyAlias === undefined ? {} : { keyAlias })).toThrow(
+        refusal('keystore-alias-not-found', new RegExp(`several keys: "${first}", "${second}"`)),
+      )
+    }
+  })
+
+  test('an alias that is not there is refused with those that are', () => {
+    expect(() => inspect('two.p12', { keyAlias: 'thirß\u0007' })).toThrow(
+      refusal('keystore-alias-not-found', /^The keystore has no key "thirß\?"\. It has: "first", "second"\.$/),
+    )
+  })
+
+  test('the only key needs no alias', () => expect(inspect('ec.p12').keyAlias).toBe('upload'))
+})
+
+describe('passwords', () => {
+  test.each(['rsa.p12', 'ec.p12', 'legacy.p12', 'keychain.p12', 'ec.jks'])('%s with a wrong one', (name) => {
+    for (const password of ['wrong-password', '', storePassword.toUpperCase(), `${storePassword} `]) {
+      expect(() => inspect(name, { password })).toThrow(refusal('keystore-password-wrong', /password is wrong/))
+    }
+    expect(inspect(name).fingerprintSha256).toBe(keystore(name).sha256[0])
+  })
+
+  test('a JKS key with a password of its own', () => {
+    for (const keyPassword of [undefined, 'wrong']) {
+      expect(() => inspect('rsa.jks', keyPassword === undefined ? {} : { keyPassword })).toThrow(
+        refusal('key-password-wrong', /password of the key "upload" is wrong\. If it differs/),
+      )
+    }
+    expect(inspect('rsa.jks', { keyPassword: 'other-key-pass' }).keyAlias).toBe('upload')
+  })
+
+  test('a PKCS12 key has no password of its own', () => {
+    expect(inspect('ec.p12', { keyPassword: storePassword }).keyAlias).toBe('upload')
+    expect(() => inspect('ec.p12', { keyPassword: 'another' })).toThrow(
+      refusal('key-password-wrong', /leave the key password out/),
+    )
+  })
+
+  test('no refusal quotes a password', () => {
+    const secret = 'canary-7d1f'
+    for (const name of ['ec.p12', 'ec.jks', 'unicode.p12', 'rsa.jks']) {
+      for (const question of [{ password: secret }, { keyPassword: secret }]) {
+        let message = ''
+        try {
+          inspect(name, question)
+        } catch (error) {
+          message = String(error)
+        }
+        expect(message).not.toContain(secret)
+      }
+    }
+  })
+})
+
+describe('what is refused', () => {
+  test.each([
+    ['jceks.jceks', {}, 'keystore-unsupported-format', /JCEKS.*keytool -importkeystore .* -srcstoretype JCEKS/],
+    ['nomac.p12', {}, 'keystore-unsupported-format', /no integrity check \(MAC\)/],
+    ['bomb.p12', {}, 'keystore-too-costly', /too many key-derivation rounds/],
+    ['sha224.p12', {}, 'keystore-unsupported-format', /not supported\. Convert it with: keytool/],
+    ['camellia.p12', {}, 'keystore-unsupported-format', /not supported\. Convert it with: keytool/],
+    ['unicode.p12', { password: 'pässword' }, 'keystore-unsupported-format', /outside ASCII/],
+    ['cert-only.p12', {}, 'keystore-no-private-key', /certificates only/],
+    ['cert-only.jks', {}, 'keystore-no-private-key', /certificates only/],
+    ['expired.p12', {}, 'keystore-certificate-expired', /expired on 20\d\d-\d\d-\d\d/],
+  ] as const)('%s', (name, question, code, message) => {
+    expect(() => inspect(name, question)).toThrow(refusal(code, message))
+  })
+
+  test('a bomb is refused before its first round', () => {
+    const start = performance.now()
+    expect(() => inspect('bomb.p12')).toThrow(refusal('keystore-too-costly', /rounds/))
+    expect(performance.now() - start).toBeLessThan(500)
+  })
+
+  test.each([
+    ['nothing', Buffer.alloc(0), /no keystore/],
+    ['text', Buffer.from('hello'), /no keystore/],
+    ['an image', Buffer.from('89504e470d0a1a0a', 'hex'), /no keystore/],
+    ['a PEM key', Buffer.from('-----BEGIN PRIVATE KEY-----\nMIIE\n'), /a PEM file/],
+    ['a zip archive', Buffer.from('PK\x03\x04'.padEnd(100)), /no keystore/],
+    ['DER of something else', Buffer.concat([Buffer.from('3026', 'hex'), Buffer.alloc(38)]), /not a/],
+  ])('%s', (_, bytes, message) => {
+    expect(() => inspectBytes(bytes)).toThrow(refusal('keystore-unrecognized', message))
+  })
+})
+
+describe('damaged files', () => {
+  const names = ['ec.p12', 'ec.jks'] as const
+
+  test.each(names)('%s cut anywhere is refused as a keystore problem', (name) => {
+    const bytes = keystoreBytes(name)
+    for (let length = 0; length < bytes.length; length += 7) {
+      expect(() => inspectBytes(bytes.subarray(0, length)), `length ${length}`).toThrow(
+        expect.objectContaining({ name: 'KeystoreRefusal' }) as Error,
+      )
+    }
+  })
+
+  test('one byte changed anywhere in a JKS is refused', () => {
+    const bytes = keystoreBytes('ec.jks')
+    for (let offset = 0; offset < bytes.length; offset += 5) {
+      const altered = Buffer.from(bytes)
+      altered.writeUInt8(altered.readUInt8(offset) ^ 1, offset)
+      expect(() => inspectBytes(altered), `offset ${offset}`).toThrow(
+        expect.objectContaining({ name: 'KeystoreRefusal' }) as Error,
+      )
+    }
+  })
+
+  test("a JKS whose certificate was exchanged for another key's, with its digest made right, is refused", () => {
+    const content = keystoreBytes('two.jks').subarray(0, -20)
+    const [one, two] = certificatesIn(content)
+    const [a, b] = [content.subarray(one.start, one.end), content.subarray(two.start, two.end)]
+    const parts = [
+      content.subarray(0, one.start - 4),
+      sized(b),
+      content.subarray(one.end, two.start - 4),
+      sized(a),
+      content.subarray(two.end),
+    ]
+    const rebuilt = Buffer.concat(parts)
+    const sealed = (body: Buffer) => Buffer.concat([body, jksDigest(body)])
+    expect(inspectBytes(sealed(content), { keyAlias: 'one' }).keyAlias).toBe('one')
+    expect(() => inspectBytes(sealed(rebuilt), { keyAlias: 'one' })).toThrow(
+      refusal('keystore-key-mismatch', /belongs to another key/),
+    )
+  })
+})
+
+function sized(bytes: Buffer): Buffer {
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(bytes.length)
+  return Buffer.concat([length, bytes])
+}
+
+function jksDigest(content: Buffer): Buffer {
+  const password = Buffer.from(storePassword, 'utf16le').swap16()
+  return createHash('sha1').update(password).update('Mighty Aphrodite').update(content).digest()
+}
+
+type Span = { start: number; end: number }
+function certificatesIn(content: Buffer): [Span, Span] {
+  const marker = Buffer.from('\x00\x05X.509', 'latin1')
+  const spanAt = (from: number): Span => {
+    const start = content.indexOf(marker, from) + marker.length + 4
+    return { start, end: start + content.readUInt32BE(start - 4) }
+  }
+  const first = spanAt(0)
+  return [first, spanAt(first.end)]
+}
