@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { Failure } from '../failure.js'
@@ -13,12 +13,40 @@ export interface OfficialCliPlace {
   readonly baseEnv: Readonly<Record<string, string>>
 }
 
+/**
+ * Plays a machine without a keyring: the sign-in then goes to the home folder given here. Otherwise it would replace
+ * the sign-in that the person who runs this has in the system's own keyring.
+ */
+const withoutKeyring = `
+const file = require.resolve('@napi-rs/keyring', { paths: [process.argv[1]] })
+class Entry {
+  constructor() {
+    throw new Error('this machine has no keyring')
+  }
+}
+require.cache[file] = Object.assign(new module.constructor(file), { exports: { Entry }, loaded: true })
+`
+
+const preloadFile = (folder: string): string => join(folder, 'without-keyring.cjs')
+
 /** Writes the settings by which the unchanged CLI finds this API. */
-export function prepareOfficialCli({ folder, apiUrl }: OfficialCliPlace): void {
+function prepareOfficialCli({ folder, apiUrl }: OfficialCliPlace): void {
   mkdirSync(join(folder, 'home'), { recursive: true })
   const settings = { API_BASE_URL: apiUrl, CONSOLE_BASE_URL: `${apiUrl}/console`, ENVIRONMENT: 'development' }
   const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}`)
+  writeFileSync(preloadFile(folder), withoutKeyring)
   writeFileSync(join(folder, '.capawesomerc'), `${lines.join('\n')}\n`)
+}
+
+/**
+ * Signs in. Without a keyring version 4.18.4 loses the token again while it notes the user, so it is put where the
+ * tool looks for it.
+ */
+export async function signIn(world: DemoWorld, token: string): Promise<void> {
+  const place = officialCliPlace(world)
+  prepareOfficialCli(place)
+  await callOfficialCli(world, ['login', '--token', token])
+  appendFileSync(join(place.folder, 'home', '.capawesome'), `\ntoken=${JSON.stringify(token)}\n`, { mode: 0o600 })
 }
 
 /** Runs the official command-line tool as it is published. */
@@ -38,7 +66,7 @@ export async function runOfficialCli(
     CAPAWESOME_TELEMETRY_DISABLED: '1',
     NO_COLOR: '1',
   }
-  return runTool(process.execPath, [entry, ...args], { cwd: place.folder, env, ...(onOutput ? { onOutput } : {}) })
+  return runTool(process.execPath, ['--require', preloadFile(place.folder), entry, ...args], { cwd: place.folder, env, ...(onOutput ? { onOutput } : {}) })
 }
 
 export function officialCliPlace({ config, stack, folder }: DemoWorld): OfficialCliPlace {

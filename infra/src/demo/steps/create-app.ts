@@ -1,4 +1,4 @@
-import { callOfficialCli, idIn, prepareOfficialCli, officialCliPlace } from '../call-official-cli.js'
+import { callOfficialCli, idIn, signIn } from '../call-official-cli.js'
 import { prove, type DemoWorld } from '../demo-world.js'
 import { callApi } from '../call-api.js'
 
@@ -8,8 +8,7 @@ export async function createApp(world: DemoWorld): Promise<string> {
   const ownerToken = organization?.tokens['owner']
   prove(organization !== undefined && ownerToken !== undefined, 'the stack made an organization with an owner')
   const token = ownerToken ?? ''
-  prepareOfficialCli(officialCliPlace(world))
-  await callOfficialCli(world, ['login', '--token', token])
+  await signIn(world, token)
   const me = await callApi<{ email: string }>(world, token, 'GET', '/v1/users/me')
   const whoami = await callOfficialCli(world, ['whoami'])
   prove(whoami.includes(me.email), 'the CLI is signed in as the owner')
