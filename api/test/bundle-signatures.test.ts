@@ -9,6 +9,7 @@ import {
   refusal,
   sha256,
   zipOf,
+  type Body,
 } from './live-update-app.js'
 
 let fixture: Fixture
@@ -92,7 +93,7 @@ describe('a signature', () => {
     const signature = key.sign(zip)
     const { bundle, response } = await app.publishZip(zip, { bundle: { channelName: 'guarded' }, signature })
     expect(response.status, await response.clone().text()).toBe(200)
-    expect(await (await app.latest(android('guarded'))).json()).toMatchObject({ bundleId: bundle.id, signature })
+    expect(await (await app.latest(android('guarded'))).json<Body>()).toMatchObject({ bundleId: bundle.id, signature })
     const download = await fixture.request('GET', `${app.path}/bundles/${bundle.id}/download`)
     expect(download.headers.get('x-signature')).toBe(signature)
   })
@@ -121,14 +122,14 @@ describe('a signature', () => {
       const bundle = await app.must('POST', '/bundles', {})
       const file = await (
         await app.sendFile(bundle.id, { checksum: sha256(zip), sizeInBytes: zip.byteLength, signature })
-      ).json()
+      ).json<Body>()
       const base = `/bundles/${bundle.id}/files/${file.id}/upload`
       const { uploadId } = await app.must('POST', `${base}?action=mpu-create`, {})
       const form = new FormData()
       form.append('blob', new Blob([zip]), 'bundle.zip')
       form.append('partNumber', '1')
       const path = `${app.path}${base}?action=mpu-uploadpart&uploadId=${uploadId}`
-      const part = await (await fixture.request('PUT', path, { token: app.token, body: form })).json()
+      const part = await (await fixture.request('PUT', path, { token: app.token, body: form })).json<Body>()
       const done = await app.call('POST', `${base}?action=mpu-complete&uploadId=${uploadId}`, { parts: [part] })
       expect(done.status).toBe(status)
       if (status === 422) await refusal(done, 422, 'bundle-signature-invalid')
@@ -138,7 +139,7 @@ describe('a signature', () => {
   test('of an app without keys is kept for its devices to judge', async () => {
     const app = await createLiveUpdateApp(fixture, org, 'No keys')
     const { response } = await app.publishZip(zip, { signature: stranger.sign(zip) })
-    expect(await response.json()).toMatchObject({ signature: stranger.sign(zip) })
+    expect(await response.json<Body>()).toMatchObject({ signature: stranger.sign(zip) })
   })
 
   test('is on all files of a manifest bundle or on none', async () => {
@@ -185,7 +186,7 @@ describe('a protected channel', () => {
     expect(response.status).toBe(200)
     const deploy = (appBuildId: string) => app.call('POST', '/deployments', { appBuildId, appChannelName: 'guarded' })
     expect((await deploy(bundle.appBuildId)).status).toBe(201)
-    const [registered] = await app.must('GET', '/public-keys')
+    const [registered] = await app.must<[Body]>('GET', '/public-keys')
     await app.must('POST', '/public-keys', { pem: stranger.publicPem })
     await app.must('DELETE', `/public-keys/${registered.id}`)
     await refusal(await deploy(bundle.appBuildId), 422, 'channel-protected')

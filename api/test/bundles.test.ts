@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
-import { android, createLiveUpdateApp, type LiveUpdateApp, refusal, sha256, zipOf } from './live-update-app.js'
+import { type Answer, createFixture, type Fixture, type TestOrganization } from './fixture.js'
+import {
+  android,
+  createLiveUpdateApp,
+  type LiveUpdateApp,
+  refusal,
+  sha256,
+  zipOf,
+  type Body,
+} from './live-update-app.js'
 
 let fixture: Fixture
 let org: TestOrganization
@@ -31,12 +39,12 @@ describe('a zip bundle', () => {
     expect(created).toMatchObject({ artifactStatus: 'pending', appDeploymentId: null })
     const file = await app.sendFile(created.id, { content: zip })
     expect(file.status).toBe(201)
-    const body = { artifactStatus: 'ready', appBundleFileId: (await file.json()).id, appBundleId: created.id }
+    const body = { artifactStatus: 'ready', appBundleFileId: (await file.json<Body>()).id, appBundleId: created.id }
     const ready = await app.must('PATCH', `/bundles/${created.id}`, body)
     expect(ready).toMatchObject({ artifactStatus: 'ready', checksum: sha256(zip), appBuildId: created.appBuildId })
     expect(ready.appDeploymentId).toMatch(/^[0-9a-f-]{36}$/)
     expect(await app.must('PATCH', `/bundles/${created.id}`, body)).toEqual(ready)
-    const [deployment] = await app.must('GET', '/deployments?limit=5&relations=appBuild,job')
+    const [deployment] = await app.must<[Body]>('GET', '/deployments?limit=5&relations=appBuild,job')
     expect(deployment).toMatchObject({
       id: ready.appDeploymentId,
       appBuildId: created.appBuildId,
@@ -48,7 +56,7 @@ describe('a zip bundle', () => {
 
   test('without a channel is kept and deployed nowhere', async () => {
     const { response } = await app.publishZip(zipOf(page))
-    expect(await response.json()).toMatchObject({ artifactStatus: 'ready', appDeploymentId: null })
+    expect(await response.json<Body>()).toMatchObject({ artifactStatus: 'ready', appDeploymentId: null })
   })
 
   test('for a channel that does not exist is refused at once', async () => {
@@ -88,7 +96,7 @@ describe('a zip bundle', () => {
     const bundle = await app.must('POST', '/bundles', {})
     const content = zipOf(page)
     const answers = await Promise.all([1, 2, 3, 4].map(() => app.sendFile(bundle.id, { content })))
-    const ids = await Promise.all(answers.map(async (answer) => (await answer.json()).id))
+    const ids = await Promise.all(answers.map(async (answer) => (await answer.json<Body>()).id))
     expect(new Set(ids).size).toBe(1)
     await refusal(await app.sendFile(bundle.id, { content: zipOf({ 'index.html': 'two' }) }), 409, 'bundle-immutable')
     await app.must('PATCH', `/bundles/${bundle.id}`, { artifactStatus: 'ready' })
@@ -132,7 +140,7 @@ describe('a file of 10 MiB and more', () => {
   async function open(content: Uint8Array, checksum = sha256(content)) {
     const bundle = await app.must('POST', '/bundles', {})
     const file = await app.sendFile(bundle.id, { checksum, sizeInBytes: content.byteLength })
-    const fileId = (await file.json()).id as string
+    const fileId = (await file.json<Body>()).id
     const base = `/bundles/${bundle.id}/files/${fileId}/upload`
     const { uploadId } = await app.must('POST', `${base}?action=mpu-create`, {})
     const put = async (partNumber: number, bytes: Uint8Array<ArrayBuffer>) => {
@@ -140,7 +148,7 @@ describe('a file of 10 MiB and more', () => {
       form.append('blob', new Blob([bytes]), 'bundle.zip')
       form.append('partNumber', String(partNumber))
       const path = `${app.path}${base}?action=mpu-uploadpart&uploadId=${uploadId}`
-      return (await fixture.request('PUT', path, { token: app.token, body: form })).json()
+      return (await fixture.request('PUT', path, { token: app.token, body: form })).json<Body>()
     }
     const complete = (parts: unknown[]) =>
       app.call('POST', `${base}?action=mpu-complete&uploadId=${uploadId}`, { parts })
@@ -194,10 +202,10 @@ describe('a manifest bundle', () => {
     const files = { ...page, 'a+b c&d.txt': 'odd name', 'empty.txt': '' }
     const { bundle, response } = await upload({ ...files, '.DS_Store': 'not listed' }, items(files))
     expect(response.status, await response.clone().text()).toBe(200)
-    const answer = await (await app.latest(android('production'))).json()
+    const answer = await (await app.latest(android('production'))).json<Body>()
     expect(answer).toMatchObject({ artifactType: 'manifest', bundleId: bundle.id, checksum: null, signature: null })
     const get = (query: string) => fixture.request('GET', `${new URL(answer.url).pathname}?${query}`)
-    expect(await (await get(`href=${MANIFEST}`)).json()).toHaveLength(4)
+    expect(await (await get(`href=${MANIFEST}`)).json<Body>()).toHaveLength(4)
     for (const href of ['a%2Bb%20c%26d.txt', 'a+b%20c%26d.txt']) {
       const file = await get(`href=${href}`)
       expect(await file.text()).toBe('odd name')
@@ -231,7 +239,7 @@ describe('a manifest bundle', () => {
   ])('is refused when %s', async (_name, manifest, reason) => {
     const { response } = await upload(page, manifest)
     expect(response.status).toBe(422)
-    expect((await response.json()).message).toMatch(reason)
+    expect((await response.json<Body>()).message).toMatch(reason)
   })
 
   test.each(['../evil.js', '/etc/passwd', 'C:\\x', 'a\\b', 'a/../../b', 'a//b', './a', 'con.txt', 'x.', 'x\u0007'])(
@@ -260,7 +268,7 @@ describe('a bundle at its own address', () => {
     const body = { url, checksum: sha256('zip'), channelName: 'c' }
     const created = await own.must('POST', '/bundles', body)
     expect(created).toMatchObject({ artifactStatus: 'ready', appDeploymentId: expect.any(String) })
-    expect(await (await own.latest(android('c'))).json()).toMatchObject({ url, checksum: sha256('zip') })
+    expect(await (await own.latest(android('c'))).json<Body>()).toMatchObject({ url, checksum: sha256('zip') })
     await refusal(await own.sendFile(created.id, { content: zipOf(page) }), 409, 'bundle-immutable')
   })
 
@@ -301,7 +309,7 @@ test('another app and another organization cannot touch a bundle', async () => {
   await app.must('DELETE', `/bundles/${bundle.id}`)
 })
 
-function download(bundleId: string): Promise<Response> {
+function download(bundleId: string): Promise<Answer> {
   return fixture.request('GET', `${app.path}/bundles/${bundleId}/download`)
 }
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
-import { createLiveUpdateApp, type LiveUpdateApp, refusal } from './live-update-app.js'
+import { createLiveUpdateApp, type LiveUpdateApp, refusal, type Body } from './live-update-app.js'
 
 let fixture: Fixture
 let org: TestOrganization
@@ -76,7 +76,7 @@ test('devices discover ids and names once the app allows it, and nothing before'
     'channel-discovery-disabled',
   )
   await shop.must('PATCH', '', { appChannelDiscoveryEnabled: true })
-  const ask = async (query: string) => (await shop.call('GET', `/channels?${query}`, undefined, null)).json()
+  const ask = async (query: string) => (await shop.call('GET', `/channels?${query}`, undefined, null)).json<Body>()
   expect(await ask('limit&offset&query')).toHaveLength(2)
   expect(await ask('query=a%2Bb%20c')).toEqual([{ id: channel.id, name: 'a+b c' }])
   expect(await ask('query=a+b')).toEqual([{ id: channel.id, name: 'a+b c' }])
@@ -94,7 +94,9 @@ test('every change is in the audit chain', async () => {
   const events = await fixture.request('GET', `/v1/organizations/${org.id}/audit-events?limit=5`, {
     token: org.tokens.owner,
   })
-  const actions = (await events.json()).map((row: { event: string }) => JSON.parse(row.event).action)
+  const actions = (await events.json<{ event: string }[]>()).map(
+    (row) => (JSON.parse(row.event) as { action: string }).action,
+  )
   expect(actions).toEqual([
     'channel.deleted',
     'channel.resumed',

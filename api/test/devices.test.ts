@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
-import { android, createLiveUpdateApp, type LiveUpdateApp, refusal, zipOf } from './live-update-app.js'
+import { android, createLiveUpdateApp, type LiveUpdateApp, refusal, zipOf, type Body } from './live-update-app.js'
 
 let fixture: Fixture
 let org: TestOrganization
@@ -15,7 +15,7 @@ beforeAll(async () => {
   const make = async (channelName: string) => {
     const channel = await app.must('POST', '/channels', { name: channelName })
     const { bundle, response } = await app.publishZip(zipOf({ 'index.html': channelName }), { bundle: { channelName } })
-    return { id: channel.id, bundleId: bundle.id, deploymentId: (await response.json()).appDeploymentId }
+    return { id: channel.id, bundleId: bundle.id, deploymentId: (await response.json<Body>()).appDeploymentId }
   }
   channels = { production: await make('production'), beta: await make('beta') }
 })
@@ -58,7 +58,7 @@ test('a device is known also when there is no update for it', async () => {
 
 test('a probe answers as for the device and leaves no trace', async () => {
   const probe = await app.latest(android('production', 'probed'), org.tokens.viewer)
-  expect((await probe.json()).bundleId).toBe(channels.production.bundleId)
+  expect((await probe.json<Body>()).bundleId).toBe(channels.production.bundleId)
   await refusal(await app.call('GET', '/devices/probed'), 404, 'not-found')
   await refusal(await app.latest(android('production', 'probed'), 'ca_wrong'), 401, 'token-invalid')
   const rival = await fixture.createOrganization('Rival')
@@ -67,7 +67,8 @@ test('a probe answers as for the device and leaves no trace', async () => {
 
 test('a forced channel beats the one that is asked for until it is lifted', async () => {
   for (const device of ['a', 'b']) await app.latest(android('production', device))
-  const bundleOf = async (device: string) => (await (await app.latest(android('production', device))).json()) as object
+  const bundleOf = async (device: string) =>
+    (await (await app.latest(android('production', device))).json<Body>()) as object
   const changed = await app.must('PATCH', '/devices?ids=a,b', { forcedAppChannelId: channels.beta.id })
   expect(changed).toHaveLength(2)
   expect(await bundleOf('a')).toMatchObject({ bundleId: channels.beta.bundleId, channelName: 'beta' })

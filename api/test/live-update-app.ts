@@ -2,7 +2,19 @@ import { createHash, generateKeyPairSync, sign } from 'node:crypto'
 import { deflateRawSync } from 'node:zlib'
 import { writeArchive } from '@capstan/sdk/archive'
 import { expect } from 'vitest'
-import type { Fixture, TestOrganization } from './fixture.js'
+import type { Answer, Fixture, TestOrganization } from './fixture.js'
+
+/** What tests read of an answer's body; the rest is compared as a whole. */
+export type Body = {
+  id: string
+  appBuildId: string
+  appDeploymentId: string
+  bundleId: string
+  uploadId: string
+  url: string
+  message: string
+  [key: string]: unknown
+}
 
 export const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex')
 
@@ -41,15 +53,16 @@ export type FileForm = {
 export async function createLiveUpdateApp(fixture: Fixture, org: TestOrganization, name = 'Shop') {
   const token = org.tokens.admin
   const created = await fixture.request('POST', '/v1/apps', { token, body: { name, type: 'capacitor' } })
-  const { id: appId } = await created.json()
+  const { id: appId } = await created.json<Body>()
   const path = `/v1/apps/${appId}`
 
   const call = async (method: string, rest: string, body?: unknown, as: string | null = token) =>
     fixture.request(method, `${path}${rest}`, { ...(as === null ? {} : { token: as }), body })
-  const must = async (method: string, rest: string, body?: unknown) => {
+  const must = async <T = Body>(method: string, rest: string, body?: unknown): Promise<T> => {
     const response = await call(method, rest, body)
-    expect(response.status, await response.clone().text()).toBeLessThan(300)
-    return response.status === 204 ? null : response.json()
+    const text = await response.text()
+    expect(response.status, text).toBeLessThan(300)
+    return (text === '' ? null : JSON.parse(text)) as T
   }
   const sendFile = (bundleId: string, { content, checksum, href, name, signature, sizeInBytes }: FileForm) => {
     const form = new FormData()
@@ -73,7 +86,7 @@ export async function createLiveUpdateApp(fixture: Fixture, org: TestOrganizatio
       ...(options.signature === undefined ? {} : { signature: options.signature }),
     })
     if (sent.status >= 300) return { bundle, response: sent }
-    const { id: appBundleFileId } = await sent.json()
+    const { id: appBundleFileId } = await sent.json<Body>()
     const body = { artifactStatus: 'ready', appBundleFileId, ...(options.release ? { release: options.release } : {}) }
     return { bundle, response: await call('PATCH', `/bundles/${bundle.id}`, body) }
   }
@@ -85,7 +98,7 @@ export async function createLiveUpdateApp(fixture: Fixture, org: TestOrganizatio
 export type LiveUpdateApp = Awaited<ReturnType<typeof createLiveUpdateApp>>
 
 /** Expects a refusal with this code; gives its sentence. */
-export async function refusal(response: Response, status: number, code: string): Promise<string> {
+export async function refusal(response: Answer, status: number, code: string): Promise<string> {
   const text = await response.text()
   expect(response.status, text).toBe(status)
   const problem = JSON.parse(text) as { code: string; message: string; detail: string }

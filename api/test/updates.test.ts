@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
+import { type Answer, createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import {
   android,
   createKeyPair,
@@ -8,6 +8,7 @@ import {
   refusal,
   sha256,
   zipOf,
+  type Body,
 } from './live-update-app.js'
 
 let fixture: Fixture
@@ -28,19 +29,19 @@ async function createChannelApp(name: string, channelName = 'production') {
   const publish = async (text: string, bundle: object = {}) => {
     const published = await app.publishZip(zip(text), { bundle: { channelName, ...bundle } })
     expect(published.response.status, await published.response.clone().text()).toBe(200)
-    return { ...published.bundle, ...(await published.response.json()) } as {
+    return { ...published.bundle, ...(await published.response.json<Body>()) } as {
       id: string
       appBuildId: string
       appDeploymentId: string
     }
   }
-  return { app, channel: channel as { id: string; name: string }, publish }
+  return { app, channel, publish }
 }
 
-const bundleOf = async (response: Response) => {
+const bundleOf = async (response: Answer) => {
   const text = await response.clone().text()
   expect(response.status, text).toBe(200)
-  return ((await response.json()) as { bundleId: string }).bundleId
+  return ((await response.json<Body>()) as { bundleId: string }).bundleId
 }
 const devices = Array.from({ length: 200 }, (_, index) => `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`)
 
@@ -49,7 +50,7 @@ describe('the answer', () => {
     const { app, publish } = await createChannelApp('Strict')
     const bundle = await publish('one', { customProperties: { a: 'b' } })
     const response = await app.latest(android('production'))
-    expect(await response.json()).toEqual({
+    expect(await response.json<Body>()).toEqual({
       artifactType: 'zip',
       bundleId: bundle.id,
       channelName: 'production',
@@ -189,8 +190,8 @@ describe('a rollout', () => {
     const before = await publish('one')
     const bad = await publish('two')
     expect(await bundleOf(await app.latest(android('production')))).toBe(bad.id)
-    const list = await app.must('GET', `/deployments?appChannelId=${channel.id}&limit=5&relations=appBuild`)
-    expect(list.map((row: { appBuildId: string }) => row.appBuildId)).toEqual([bad.appBuildId, before.appBuildId])
+    const list = await app.must<Body[]>('GET', `/deployments?appChannelId=${channel.id}&limit=5&relations=appBuild`)
+    expect(list.map((row) => row.appBuildId)).toEqual([bad.appBuildId, before.appBuildId])
     const body = { appId: app.appId, appBuildId: before.appBuildId, appChannelName: 'production' }
     const rollback = await app.must('POST', '/deployments', body)
     expect(rollback).toMatchObject({ rolloutPercentage: 1, jobId: null })
@@ -243,11 +244,11 @@ describe('a download', () => {
   let app: LiveUpdateApp
   let path: string
   const content = zipOf({ 'index.html': 'x'.repeat(3000), 'b.txt': 'y' })
-  const { sign } = createKeyPair()
+  const key = createKeyPair()
 
   beforeAll(async () => {
     app = await createLiveUpdateApp(fixture, org, 'Download')
-    const { bundle } = await app.publishZip(content, { signature: sign(content) })
+    const { bundle } = await app.publishZip(content, { signature: key.sign(content) })
     path = `${app.path}/bundles/${bundle.id}/download`
   })
   const get = (headers: Record<string, string> = {}) => fixture.request('GET', path, { headers })
@@ -259,7 +260,7 @@ describe('a download', () => {
       'content-length': String(content.byteLength),
       'content-type': 'application/zip',
       'x-checksum': sha256(content),
-      'x-signature': sign(content),
+      'x-signature': key.sign(content),
       'accept-ranges': 'bytes',
       'cache-control': expect.stringContaining('immutable'),
       'content-disposition': expect.stringContaining('attachment'),

@@ -18,7 +18,7 @@ const DeploymentJob = z.object({
   status: z.literal('succeeded'),
   createdAt: Timestamp,
   finishedAt: Timestamp,
-  jobLogs: z.array(z.never()),
+  jobLogs: z.array(z.object({ number: z.number().int(), payload: z.string() })),
 })
 
 export const Deployment = z

@@ -2,13 +2,13 @@ import { type channels, devices, type Transaction } from '@capstan/migrations'
 import { validate as isUuid } from 'uuid'
 import type { Context } from '../context.js'
 import type { Candidate } from './choose-deployment.js'
-import type { FindUpdate } from './find-update.js'
+import type { CheckForUpdate } from './check-for-update.js'
 
 /** Writes down what a device said about itself. A forced channel is ours and stays. */
 export async function recordDevice(
   tx: Transaction,
   ctx: Context,
-  input: FindUpdate,
+  input: CheckForUpdate,
   known: { requested: typeof channels.$inferSelect | null; found: Candidate | null },
 ): Promise<void> {
   if (input.deviceId === null) return

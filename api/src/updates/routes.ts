@@ -7,7 +7,7 @@ import { attachmentNamed } from '../objects/attachment-named.js'
 import { resolveRange } from '../objects/object-store.js'
 import { Problem } from '../problems.js'
 import { type DeliveredFile, findBundleFile } from './find-bundle-file.js'
-import { findUpdate, type FindUpdate } from './find-update.js'
+import { checkForUpdate, type CheckForUpdate } from './check-for-update.js'
 import { type DeviceQuery, readDeviceQuery } from './read-device-query.js'
 import { readRange } from './read-range.js'
 import { signStatementFor } from './sign-channel-statement.js'
@@ -44,7 +44,7 @@ const deviceQuery = z.object({
 const latestRoute = defineRoute({
   method: 'get',
   path: '/v1/apps/{appId}/bundles/latest',
-  operationId: 'findUpdate',
+  operationId: 'checkForUpdate',
   summary: 'The bundle that a device should run; 404 means: stay as you are',
   access: { kind: 'app-or-device', scope: 'devices:read' },
   request: { params: z.object({ appId: Id }), query: deviceQuery },
@@ -70,7 +70,7 @@ export function registerUpdateRoutes(app: OpenAPIHono<Env>): void {
     const ctx = c.get('ctx')
     const { appId } = c.req.valid('param')
     const asked = readAsked(appId, readDeviceQuery(c.req.url))
-    const found = await findUpdate(ctx, asked)
+    const found = await checkForUpdate(ctx, asked)
     const { bundle, build, channel } = found
     const statement = await signStatementFor(ctx, found, { channelName: channel.name, platform: asked.platform })
     c.header('cache-control', 'no-store')
@@ -96,7 +96,7 @@ export function registerUpdateRoutes(app: OpenAPIHono<Env>): void {
   })
 }
 
-function readAsked(appId: string, query: DeviceQuery): FindUpdate {
+function readAsked(appId: string, query: DeviceQuery): CheckForUpdate {
   const platform = query.get('platform')
   if (platform === null || !/^[0-3]$/.test(platform)) {
     throw new Problem('request-invalid', 'platform: send 0 for Android, 1 for iOS, 2 for Electron, 3 for the web.')

@@ -8,7 +8,7 @@ import { recordDevice } from './record-device.js'
 /** How far back the search for a device outside a rollout goes. */
 const MAX_CANDIDATES = 25
 
-export type FindUpdate = {
+export type CheckForUpdate = {
   appId: string
   deviceId: string | null
   platform: number
@@ -25,7 +25,7 @@ export type FindUpdate = {
 type Channel = typeof channels.$inferSelect
 
 /** What a device should run now, 404 `no-update` when it should stay as it is. */
-export async function findUpdate(ctx: Context, input: FindUpdate): Promise<Candidate & { channel: Channel }> {
+export async function checkForUpdate(ctx: Context, input: CheckForUpdate): Promise<Candidate & { channel: Channel }> {
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const requested = await findRequestedChannel(tx, input)
     const forced = input.deviceId === null ? null : await findForcedChannel(tx, input.appId, input.deviceId)
@@ -42,7 +42,12 @@ export async function findUpdate(ctx: Context, input: FindUpdate): Promise<Candi
   })
 }
 
-async function choose(tx: Transaction, ctx: Context, channel: Channel, input: FindUpdate): Promise<Candidate | string> {
+async function choose(
+  tx: Transaction,
+  ctx: Context,
+  channel: Channel,
+  input: CheckForUpdate,
+): Promise<Candidate | string> {
   if (channel.pausedAt) return `Channel "${channel.name}" is paused.`
   if (channel.expiresAt && channel.expiresAt <= ctx.now()) return `Channel "${channel.name}" has expired.`
   if (!channel.appDeploymentId) return `Channel "${channel.name}" has no deployment.`
@@ -66,14 +71,14 @@ async function choose(tx: Transaction, ctx: Context, channel: Channel, input: Fi
   return chosen
 }
 
-function noChannel({ channelNames }: FindUpdate): string {
+function noChannel({ channelNames }: CheckForUpdate): string {
   const [name] = channelNames
   return name === undefined
     ? 'The device named no channel, and the app has no default channel.'
     : `The app has no channel named "${name}".`
 }
 
-async function findRequestedChannel(tx: Transaction, input: FindUpdate): Promise<Channel | null> {
+async function findRequestedChannel(tx: Transaction, input: CheckForUpdate): Promise<Channel | null> {
   for (const name of input.channelNames) {
     const [channel] = await tx
       .select()
