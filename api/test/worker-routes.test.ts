@@ -1,0 +1,358 @@
+import { jobPhases, leases, withOrg } from '@capstan/migrations'
+import { Claim } from '@capstan/migrations/messages'
+import { eq } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  auditActions,
+  claim,
+  claimed,
+  createTestApp,
+  declarationOf,
+  jobOf,
+  line,
+  putBytes,
+  queueBuild,
+  sha256,
+  sourceZip,
+  storeArtifact,
+  type TestApp,
+  type TestBuild,
+  type TestWorker,
+  underLease,
+} from './build-fixture.js'
+import { createFixture, type Fixture } from './fixture.js'
+
+let fixture: Fixture
+let app: TestApp
+let worker: TestWorker
+let now = Date.now()
+
+beforeAll(async () => {
+  fixture = await createFixture({ overrides: { now: () => new Date(now) } })
+  app = await createTestApp(fixture)
+  worker = await fixture.createWorker()
+})
+afterAll(() => fixture[Symbol.asyncDispose]())
+
+const bytes = new Uint8Array(Buffer.from('output'))
+const codeOf = async (answer: Response) => ((await answer.json()) as { code: string }).code
+async function start(body: Record<string, unknown> = {}): Promise<{ build: TestBuild; taken: Claim }> {
+  const build = await queueBuild(fixture, app, body)
+  return { build, taken: await claimed(fixture, worker, build.id) }
+}
+const logOf = async (build: TestBuild) =>
+  ((await jobOf(fixture, build, 'jobLogs')).jobLogs as { number: number; payload: string }[]).map((entry) => [
+    entry.number,
+    entry.payload,
+  ])
+
+describe('claiming', () => {
+  test('gives a lease and a spec whose source can be fetched', async () => {
+    const { build, taken } = await start()
+    expect(Claim.safeParse(taken).success).toBe(true)
+    expect(taken.attempt).toBe(1)
+    expect(taken.lease.token).toMatch(/^cl_[0-9A-Za-z]{36}$/)
+    const source = await fixture.request('GET', new URL(taken.spec.source.url).pathname)
+    expect(sha256(new Uint8Array(await source.arrayBuffer()))).toBe(taken.spec.source.sha256)
+    expect(taken.spec.source).toMatchObject({ sha256: sha256(sourceZip()), sizeBytes: sourceZip().length })
+    expect(await jobOf(fixture, build)).toMatchObject({ status: 'in_progress', attempt: 1 })
+    expect(await auditActions(fixture, app.org.id)).toContain('build.claimed')
+  })
+
+  test('stores the token only as a hash', async () => {
+    const { taken } = await start()
+    const [row] = await withOrg(fixture.deps.db, app.org.id, (tx) =>
+      tx.select().from(leases).where(eq(leases.id, taken.lease.id)),
+    )
+    expect(row?.tokenHash).toMatch(/^[0-9a-f]{64}$/)
+    expect(JSON.stringify(row)).not.toContain(taken.lease.token)
+  })
+
+  test('is won by one of many workers', async () => {
+    const build = await queueBuild(fixture, app)
+    const workers = await Promise.all(Array.from({ length: 6 }, () => fixture.createWorker()))
+    const answers = await Promise.all(workers.map((each) => claim(fixture, each, build.id)))
+    const statuses = answers.map((answer) => answer.status).sort()
+    expect(statuses).toEqual([200, 409, 409, 409, 409, 409])
+    expect(await jobOf(fixture, build)).toMatchObject({ attempt: 1 })
+  })
+
+  test('is refused to people, to leases, and for unknown or canceled builds', async () => {
+    const { taken } = await start()
+    const build = await queueBuild(fixture, app)
+    expect((await claim(fixture, { id: '', token: app.token }, build.id)).status).toBe(401)
+    expect((await claim(fixture, { id: '', token: taken.lease.token }, build.id)).status).toBe(401)
+    expect((await claim(fixture, worker, '018f0000-0000-7000-8000-000000000000')).status).toBe(404)
+    await fixture.request('PATCH', `/v1/jobs/${build.jobId}`, { token: app.token, body: { status: 'canceled' } })
+    expect(await codeOf(await claim(fixture, worker, build.id))).toBe('build-not-claimable')
+  })
+})
+
+describe('a lease', () => {
+  test('lives on with heartbeats and is lost without', async () => {
+    const { taken } = await start()
+    now += 50_000
+    const beat = await underLease(fixture, taken, 'heartbeat')
+    expect(await beat.json()).toEqual({ expiresAt: new Date(now + 60_000).toISOString(), cancelRequested: false })
+    now += 50_000
+    expect((await underLease(fixture, taken, 'heartbeat')).status).toBe(200)
+    now += 60_000
+    const late = await underLease(fixture, taken, 'heartbeat')
+    expect(late.status).toBe(409)
+    expect(await codeOf(late)).toBe('lease-lost')
+  })
+
+  test('tells the worker that the build was canceled', async () => {
+    const { build, taken } = await start()
+    const cancel = { token: app.token, body: { status: 'canceled' } }
+    const answer = await fixture.request('PATCH', `/v1/jobs/${build.jobId}`, cancel)
+    expect(await answer.json()).toMatchObject({ status: 'in_progress' })
+    expect(await (await underLease(fixture, taken, 'heartbeat')).json()).toMatchObject({ cancelRequested: true })
+    await underLease(fixture, taken, 'finish', { status: 'canceled', code: 'canceled', message: 'Stopped.' })
+    expect(await jobOf(fixture, build)).toMatchObject({ status: 'canceled', canceledAt: expect.any(String) })
+    expect(await auditActions(fixture, app.org.id)).toEqual(
+      expect.arrayContaining(['build.cancel_requested', 'build.canceled']),
+    )
+  })
+
+  test('fences every call of an attempt that was given to another worker', async () => {
+    const { build, taken } = await start()
+    const declared = await (await underLease(fixture, taken, 'artifacts', declarationOf(bytes))).json()
+    await underLease(fixture, taken, 'finish', { status: 'failed', code: 'worker-stopped', retryable: true })
+    const next = await claimed(fixture, await fixture.createWorker(), build.id)
+    expect(next.attempt).toBe(2)
+    const calls: [string, unknown][] = [
+      ['heartbeat', {}],
+      ['phases', { phase: 'compile', state: 'started', at: new Date().toISOString() }],
+      ['logs', { batch: 9, lines: [line('zombie')] }],
+      ['artifacts', declarationOf(bytes, 'zombie.zip')],
+      [`artifacts/${declared.artifactId}/finalize`, {}],
+      ['finish', { status: 'succeeded' }],
+    ]
+    for (const [path, body] of calls) {
+      const refused = await underLease(fixture, taken, path, body)
+      expect([path, refused.status, await codeOf(refused)]).toEqual([path, 409, 'lease-lost'])
+    }
+    expect(await jobOf(fixture, build)).toMatchObject({ status: 'in_progress', attempt: 2 })
+    expect(JSON.stringify(await logOf(build))).not.toContain('zombie')
+    await storeArtifact(fixture, next, bytes)
+    expect((await underLease(fixture, next, 'finish', { status: 'succeeded' })).status).toBe(204)
+  })
+
+  test('cannot be used with a worker token, nor a made-up one', async () => {
+    for (const token of [worker.token, app.token, `cl_${'0'.repeat(36)}`]) {
+      expect((await fixture.request('POST', '/worker/v1/lease/heartbeat', { token, body: {} })).status).toBe(401)
+    }
+  })
+})
+
+describe('logs', () => {
+  test('are numbered from 1 without gaps, and a batch sent twice is stored once', async () => {
+    const { build, taken } = await start()
+    const first = { batch: 1, lines: [line('a'), line('b')] }
+    const second = { batch: 2, lines: [line('c')] }
+    for (const batch of [first, first, second, first]) await underLease(fixture, taken, 'logs', batch)
+    const together = [3, 4, 5, 3].map((batch) => underLease(fixture, taken, 'logs', { batch, lines: [line(`x${batch}`)] }))
+    expect((await Promise.all(together)).map((answer) => answer.status)).toEqual([204, 204, 204, 204])
+    const log = await logOf(build)
+    expect(log.slice(0, 3)).toEqual([
+      [1, 'a'],
+      [2, 'b'],
+      [3, 'c'],
+    ])
+    expect(log.map(([number]) => number)).toEqual([1, 2, 3, 4, 5, 6])
+    expect(new Set(log.map(([, payload]) => payload)).size).toBe(6)
+  })
+
+  test('go on counting over attempts, and say why there was another', async () => {
+    const { build, taken } = await start()
+    await underLease(fixture, taken, 'logs', { batch: 1, lines: [line('first attempt')] })
+    await underLease(fixture, taken, 'finish', { status: 'failed', message: 'The worker stopped.', retryable: true })
+    const next = await claimed(fixture, worker, build.id)
+    await underLease(fixture, next, 'logs', { batch: 1, lines: [line('second attempt')] })
+    expect(await logOf(build)).toEqual([
+      [1, 'first attempt'],
+      [2, 'The worker stopped. The build starts again: attempt 2 of 2.'],
+      [3, 'second attempt'],
+    ])
+  })
+
+  test('keep what a database would refuse: NUL characters and half surrogate pairs', async () => {
+    const { build, taken } = await start()
+    const answer = await underLease(fixture, taken, 'logs', { batch: 1, lines: [line('a\0b\ud800c')] })
+    expect(answer.status).toBe(204)
+    expect(await logOf(build)).toEqual([[1, 'a\ufffdb\ufffdc']])
+  })
+
+  test.each([
+    ['no lines', { batch: 1, lines: [] }],
+    ['batch 0', { batch: 0, lines: [line('a')] }],
+    ['an unknown phase', { batch: 1, lines: [line('a', 'party')] }],
+    ['an unknown key', { batch: 1, lines: [line('a')], secret: 'x' }],
+  ])('with %s are refused', async (_name, body) => {
+    const { taken } = await start()
+    expect((await underLease(fixture, taken, 'logs', body)).status).toBe(422)
+  })
+})
+
+describe('phases', () => {
+  test('are recorded once however often they are reported, in any order', async () => {
+    const { build, taken } = await start()
+    const at = new Date().toISOString()
+    const report = (state: string) => underLease(fixture, taken, 'phases', { phase: 'compile', state, at })
+    for (const state of ['started', 'started', 'succeeded', 'started']) expect((await report(state)).status).toBe(204)
+    const rows = await withOrg(fixture.deps.db, app.org.id, (tx) =>
+      tx.select().from(jobPhases).where(eq(jobPhases.jobId, build.jobId)),
+    )
+    expect(rows).toMatchObject([{ phase: 'compile', state: 'succeeded', attempt: 1, finishedAt: expect.any(Date) }])
+  })
+
+  test('that still run when the attempt ends are shown as failed', async () => {
+    const { build, taken } = await start()
+    const at = new Date().toISOString()
+    await underLease(fixture, taken, 'phases', { phase: 'install', state: 'started', at })
+    await underLease(fixture, taken, 'finish', { status: 'timed_out', code: 'build-timed-out', message: 'Too slow.' })
+    const rows = await withOrg(fixture.deps.db, app.org.id, (tx) =>
+      tx.select().from(jobPhases).where(eq(jobPhases.jobId, build.jobId)),
+    )
+    expect(rows).toMatchObject([{ state: 'failed' }])
+    expect(await jobOf(fixture, build)).toMatchObject({ status: 'timed_out', statusCode: 'build-timed-out' })
+  })
+})
+
+describe('an artefact', () => {
+  test('that is declared again is the same, and finalizing twice is harmless', async () => {
+    const { taken } = await start()
+    const [one, two] = [
+      await (await underLease(fixture, taken, 'artifacts', declarationOf(bytes))).json(),
+      await (await underLease(fixture, taken, 'artifacts', declarationOf(bytes))).json(),
+    ]
+    expect(one.artifactId).toBe(two.artifactId)
+    expect((await putBytes(fixture, two.uploadUrl, bytes)).status).toBe(201)
+    expect((await putBytes(fixture, two.uploadUrl, bytes)).status).toBe(409)
+    for (let time = 0; time < 2; time += 1) {
+      expect((await underLease(fixture, taken, `artifacts/${one.artifactId}/finalize`)).status).toBe(204)
+    }
+  })
+
+  test('whose bytes never came is refused, and can still come', async () => {
+    const { taken } = await start()
+    const { artifactId, uploadUrl } = await (
+      await underLease(fixture, taken, 'artifacts', declarationOf(bytes))
+    ).json()
+    const refused = await underLease(fixture, taken, `artifacts/${artifactId}/finalize`)
+    expect(await codeOf(refused)).toBe('artifact-not-ready')
+    await putBytes(fixture, uploadUrl, bytes)
+    expect((await underLease(fixture, taken, `artifacts/${artifactId}/finalize`)).status).toBe(204)
+  })
+
+  test('that is not what was declared is refused by the signed link', async () => {
+    const { taken } = await start()
+    const { uploadUrl } = await (await underLease(fixture, taken, 'artifacts', declarationOf(bytes))).json()
+    const other = new Uint8Array(Buffer.from('0utput'))
+    expect((await putBytes(fixture, uploadUrl, other)).status).toBe(422)
+    expect((await putBytes(fixture, uploadUrl, new Uint8Array(20))).status).toBeGreaterThanOrEqual(400)
+    expect((await putBytes(fixture, uploadUrl, bytes)).status).toBe(201)
+  })
+
+  test('that reached the store in another form is found out by hashing it, and removed', async () => {
+    const { build, taken } = await start()
+    const { artifactId } = await (await underLease(fixture, taken, 'artifacts', declarationOf(bytes))).json()
+    const key = `orgs/${app.org.id}/apps/${app.id}/builds/${build.id}/1/${artifactId}`
+    await fixture.deps.objects.put(key, Buffer.from('0utput'), { contentType: 'application/zip' })
+    const refused = await underLease(fixture, taken, `artifacts/${artifactId}/finalize`)
+    expect(refused.status).toBe(422)
+    expect(await codeOf(refused)).toBe('artifact-mismatch')
+    expect(await fixture.deps.objects.head(key)).toBeNull()
+    await storeArtifact(fixture, taken, bytes)
+  })
+
+  test('of another build cannot be finalized', async () => {
+    const one = await start()
+    const two = await start()
+    const { artifactId } = await (await underLease(fixture, one.taken, 'artifacts', declarationOf(bytes))).json()
+    expect((await underLease(fixture, two.taken, `artifacts/${artifactId}/finalize`)).status).toBe(404)
+  })
+})
+
+describe('finishing', () => {
+  const listed = async (build: TestBuild) =>
+    (await fixture.request('GET', `/v1/apps/${app.id}/builds/${build.id}/artifacts`, { token: app.token })).json()
+
+  test('with success needs an artefact', async () => {
+    const { build, taken } = await start()
+    const refused = await underLease(fixture, taken, 'finish', { status: 'succeeded' })
+    expect(await codeOf(refused)).toBe('artifact-not-ready')
+    expect(await jobOf(fixture, build)).toMatchObject({ status: 'in_progress' })
+    await storeArtifact(fixture, taken, bytes)
+    expect((await underLease(fixture, taken, 'finish', { status: 'succeeded' })).status).toBe(204)
+    expect(await jobOf(fixture, build)).toMatchObject({ status: 'succeeded', statusCode: null })
+  })
+
+  test('keeps the artefacts of the attempt that succeeded, and no others', async () => {
+    const { build, taken } = await start()
+    const lost = await storeArtifact(fixture, taken, bytes, 'lost.zip')
+    await underLease(fixture, taken, 'finish', { status: 'failed', retryable: true })
+    const next = await claimed(fixture, worker, build.id)
+    const kept = await storeArtifact(fixture, next, bytes, 'kept.zip')
+    await underLease(fixture, next, 'artifacts', declarationOf(bytes, 'never-came.zip'))
+    await underLease(fixture, next, 'finish', { status: 'succeeded' })
+    expect(((await listed(build)) as { id: string }[]).map((artifact) => artifact.id)).toEqual([kept])
+    const folder = `orgs/${app.org.id}/apps/${app.id}/builds/${build.id}`
+    expect(await fixture.deps.objects.head(`${folder}/1/${lost}`)).toBeNull()
+    expect(await fixture.deps.objects.head(`${folder}/2/${kept}`)).not.toBeNull()
+  })
+
+  test('with failure keeps the reason, discards what was stored, and says so in the log', async () => {
+    const { build, taken } = await start()
+    await storeArtifact(fixture, taken, bytes)
+    const report = { status: 'failed', code: 'gradle-failed', message: 'Gradle failed: see above.' }
+    await underLease(fixture, taken, 'finish', report)
+    const job = await jobOf(fixture, build)
+    expect(job).toMatchObject({ status: 'failed', statusCode: 'gradle-failed', statusMessage: report.message })
+    expect(await listed(build)).toEqual([])
+    expect((await logOf(build)).at(-1)?.[1]).toBe(report.message)
+    expect(await auditActions(fixture, app.org.id)).toContain('build.failed')
+  })
+
+  test('is heard once', async () => {
+    const { taken } = await start()
+    await underLease(fixture, taken, 'finish', { status: 'failed', code: 'x' })
+    const again = await underLease(fixture, taken, 'finish', { status: 'succeeded' })
+    expect(await codeOf(again)).toBe('lease-lost')
+  })
+
+  test('retryable starts a second attempt and no third', async () => {
+    const { build, taken } = await start()
+    const retry = { status: 'failed', code: 'worker-error', message: 'Broken.', retryable: true }
+    await underLease(fixture, taken, 'finish', retry)
+    expect(await jobOf(fixture, build)).toMatchObject({ status: 'queued', finishedAt: null, statusCode: 'worker-error' })
+    const next = await claimed(fixture, worker, build.id)
+    expect(await jobOf(fixture, build)).toMatchObject({ statusCode: null, statusMessage: null })
+    await underLease(fixture, next, 'finish', retry)
+    expect(await jobOf(fixture, build)).toMatchObject({ status: 'failed', attempt: 2, statusCode: 'worker-error' })
+    expect((await claim(fixture, worker, build.id)).status).toBe(409)
+  })
+
+  test('retryable after a cancel request cancels', async () => {
+    const { build, taken } = await start()
+    await fixture.request('PATCH', `/v1/jobs/${build.jobId}`, { token: app.token, body: { status: 'canceled' } })
+    await underLease(fixture, taken, 'finish', { status: 'failed', retryable: true })
+    expect(await jobOf(fixture, build)).toMatchObject({ status: 'canceled' })
+  })
+})
+
+describe('waiting', () => {
+  test('is shown on the job, said once in its log, and forgotten when the build starts', async () => {
+    const build = await queueBuild(fixture, app)
+    const body = { code: 'container-engine-unavailable', message: 'Docker does not answer on this worker.' }
+    const report = () => fixture.request('POST', `/worker/v1/builds/${build.id}/waiting`, { token: worker.token, body })
+    expect((await report()).status).toBe(204)
+    expect((await report()).status).toBe(204)
+    expect(await jobOf(fixture, build)).toMatchObject({ status: 'queued', statusCode: body.code, statusMessage: body.message })
+    expect(await logOf(build)).toEqual([[1, `Waiting: ${body.message}`]])
+    await claimed(fixture, worker, build.id)
+    expect(await jobOf(fixture, build)).toMatchObject({ status: 'in_progress', statusCode: null })
+    expect((await report()).status).toBe(409)
+  })
+})
