@@ -106,7 +106,10 @@ describe('a build source', () => {
     const listed = numbers.length === 0 ? [] : [{ partNumber: 1 }, { partNumber: 2 }]
     const refused = await completeUpload(fixture, app, upload, listed)
     expect(refused.status).toBe(422)
-    expect(await refused.json()).toMatchObject({ code: 'upload-incomplete', message: expect.stringContaining(sentence) })
+    expect(await refused.json()).toMatchObject({
+      code: 'upload-incomplete',
+      message: expect.stringContaining(sentence),
+    })
     expect(await sourceOf(upload.sourceId)).toMatchObject({ status: 'pending' })
   })
 
@@ -126,7 +129,10 @@ describe('a build source', () => {
     const sourceId = await announceSource(fixture, app, bytes.length + 1)
     const upload = { sourceId, uploadId: await openUpload(fixture, app, sourceId) }
     const refused = await completeUpload(fixture, app, upload, [await send(upload, 1, bytes)])
-    expect(await refused.json()).toMatchObject({ code: 'upload-incomplete', message: expect.stringContaining('announced') })
+    expect(await refused.json()).toMatchObject({
+      code: 'upload-incomplete',
+      message: expect.stringContaining('announced'),
+    })
   })
 
   test('from a URL is refused, and so is one without a size', async () => {
@@ -183,7 +189,9 @@ describe('an archive', () => {
     return copy
   }
   const named = (name: string) => {
-    const text = Buffer.from(writeArchive([{ path: 'x'.repeat(name.length), content: new Uint8Array(3) }])).toString('latin1')
+    const text = Buffer.from(writeArchive([{ path: 'x'.repeat(name.length), content: new Uint8Array(3) }])).toString(
+      'latin1',
+    )
     return new Uint8Array(Buffer.from(text.replaceAll('x'.repeat(name.length), name), 'latin1'))
   }
   test.each([

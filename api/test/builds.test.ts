@@ -67,7 +67,12 @@ describe('requesting a build', () => {
 
   test('takes a certificate by name whatever its case, and pins its version', async () => {
     const certificate = await addCertificate(fixture, app, 'Play Upload')
-    const asked = { platform: 'android', type: 'release', appBuildSourceId: sourceId, appCertificateName: 'play upload' }
+    const asked = {
+      platform: 'android',
+      type: 'release',
+      appBuildSourceId: sourceId,
+      appCertificateName: 'play upload',
+    }
     const answer = await request(asked)
     expect(answer.status).toBe(201)
     const build = await answer.json()
@@ -88,8 +93,20 @@ describe('requesting a build', () => {
     ['of an unknown type', { platform: 'android', type: 'fast' }, 422, 'build-type-invalid', '"fast"'],
     ['for the web with a type', { platform: 'web', type: 'release' }, 422, 'build-type-invalid', 'no type'],
     ['for an unknown platform', { platform: 'tv' }, 422, 'request-invalid', 'platform'],
-    ['in an unknown environment', { platform: 'web', appEnvironmentName: 'Prod' }, 400, 'environment-unknown', '"Prod"'],
-    ['with an unknown configuration', { platform: 'web', appConfigurationName: 'C' }, 400, 'configuration-unknown', '"C"'],
+    [
+      'in an unknown environment',
+      { platform: 'web', appEnvironmentName: 'Prod' },
+      400,
+      'environment-unknown',
+      '"Prod"',
+    ],
+    [
+      'with an unknown configuration',
+      { platform: 'web', appConfigurationName: 'C' },
+      400,
+      'configuration-unknown',
+      '"C"',
+    ],
   ])('%s is refused with a sentence', async (_name, body, status, code, sentence) => {
     const refused = await request(body)
     expect(refused.status).toBe(status)
@@ -168,11 +185,18 @@ describe('a waiting build', () => {
   test('whose certificate was deleted is rejected when a worker asks, not built unsigned', async () => {
     const own = await createTestApp(fixture)
     const certificate = await addCertificate(fixture, own, 'Gone')
-    const build = await queueBuild(fixture, own, { platform: 'android', type: 'release', appCertificateId: certificate })
+    const build = await queueBuild(fixture, own, {
+      platform: 'android',
+      type: 'release',
+      appCertificateId: certificate,
+    })
     await withOrg(fixture.deps.db, own.org.id, (tx) => tx.delete(credentials).where(eq(credentials.id, certificate)))
     const refused = await claim(fixture, worker, build.id)
     expect(refused.status).toBe(409)
-    expect(await refused.json()).toMatchObject({ code: 'build-not-claimable', message: expect.stringContaining('certificate') })
+    expect(await refused.json()).toMatchObject({
+      code: 'build-not-claimable',
+      message: expect.stringContaining('certificate'),
+    })
     expect(await jobOf(fixture, build)).toMatchObject({
       status: 'rejected',
       statusCode: 'certificate-deleted',
@@ -274,7 +298,13 @@ describe('artefacts', () => {
     const build = await queueBuild(fixture, app)
     const other = await queueBuild(fixture, app)
     const taken = await claimed(fixture, worker, build.id)
-    const declaration = { type: 'zip', fileName: 'a.zip', mimeType: 'application/zip', sizeBytes: 1, sha256: 'a'.repeat(64) }
+    const declaration = {
+      type: 'zip',
+      fileName: 'a.zip',
+      mimeType: 'application/zip',
+      sizeBytes: 1,
+      sha256: 'a'.repeat(64),
+    }
     const { artifactId } = await (await underLease(fixture, taken, 'artifacts', declaration)).json()
     const early = await get(`/builds/${build.id}/artifacts/${artifactId}/download`)
     expect(early.status).toBe(409)

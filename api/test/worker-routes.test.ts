@@ -152,7 +152,9 @@ describe('logs', () => {
     const first = { batch: 1, lines: [line('a'), line('b')] }
     const second = { batch: 2, lines: [line('c')] }
     for (const batch of [first, first, second, first]) await underLease(fixture, taken, 'logs', batch)
-    const together = [3, 4, 5, 3].map((batch) => underLease(fixture, taken, 'logs', { batch, lines: [line(`x${batch}`)] }))
+    const together = [3, 4, 5, 3].map((batch) =>
+      underLease(fixture, taken, 'logs', { batch, lines: [line(`x${batch}`)] }),
+    )
     expect((await Promise.all(together)).map((answer) => answer.status)).toEqual([204, 204, 204, 204])
     const log = await logOf(build)
     expect(log.slice(0, 3)).toEqual([
@@ -237,9 +239,7 @@ describe('an artefact', () => {
 
   test('whose bytes never came is refused, and can still come', async () => {
     const { taken } = await start()
-    const { artifactId, uploadUrl } = await (
-      await underLease(fixture, taken, 'artifacts', declarationOf(bytes))
-    ).json()
+    const { artifactId, uploadUrl } = await (await underLease(fixture, taken, 'artifacts', declarationOf(bytes))).json()
     const refused = await underLease(fixture, taken, `artifacts/${artifactId}/finalize`)
     expect(await codeOf(refused)).toBe('artifact-not-ready')
     await putBytes(fixture, uploadUrl, bytes)
@@ -326,7 +326,11 @@ describe('finishing', () => {
     const { build, taken } = await start()
     const retry = { status: 'failed', code: 'worker-error', message: 'Broken.', retryable: true }
     await underLease(fixture, taken, 'finish', retry)
-    expect(await jobOf(fixture, build)).toMatchObject({ status: 'queued', finishedAt: null, statusCode: 'worker-error' })
+    expect(await jobOf(fixture, build)).toMatchObject({
+      status: 'queued',
+      finishedAt: null,
+      statusCode: 'worker-error',
+    })
     const next = await claimed(fixture, worker, build.id)
     expect(await jobOf(fixture, build)).toMatchObject({ statusCode: null, statusMessage: null })
     await underLease(fixture, next, 'finish', retry)
@@ -349,7 +353,11 @@ describe('waiting', () => {
     const report = () => fixture.request('POST', `/worker/v1/builds/${build.id}/waiting`, { token: worker.token, body })
     expect((await report()).status).toBe(204)
     expect((await report()).status).toBe(204)
-    expect(await jobOf(fixture, build)).toMatchObject({ status: 'queued', statusCode: body.code, statusMessage: body.message })
+    expect(await jobOf(fixture, build)).toMatchObject({
+      status: 'queued',
+      statusCode: body.code,
+      statusMessage: body.message,
+    })
     expect(await logOf(build)).toEqual([[1, `Waiting: ${body.message}`]])
     await claimed(fixture, worker, build.id)
     expect(await jobOf(fixture, build)).toMatchObject({ status: 'in_progress', statusCode: null })

@@ -1,0 +1,69 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+
+/** A Redis of one test file, which may lose everything, freeze and come back. */
+export type OwnRedis = {
+  url: string
+  start(): Promise<void>
+  /** Ends it at once; what it held is lost. */
+  kill(): Promise<void>
+  freeze(): void
+  thaw(): void
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+export async function startOwnRedis(): Promise<OwnRedis> {
+  const port = await freePort()
+  let server: ChildProcess | undefined
+  const kill = async () => {
+    if (!server) return
+    const gone = once(server, 'exit')
+    server.kill('SIGKILL')
+    await gone
+    server = undefined
+  }
+  const own: OwnRedis = {
+    url: `redis://127.0.0.1:${port}`,
+    async start() {
+      const settings = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
+      server = spawn('redis-server', settings, { stdio: 'ignore', cwd: '/' })
+      await answers(own.url)
+    },
+    kill,
+    freeze: () => void server?.kill('SIGSTOP'),
+    thaw: () => void server?.kill('SIGCONT'),
+    [Symbol.asyncDispose]: kill,
+  }
+  await own.start()
+  return own
+}
+
+async function answers(url: string): Promise<void> {
+  const redis = new Redis(url, { retryStrategy: () => 50, maxRetriesPerRequest: null })
+  redis.on('error', () => undefined)
+  await redis.ping()
+  redis.disconnect()
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  if (address === null || typeof address === 'string') throw new Error('No port was given.')
+  return address.port
+}
+
+/** Waits until `look` finds something; fails after `timeoutMs`. */
+export async function eventually<T>(look: () => Promise<T | null | undefined | false>, timeoutMs = 10_000): Promise<T> {
+  const end = Date.now() + timeoutMs
+  for (;;) {
+    const found = await look()
+    if (found) return found
+    if (Date.now() > end) throw new Error('It did not happen in time.')
+    await sleep(50)
+  }
+}
