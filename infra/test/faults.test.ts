@@ -35,12 +35,7 @@ async function row<T>(query: string, buildId: string): Promise<T> {
 }
 
 const attemptsOf = async (buildId: string): Promise<number> =>
-  (
-    await row<{ attempt: number }>(
-      'select j.attempt from builds b join jobs j on j.id = b.job_id where b.id = $1',
-      buildId,
-    )
-  ).attempt
+  (await row<{ attempt: number }>('select attempt from jobs where build_id = $1', buildId)).attempt
 
 const artifactsOf = async (buildId: string): Promise<number> =>
   (await row<{ n: number }>('select count(*)::int as n from artifacts where build_id = $1', buildId)).n
