@@ -1,0 +1,69 @@
+import { encodeBase64 } from '../release/index.js'
+import { openApi, serverHelp, serverOptions } from './call-api.js'
+import { type Command, UsageError } from './command.js'
+import { makeRelease, readReleaseOptions, releaseHelp, releaseOptions } from './make-release.js'
+import { readArguments } from './read-arguments.js'
+import { readBundle } from './read-bundle.js'
+import { readSigningKey } from './read-signing-key.js'
+import { textOf, uploadZip } from './upload-zip.js'
+
+function readRollout(text: string): number {
+  const percentage = /^(?:0|1|0?\.\d{1,6}|1\.0+)$/.test(text) ? Number(text) : Number.NaN
+  if (Number.isNaN(percentage)) throw new UsageError('--rollout must be a number from 0 to 1, like 0.25.')
+  return percentage
+}
+
+/** `capstan publish` */
+export const publish: Command = {
+  summary: 'pack, sign here, upload and deploy a bundle to a channel',
+  help: `capstan publish PATH --app ID --channel NAME --key FILE --server URL --token-file FILE
+
+  PATH                   a zip, or the folder of your web build
+  --app ID               the app
+  --channel NAME         the channel that gets it
+  --key FILE             your private key; it never leaves this machine
+${serverHelp}
+  --rollout FRACTION     share of the devices that get it, 0 to 1 (default 1)
+  --no-release           only sign the zip, for apps that use the compat profile
+  --json                 print the result as JSON
+${releaseHelp}`,
+  async run(args, terminal) {
+    const names = ['app', 'channel', 'key', 'rollout', ...serverOptions, ...releaseOptions]
+    const options = readArguments(args, { names, flags: ['no-release', 'json'], operands: ['PATH'] })
+    const [appId, channel] = [options.need('app'), options.need('channel')]
+    const rolloutPercentage = readRollout(options.get('rollout') ?? '1')
+    const about = options.has('no-release') ? null : readReleaseOptions(options, Date.now())
+    const api = await openApi(options, terminal)
+    const signer = await readSigningKey(options.need('key'))
+    const bundle = await readBundle(options.operands[0] ?? '')
+    const signature = encodeBase64(await signer.sign(bundle.bytes))
+
+    const bundles = `/v1/apps/${encodeURIComponent(appId)}/bundles`
+    const created = await api.call('POST', bundles, {
+      appId,
+      artifactType: 'zip',
+      channelName: channel,
+      rolloutPercentage,
+    })
+    const bundleId = textOf(created, 'id')
+    terminal.note(`uploading ${bundle.files.length} files, ${bundle.bytes.length} bytes packed`)
+    const appBundleFileId = await uploadZip(api, `${bundles}/${bundleId}`, bundle.bytes, signature)
+    const release = about ? await makeRelease(bundle, signer, { ...about, appId, channels: [channel], bundleId }) : null
+    const ready = await api.call('PATCH', `${bundles}/${bundleId}`, {
+      artifactStatus: 'ready',
+      appBundleFileId,
+      ...(release ? { release: release.envelope } : {}),
+    })
+    const result = {
+      bundleId,
+      deploymentId: typeof ready['appDeploymentId'] === 'string' ? ready['appDeploymentId'] : null,
+      sequence: about?.sequence ?? null,
+      releaseId: release?.releaseId ?? null,
+    }
+    if (options.has('json')) terminal.print(JSON.stringify(result))
+    else
+      for (const [name, value] of Object.entries(result))
+        if (value !== null) terminal.print(`${name.padEnd(13)}${value}`)
+    return 0
+  },
+}

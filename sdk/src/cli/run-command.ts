@@ -1,0 +1,52 @@
+import { type Command, CommandError, type Terminal, UsageError } from './command.js'
+import { keygen } from './keygen.js'
+import { publish } from './publish.js'
+import { registerKey } from './register-key.js'
+import { sign } from './sign.js'
+import { verifyAudit } from './verify-audit.js'
+
+const commands: Record<string, Command> = {
+  keygen,
+  sign,
+  publish,
+  'register-key': registerKey,
+  'verify-audit': verifyAudit,
+}
+
+function overview(): string {
+  const list = Object.entries(commands).map(([name, command]) => `  ${name.padEnd(14)}${command.summary}`)
+  return `capstan COMMAND
+
+${list.join('\n')}
+
+capstan COMMAND --help says more. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.`
+}
+
+/** Runs one command line and says what became of it; nothing is thrown. */
+export async function runCommand(args: readonly string[], terminal: Terminal): Promise<number> {
+  const [name = '', ...rest] = args
+  if (name === '--help' || name === '-h' || name === 'help') {
+    terminal.print(overview())
+    return 0
+  }
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (!command) {
+    terminal.note(name === '' ? overview() : `capstan: "${name}" is not a command. capstan --help lists them.`)
+    return 2
+  }
+  if (rest.includes('--help') || rest.includes('-h')) {
+    terminal.print(command.help)
+    return 0
+  }
+  try {
+    return await command.run(rest, terminal)
+  } catch (error) {
+    if (error instanceof UsageError) {
+      terminal.note(`capstan ${name}: ${error.message} capstan ${name} --help says more.`)
+      return 2
+    }
+    const code = error instanceof CommandError ? error.code : 'INTERNAL'
+    terminal.note(`capstan ${name}: ${error instanceof Error ? error.message : String(error)} (${code})`)
+    return 1
+  }
+}
