@@ -34,16 +34,16 @@ function request(): {
   organizations: { name: string; users: Record<string, string>[] }[]
   workers: { name: string }[]
 } {
-  const organization = (name: string) => ({
+  const organization = (name: string, members: readonly string[]) => ({
     name,
-    users: roles.map((role) => ({
+    users: members.map((role) => ({
       role,
       name: `${name} ${role}`,
       email: `${role}@${name.toLowerCase()}.example.com`,
       password: randomPassword(),
     })),
   })
-  return { organizations: [organization('Demo'), organization('Rival')], workers: [{ name: 'worker-1' }] }
+  return { organizations: [organization('Demo', roles), organization('Rival', ['owner'])], workers: [{ name: 'worker-1' }] }
 }
 
 async function callProvision(settings: ProcessSettings, input: string): Promise<ProvisionAnswer> {
