@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { writeArchive } from '@capstan/sdk/archive'
 import { apps, auditEvents, credentials, newId, withOrg } from '@capstan/migrations'
 import { asc } from 'drizzle-orm'
-import type { Claim } from '@capstan/migrations/messages'
-import type { Fixture, TestOrganization } from './fixture.js'
+import type { ArtifactUpload, Claim } from '@capstan/migrations/messages'
+import type { Answer, Fixture, TestOrganization } from './fixture.js'
 
 export const PART_BYTES = 10 * 1024 * 1024
 
@@ -54,13 +54,13 @@ export async function announceSource(fixture: Fixture, app: TestApp, sizeBytes: 
     token: app.token,
     body: { fileSizeInBytes: sizeBytes },
   })
-  return ((await answer.json()) as { id: string }).id
+  return (await answer.json<{ id: string }>()).id
 }
 
 export async function openUpload(fixture: Fixture, app: TestApp, sourceId: string): Promise<string> {
   const path = `/v1/apps/${app.id}/build-sources/${sourceId}/upload?action=mpu-create`
   const answer = await fixture.request('POST', path, { token: app.token, body: {} })
-  return ((await answer.json()) as { uploadId: string }).uploadId
+  return (await answer.json<{ uploadId: string }>()).uploadId
 }
 
 export type Upload = { sourceId: string; uploadId: string }
@@ -71,7 +71,7 @@ export function sendPart(
   app: TestApp,
   { sourceId, uploadId }: Upload,
   part: { number: number; bytes: Uint8Array<ArrayBuffer> },
-): Promise<Response> {
+): Promise<Answer> {
   const form = new FormData()
   form.append('blob', new File([part.bytes], 'source.zip'))
   form.append('partNumber', String(part.number))
@@ -84,7 +84,7 @@ export function completeUpload(
   app: TestApp,
   { sourceId, uploadId }: Upload,
   parts: unknown[],
-): Promise<Response> {
+): Promise<Answer> {
   const path = `/v1/apps/${app.id}/build-sources/${sourceId}/upload?action=mpu-complete&uploadId=${uploadId}`
   return fixture.request('POST', path, { token: app.token, body: { parts } })
 }
@@ -112,12 +112,12 @@ export async function queueBuild(
     body: { platform: 'web', appBuildSourceId, ...body },
   })
   if (answer.status !== 201) throw new Error(`The build was refused: ${await answer.text()}`)
-  return { ...((await answer.json()) as { id: string; jobId: string; numberAsString: string }), app }
+  return { ...(await answer.json<Omit<TestBuild, 'app'>>()), app }
 }
 
 export type TestWorker = { id: string; token: string }
 
-export function claim(fixture: Fixture, worker: TestWorker, buildId: string): Promise<Response> {
+export function claim(fixture: Fixture, worker: TestWorker, buildId: string): Promise<Answer> {
   const body = { worker: 'test-worker', capabilities: ['android', 'web'] }
   return fixture.request('POST', `/worker/v1/builds/${buildId}/claim`, { token: worker.token, body })
 }
@@ -125,7 +125,7 @@ export function claim(fixture: Fixture, worker: TestWorker, buildId: string): Pr
 export async function claimed(fixture: Fixture, worker: TestWorker, buildId: string): Promise<Claim> {
   const answer = await claim(fixture, worker, buildId)
   if (answer.status !== 200) throw new Error(`The build was not claimed: ${await answer.text()}`)
-  return (await answer.json()) as Claim
+  return answer.json<Claim>()
 }
 
 /** A call of `/worker/v1/lease/…` under the lease of a claim. */
@@ -142,7 +142,7 @@ export async function storeArtifact(
   fileName = 'web.zip',
 ): Promise<string> {
   const declared = await underLease(fixture, claim, 'artifacts', declarationOf(bytes, fileName))
-  const { artifactId, uploadUrl } = (await declared.json()) as { artifactId: string; uploadUrl: string }
+  const { artifactId, uploadUrl } = await declared.json<ArtifactUpload>()
   const put = await putBytes(fixture, uploadUrl, bytes)
   if (put.status >= 300) throw new Error(`The bytes were refused: ${await put.text()}`)
   const finalized = await underLease(fixture, claim, `artifacts/${artifactId}/finalize`)
@@ -158,7 +158,7 @@ export const declarationOf = (bytes: Uint8Array, fileName = 'web.zip') => ({
   sha256: sha256(bytes),
 })
 
-export function putBytes(fixture: Fixture, url: string, bytes: Uint8Array<ArrayBuffer>): Promise<Response> {
+export function putBytes(fixture: Fixture, url: string, bytes: Uint8Array<ArrayBuffer>): Promise<Answer> {
   const headers = { 'content-type': 'application/octet-stream', 'content-length': String(bytes.length) }
   return fixture.request('PUT', new URL(url).pathname, { body: bytes, headers })
 }
@@ -167,7 +167,7 @@ export async function jobOf(fixture: Fixture, build: TestBuild, relations = ''):
   const answer = await fixture.request('GET', `/v1/jobs/${build.jobId}?relations=${relations}`, {
     token: build.app.token,
   })
-  return (await answer.json()) as Record<string, unknown>
+  return answer.json()
 }
 
 /** Actions of the organization's audit chain, oldest first. */

@@ -31,7 +31,7 @@ async function begin(bytes: Uint8Array) {
 }
 
 const send = async (upload: { sourceId: string; uploadId: string }, number: number, bytes: Uint8Array<ArrayBuffer>) =>
-  (await (await sendPart(fixture, app, upload, { number, bytes })).json()) as PartAnswer
+  (await sendPart(fixture, app, upload, { number, bytes })).json<PartAnswer>()
 
 const sourceOf = async (id: string) =>
   (await fixture.request('GET', `/v1/apps/${app.id}/build-sources/${id}`, { token: app.token })).json()

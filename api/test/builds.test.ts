@@ -1,4 +1,5 @@
 import { credentials, outbox, withOrg } from '@capstan/migrations'
+import type { ArtifactUpload } from '@capstan/migrations/messages'
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -61,8 +62,8 @@ describe('requesting a build', () => {
         }),
       ),
     )
-    const numbers = await Promise.all(answers.map(async (answer) => (await answer.json()).numberAsString))
-    expect(numbers.sort()).toEqual(['1', '2', '3', '4', '5'])
+    const numbers = await Promise.all(answers.map(async (answer) => (await answer.json<TestBuild>()).numberAsString))
+    expect(numbers.toSorted((a, b) => Number(a) - Number(b))).toEqual(['1', '2', '3', '4', '5'])
   })
 
   test('takes a certificate by name whatever its case, and pins its version', async () => {
@@ -75,7 +76,7 @@ describe('requesting a build', () => {
     }
     const answer = await request(asked)
     expect(answer.status).toBe(201)
-    const build = await answer.json()
+    const build = await answer.json<TestBuild>()
     expect(build).toMatchObject({ appCertificateId: certificate, type: 'release' })
     const { spec } = await claimed(fixture, worker, build.id)
     expect(spec.signing).toEqual({ credentialId: certificate, credentialVersion: 3, name: 'Play Upload' })
@@ -216,10 +217,10 @@ describe('reading builds', () => {
     second = await queueBuild(fixture, own, { platform: 'android', type: 'debug' })
   })
   const list = async (query: string) =>
-    (await fixture.request('GET', `/v1/apps/${own.id}/builds?${query}`, { token: own.token })).json()
+    (await fixture.request('GET', `/v1/apps/${own.id}/builds?${query}`, { token: own.token })).json<TestBuild[]>()
 
   test('lists newest first as a bare array, with filters and paging', async () => {
-    const ids = async (query: string) => ((await list(query)) as { id: string }[]).map((build) => build.id)
+    const ids = async (query: string) => (await list(query)).map((build) => build.id)
     expect(await ids('')).toEqual([second.id, first.id])
     expect(await ids('limit=1')).toEqual([second.id])
     expect(await ids('limit=1&offset=1')).toEqual([first.id])
@@ -287,7 +288,12 @@ describe('artefacts', () => {
       'content-disposition': expect.stringContaining('web-1.zip'),
     })
     expect(await download.text()).toBe('the artefact')
-    const link = await (await get(`/builds/${build.id}/artifacts/${id}/signed-download-url?fileName=my.zip`)).json()
+    const link = await (
+      await get(`/builds/${build.id}/artifacts/${id}/signed-download-url?fileName=my.zip`)
+    ).json<{
+      url: string
+      expiresAt: number
+    }>()
     expect(link.expiresAt).toBeGreaterThan(Date.now())
     const followed = await fixture.request('GET', new URL(link.url).pathname)
     expect(followed.headers.get('content-disposition')).toContain('my.zip')
@@ -305,7 +311,7 @@ describe('artefacts', () => {
       sizeBytes: 1,
       sha256: 'a'.repeat(64),
     }
-    const { artifactId } = await (await underLease(fixture, taken, 'artifacts', declaration)).json()
+    const { artifactId } = await (await underLease(fixture, taken, 'artifacts', declaration)).json<ArtifactUpload>()
     const early = await get(`/builds/${build.id}/artifacts/${artifactId}/download`)
     expect(early.status).toBe(409)
     expect(await early.json()).toMatchObject({ code: 'artifact-not-ready' })

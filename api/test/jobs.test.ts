@@ -1,6 +1,7 @@
 import type { Claim } from '@capstan/migrations/messages'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createApp } from '../src/app.js'
 import {
   auditActions,
   claimed,
@@ -15,7 +16,7 @@ import {
   type TestWorker,
   underLease,
 } from './build-fixture.js'
-import { createFixture, type Fixture } from './fixture.js'
+import { type Answer, createFixture, type Fixture } from './fixture.js'
 
 let fixture: Fixture
 let app: TestApp
@@ -81,7 +82,7 @@ describe('jobs of an organization', () => {
     await cancel(first, own.token)
     const ids = async (query: string) => {
       const answer = await fixture.request('GET', `/v1/jobs?${query}`, { token: own.token })
-      return ((await answer.json()) as { id: string }[]).map((job) => job.id)
+      return (await answer.json<{ id: string }[]>()).map((job) => job.id)
     }
     expect(await ids(`organizationId=${own.org.id}`)).toEqual([second.jobId, first.jobId])
     expect(await ids('status=queued,pending')).toEqual([second.jobId])
@@ -104,7 +105,7 @@ describe('a failure summary', () => {
     await underLease(fixture, taken, 'phases', { phase: 'compile', state: 'failed', at, detail: 'exit code 1' })
     await underLease(fixture, taken, 'finish', { status: 'failed', code: 'gradle-failed', message: 'Gradle failed.' })
     const path = `/v1/jobs/${build.jobId}/failure-summary`
-    const { summary } = await (await fixture.request('POST', path, { token: app.token })).json()
+    const { summary } = await (await fixture.request('POST', path, { token: app.token })).json<{ summary: string }>()
     expect(summary).toContain('Gradle failed. (gradle-failed)')
     expect(summary).toContain('Phase "compile" failed: exit code 1')
     expect(summary).toContain('e: Main.java:7')
@@ -127,15 +128,15 @@ describe('the log', () => {
     const { jobLogs } = await jobOf(fixture, build, 'jobLogs')
     expect(jobLogs).toMatchObject([{ number: 1, payload: 'a', jobId: build.jobId }, { number: 2 }, { number: 3 }])
     const path = `/v1/jobs/${build.jobId}/logs?after=1`
-    const rest = await (await fixture.request('GET', path, { token: app.token })).json()
-    expect(rest.map((entry: { payload: string }) => entry.payload)).toEqual(['b', 'c'])
+    const rest = await (await fixture.request('GET', path, { token: app.token })).json<{ payload: string }[]>()
+    expect(rest.map((entry) => entry.payload)).toEqual(['b', 'c'])
   })
 })
 
 type ServerEvent = { event?: string; id?: string; data?: string }
 
 /** Reads a stream of server-sent events one by one; comments are skipped. */
-async function* eventsOf(response: Response): AsyncGenerator<ServerEvent> {
+async function* eventsOf(response: Answer): AsyncGenerator<ServerEvent> {
   let text = ''
   const decoder = new TextDecoder()
   for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
@@ -200,14 +201,13 @@ describe('the live log', () => {
   test('goes on without Redis', async () => {
     const away = new Redis('redis://127.0.0.1:1', { enableOfflineQueue: false, retryStrategy: () => 100 })
     away.on('error', () => undefined)
-    const { createApp } = await import('../src/app.js')
     const lonely: Fixture = {
       ...fixture,
       request: async (method, path, { token, headers } = {}) =>
-        createApp({ ...fixture.deps, redis: away }).request(path, {
+        (await createApp({ ...fixture.deps, redis: away }).request(path, {
           method,
           headers: { authorization: `Bearer ${token}`, ...headers },
-        }),
+        })) as Answer,
     }
     const { build, taken } = await start()
     const events = eventsOf(await open(lonely, build))

@@ -1,5 +1,5 @@
 import { jobPhases, leases, withOrg } from '@capstan/migrations'
-import { Claim } from '@capstan/migrations/messages'
+import { type ArtifactUpload, Claim } from '@capstan/migrations/messages'
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -20,7 +20,7 @@ import {
   type TestWorker,
   underLease,
 } from './build-fixture.js'
-import { createFixture, type Fixture } from './fixture.js'
+import { type Answer, createFixture, type Fixture } from './fixture.js'
 
 let fixture: Fixture
 let app: TestApp
@@ -35,7 +35,7 @@ beforeAll(async () => {
 afterAll(() => fixture[Symbol.asyncDispose]())
 
 const bytes = new Uint8Array(Buffer.from('output'))
-const codeOf = async (answer: Response) => ((await answer.json()) as { code: string }).code
+const codeOf = async (answer: Answer) => (await answer.json<{ code: string }>()).code
 async function start(body: Record<string, unknown> = {}): Promise<{ build: TestBuild; taken: Claim }> {
   const build = await queueBuild(fixture, app, body)
   return { build, taken: await claimed(fixture, worker, build.id) }
@@ -72,7 +72,7 @@ describe('claiming', () => {
     const build = await queueBuild(fixture, app)
     const workers = await Promise.all(Array.from({ length: 6 }, () => fixture.createWorker()))
     const answers = await Promise.all(workers.map((each) => claim(fixture, each, build.id)))
-    const statuses = answers.map((answer) => answer.status).sort()
+    const statuses = answers.map((answer) => answer.status).toSorted((a, b) => a - b)
     expect(statuses).toEqual([200, 409, 409, 409, 409, 409])
     expect(await jobOf(fixture, build)).toMatchObject({ attempt: 1 })
   })
@@ -117,7 +117,7 @@ describe('a lease', () => {
 
   test('fences every call of an attempt that was given to another worker', async () => {
     const { build, taken } = await start()
-    const declared = await (await underLease(fixture, taken, 'artifacts', declarationOf(bytes))).json()
+    const declared = await (await underLease(fixture, taken, 'artifacts', declarationOf(bytes))).json<ArtifactUpload>()
     await underLease(fixture, taken, 'finish', { status: 'failed', code: 'worker-stopped', retryable: true })
     const next = await claimed(fixture, await fixture.createWorker(), build.id)
     expect(next.attempt).toBe(2)
@@ -226,8 +226,8 @@ describe('an artefact', () => {
   test('that is declared again is the same, and finalizing twice is harmless', async () => {
     const { taken } = await start()
     const [one, two] = [
-      await (await underLease(fixture, taken, 'artifacts', declarationOf(bytes))).json(),
-      await (await underLease(fixture, taken, 'artifacts', declarationOf(bytes))).json(),
+      await (await underLease(fixture, taken, 'artifacts', declarationOf(bytes))).json<ArtifactUpload>(),
+      await (await underLease(fixture, taken, 'artifacts', declarationOf(bytes))).json<ArtifactUpload>(),
     ]
     expect(one.artifactId).toBe(two.artifactId)
     expect((await putBytes(fixture, two.uploadUrl, bytes)).status).toBe(201)
@@ -239,7 +239,9 @@ describe('an artefact', () => {
 
   test('whose bytes never came is refused, and can still come', async () => {
     const { taken } = await start()
-    const { artifactId, uploadUrl } = await (await underLease(fixture, taken, 'artifacts', declarationOf(bytes))).json()
+    const { artifactId, uploadUrl } = await (
+      await underLease(fixture, taken, 'artifacts', declarationOf(bytes))
+    ).json<ArtifactUpload>()
     const refused = await underLease(fixture, taken, `artifacts/${artifactId}/finalize`)
     expect(await codeOf(refused)).toBe('artifact-not-ready')
     await putBytes(fixture, uploadUrl, bytes)
@@ -248,7 +250,9 @@ describe('an artefact', () => {
 
   test('that is not what was declared is refused by the signed link', async () => {
     const { taken } = await start()
-    const { uploadUrl } = await (await underLease(fixture, taken, 'artifacts', declarationOf(bytes))).json()
+    const { uploadUrl } = await (
+      await underLease(fixture, taken, 'artifacts', declarationOf(bytes))
+    ).json<ArtifactUpload>()
     const other = new Uint8Array(Buffer.from('0utput'))
     expect((await putBytes(fixture, uploadUrl, other)).status).toBe(422)
     expect((await putBytes(fixture, uploadUrl, new Uint8Array(20))).status).toBeGreaterThanOrEqual(400)
@@ -257,7 +261,9 @@ describe('an artefact', () => {
 
   test('that reached the store in another form is found out by hashing it, and removed', async () => {
     const { build, taken } = await start()
-    const { artifactId } = await (await underLease(fixture, taken, 'artifacts', declarationOf(bytes))).json()
+    const { artifactId } = await (
+      await underLease(fixture, taken, 'artifacts', declarationOf(bytes))
+    ).json<ArtifactUpload>()
     const key = `orgs/${app.org.id}/apps/${app.id}/builds/${build.id}/1/${artifactId}`
     await fixture.deps.objects.put(key, Buffer.from('0utput'), { contentType: 'application/zip' })
     const refused = await underLease(fixture, taken, `artifacts/${artifactId}/finalize`)
@@ -270,14 +276,18 @@ describe('an artefact', () => {
   test('of another build cannot be finalized', async () => {
     const one = await start()
     const two = await start()
-    const { artifactId } = await (await underLease(fixture, one.taken, 'artifacts', declarationOf(bytes))).json()
+    const { artifactId } = await (
+      await underLease(fixture, one.taken, 'artifacts', declarationOf(bytes))
+    ).json<ArtifactUpload>()
     expect((await underLease(fixture, two.taken, `artifacts/${artifactId}/finalize`)).status).toBe(404)
   })
 })
 
 describe('finishing', () => {
   const listed = async (build: TestBuild) =>
-    (await fixture.request('GET', `/v1/apps/${app.id}/builds/${build.id}/artifacts`, { token: app.token })).json()
+    (await fixture.request('GET', `/v1/apps/${app.id}/builds/${build.id}/artifacts`, { token: app.token })).json<
+      { id: string }[]
+    >()
 
   test('with success needs an artefact', async () => {
     const { build, taken } = await start()
@@ -297,7 +307,7 @@ describe('finishing', () => {
     const kept = await storeArtifact(fixture, next, bytes, 'kept.zip')
     await underLease(fixture, next, 'artifacts', declarationOf(bytes, 'never-came.zip'))
     await underLease(fixture, next, 'finish', { status: 'succeeded' })
-    expect(((await listed(build)) as { id: string }[]).map((artifact) => artifact.id)).toEqual([kept])
+    expect((await listed(build)).map((artifact) => artifact.id)).toEqual([kept])
     const folder = `orgs/${app.org.id}/apps/${app.id}/builds/${build.id}`
     expect(await fixture.deps.objects.head(`${folder}/1/${lost}`)).toBeNull()
     expect(await fixture.deps.objects.head(`${folder}/2/${kept}`)).not.toBeNull()
