@@ -20,15 +20,21 @@ export async function checkKeystore(question: KeystoreQuestion, child = CHILD): 
     if (verdict.ok) return verdict.facts
     throw new KeystoreRefusal(verdict.code, verdict.message)
   } finally {
-    running -= 1
-    waiting.shift()?.()
+    leave()
   }
 }
 
 /** Few at a time: a keystore may cost a whole processor for seconds. */
 async function turn(): Promise<void> {
-  while (running >= MAX_CHILDREN) await new Promise<void>((resolve) => waiting.push(resolve))
-  running += 1
+  if (running < MAX_CHILDREN) running += 1
+  else await new Promise<void>((resolve) => waiting.push(resolve))
+}
+
+/** Hands the place to who waits longest, if anybody does. */
+function leave(): void {
+  const next = waiting.shift()
+  if (next === undefined) running -= 1
+  else next()
 }
 
 /** What the child printed, or null when it had to be ended or ended itself. */

@@ -76,5 +76,5 @@ function oidOf(node: Node): string | null {
 }
 
 function childrenOf(node: Node): Node[] {
-  return Array.isArray(node.value) ? (node.value as Node[]) : []
+  return Array.isArray(node.value) ? node.value : []
 }

@@ -88,7 +88,7 @@ function unwrap(sealed: Buffer): Buffer {
 }
 
 function childrenOf(node: forge.asn1.Asn1): forge.asn1.Asn1[] {
-  return Array.isArray(node.value) ? (node.value as forge.asn1.Asn1[]) : []
+  return Array.isArray(node.value) ? node.value : []
 }
 
 class Cursor {

@@ -22,7 +22,7 @@ function line(key: Buffer, id = 'primary'): string {
   return `${text}:${crc32(text).toString(16).padStart(8, '0')}\n`
 }
 
-function file(content: string | Buffer, mode = 0o400): string {
+function file(content: string | Uint8Array, mode = 0o400): string {
   count += 1
   const path = join(dir, `key-${count}`)
   writeFileSync(path, content, { mode })
