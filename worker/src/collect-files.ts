@@ -19,7 +19,8 @@ export async function collectFiles(
   const { directory, ...command } = source
   const tar = new PassThrough()
   const reading = readTar(tar, limits)
-  // Its failure is met by awaiting it below; until then the writer notices that its stream is destroyed.
+  // Its failure is met below; until then the writer notices that its stream is destroyed.
+  tar.on('error', () => undefined)
   reading.catch((error: unknown) => tar.destroy(error instanceof Error ? error : undefined))
   try {
     const argv = ['tar', '-c', '-f', '-', '-C', directory, '.']

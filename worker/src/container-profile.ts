@@ -9,6 +9,8 @@ export const secretsDir = '/secrets'
 const mebibyte = 1024 * 1024
 const tmpBytes = 512 * mebibyte
 const secretsBytes = 8 * mebibyte
+/** Enough for Gradle and bundlers, and below the ceiling that container hosts commonly have themselves. */
+const openFiles = 4_096
 
 type HostConfig = Docker.HostConfig & { CgroupnsMode: 'private' }
 type ContainerOptions = Omit<Docker.ContainerCreateOptions, 'HostConfig'> & { HostConfig: HostConfig }
@@ -47,7 +49,7 @@ export function containerOptions(spec: ContainerSpec): ContainerOptions {
       NanoCpus: Math.round(limits.cpus * 1e9),
       PidsLimit: limits.pids,
       Ulimits: [
-        { Name: 'nofile', Soft: 65_536, Hard: 65_536 },
+        { Name: 'nofile', Soft: openFiles, Hard: openFiles },
         { Name: 'core', Soft: 0, Hard: 0 },
       ],
       IpcMode: 'private',

@@ -6,6 +6,7 @@ import { containerOptions } from './container-profile.js'
 import { dockerExec } from './docker-exec.js'
 
 const pingTimeoutMs = 5_000
+const inspectTimeoutMs = 5_000
 
 export function createDockerEngine(dockerHost: string): ContainerEngine {
   const docker = new Docker(connectionOptions(dockerHost))
@@ -72,8 +73,10 @@ export function createDockerEngine(dockerHost: string): ContainerEngine {
 
     inspect: (containerId) =>
       guarded(async () => {
-        const { State } = await docker.getContainer(containerId).inspect()
-        return { running: State.Running, oomKilled: State.OOMKilled }
+        const container = docker.getContainer(containerId)
+        const { State } = await container.inspect()
+        const oomKilled = State.OOMKilled || (State.Running && (await countOomKills(container)) > 0)
+        return { running: State.Running, oomKilled }
       }),
 
     removeContainer: (containerId) => guarded(() => ignoreGone(forceRemove(docker, containerId))),
@@ -94,6 +97,18 @@ function connectionOptions(dockerHost: string): Docker.DockerOptions {
   const url = new URL(dockerHost)
   if (url.protocol === 'unix:') return { socketPath: url.pathname }
   return { protocol: 'http', host: url.hostname, port: url.port === '' ? 2375 : Number(url.port) }
+}
+
+/** While a container runs, the engine does not say that a command in it was killed; its control group does. */
+async function countOomKills(container: Docker.Container): Promise<number> {
+  const counters = '/sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup/memory.events'
+  let printed = ''
+  const argv = ['sh', '-c', `cat ${counters} 2>/dev/null || true`]
+  const onOutput = (_: unknown, chunk: Buffer) => {
+    if (printed.length < 4_096) printed += chunk.toString('latin1')
+  }
+  await dockerExec(container, { argv, onOutput }, AbortSignal.timeout(inspectTimeoutMs))
+  return Number(/^oom_kill (\d+)$/m.exec(printed)?.[1] ?? 0)
 }
 
 async function forceRemove(docker: Docker, containerId: string): Promise<void> {

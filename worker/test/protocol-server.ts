@@ -1,0 +1,174 @@
+import {
+  ArtifactDeclaration,
+  ClaimRequest,
+  FinishReport,
+  LogBatch,
+  PhaseReport,
+  WaitingReport,
+} from '@capstan/migrations/messages'
+import type { BuildSpec } from '@capstan/migrations/messages'
+import { createHash, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { z } from 'zod'
+
+export const workerToken = `cw_${'a'.repeat(36)}`
+export const leaseToken = `cl_${'b'.repeat(36)}`
+
+type Stored = { id: string; declaration: ArtifactDeclaration; bytes?: Buffer; final: boolean }
+
+/** The API's side of the worker protocol, held to the same schemas; it stands at the edge of the worker's process. */
+export class ProtocolServer {
+  readonly phases: PhaseReport[] = []
+  readonly batches = new Map<number, LogBatch>()
+  readonly batchesReceived: number[] = []
+  readonly artifacts: Stored[] = []
+  readonly finishes: FinishReport[] = []
+  readonly waiting: WaitingReport[] = []
+  readonly violations: string[] = []
+  claims = 0
+  heartbeats = 0
+  /** Every connection is cut without an answer while this is set. */
+  isDown = false
+  isLeaseLost = false
+  cancelRequested = false
+  isClaimed = false
+  source: Buffer = Buffer.alloc(0)
+  spec: Partial<BuildSpec> = {}
+  #server = createServer((request, response) => {
+    this.#answer(request, response).catch((error: unknown) => {
+      this.violations.push(String(error))
+      response.destroy()
+    })
+  })
+
+  async start(): Promise<this> {
+    this.#server.listen(0, '127.0.0.1')
+    await once(this.#server, 'listening')
+    return this
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  get lines(): string[] {
+    return [...this.batches.values()].flatMap(({ lines }) => lines.map(({ text }) => text))
+  }
+
+  get log(): string {
+    return this.lines.join('\n')
+  }
+
+  phaseStates(): string[] {
+    return this.phases.map(({ phase, state }) => `${phase} ${state}`)
+  }
+
+  buildSpec(buildId: string): BuildSpec {
+    return {
+      buildId,
+      appId: randomUUID(),
+      orgId: randomUUID(),
+      number: 7,
+      platform: 'android',
+      type: 'debug',
+      variables: {},
+      source: {
+        url: `${this.url}/source`,
+        sha256: createHash('sha256').update(this.source).digest('hex'),
+        sizeBytes: this.source.length,
+      },
+      signing: null,
+      limits: { memoryBytes: 768 << 20, cpus: 2, pids: 512, diskBytes: 256 << 20, wallClockMs: 120_000 },
+      ...this.spec,
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.isDown) {
+      request.socket.destroy()
+      return
+    }
+    const chunks: Buffer[] = []
+    for await (const chunk of request) chunks.push(chunk as Buffer)
+    const body = Buffer.concat(chunks)
+    const path = request.url ?? ''
+    if (path === '/source') response.end(this.source)
+    else if (path.startsWith('/store/')) this.#receive(path.slice(7), request, body, response)
+    else this.#call(path, request.headers.authorization, body, response)
+  }
+
+  #receive(id: string, request: IncomingMessage, bytes: Buffer, response: ServerResponse): void {
+    const artifact = this.artifacts.find((candidate) => candidate.id === id)
+    if (request.method !== 'PUT' || Number(request.headers['content-length']) !== artifact?.declaration.sizeBytes) {
+      this.violations.push(`${request.method} ${id} with length ${request.headers['content-length']}`)
+    }
+    if (artifact) artifact.bytes = bytes
+    response.end()
+  }
+
+  #call(path: string, authorization: string | undefined, body: Buffer, response: ServerResponse): void {
+    const reply = (status: number, value: unknown) => {
+      response.writeHead(status, { 'content-type': 'application/json' })
+      response.end(JSON.stringify(value))
+    }
+    const build = /^\/worker\/v1\/builds\/([^/]+)\/(claim|waiting)$/.exec(path)
+    const expected = build ? workerToken : leaseToken
+    if (authorization !== `Bearer ${expected}`) this.violations.push(`${path}: wrong token`)
+    if (this.isLeaseLost && !build) return reply(409, { code: 'lease-lost', detail: 'lost' })
+    const parsed: unknown = JSON.parse(body.toString('utf8'))
+    if (build?.[2] === 'waiting') {
+      this.waiting.push(WaitingReport.parse(parsed))
+      return reply(200, {})
+    }
+    if (build) {
+      ClaimRequest.parse(parsed)
+      if (this.isClaimed) return reply(409, { code: 'build-not-claimable', detail: 'claimed' })
+      this.claims += 1
+      this.isClaimed = true
+      return reply(200, this.claim(build[1]!))
+    }
+    return reply(200, this.#lease(path.slice('/worker/v1/lease'.length), parsed))
+  }
+
+  claim(buildId: string) {
+    const expiresAt = new Date(Date.now() + 60_000).toISOString()
+    return { lease: { id: randomUUID(), token: leaseToken, expiresAt }, attempt: 1, spec: this.buildSpec(buildId) }
+  }
+
+  #lease(path: string, body: unknown): unknown {
+    if (path === '/heartbeat') {
+      this.heartbeats += 1
+      return { expiresAt: new Date(Date.now() + 60_000).toISOString(), cancelRequested: this.cancelRequested }
+    }
+    if (path === '/phases') this.phases.push(PhaseReport.parse(body))
+    else if (path === '/logs') {
+      const batch = LogBatch.parse(body)
+      this.batchesReceived.push(batch.batch)
+      this.batches.set(batch.batch, batch)
+    } else if (path === '/finish') this.finishes.push(FinishReport.parse(body))
+    else if (path === '/artifacts') {
+      const id = randomUUID()
+      this.artifacts.push({ id, declaration: ArtifactDeclaration.parse(body), final: false })
+      return { artifactId: id, uploadUrl: `${this.url}/store/${id}` }
+    } else this.#finalize(z.string().parse(/^\/artifacts\/([^/]+)\/finalize$/.exec(path)?.[1]))
+    return {}
+  }
+
+  #finalize(id: string): void {
+    const artifact = this.artifacts.find((candidate) => candidate.id === id)
+    const digest = createHash('sha256')
+      .update(artifact?.bytes ?? '')
+      .digest('hex')
+    if (artifact?.declaration.sha256 !== digest) this.violations.push(`artifact ${id} is not what was declared`)
+    else artifact.final = true
+  }
+}
