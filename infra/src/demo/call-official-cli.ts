@@ -66,7 +66,11 @@ export async function runOfficialCli(
     CAPAWESOME_TELEMETRY_DISABLED: '1',
     NO_COLOR: '1',
   }
-  return runTool(process.execPath, ['--require', preloadFile(place.folder), entry, ...args], { cwd: place.folder, env, ...(onOutput ? { onOutput } : {}) })
+  return runTool(process.execPath, ['--require', preloadFile(place.folder), entry, ...args], {
+    cwd: place.folder,
+    env,
+    ...(onOutput ? { onOutput } : {}),
+  })
 }
 
 export function officialCliPlace({ config, stack, folder }: DemoWorld): OfficialCliPlace {

@@ -24,7 +24,8 @@ interface Made {
   /** Folder of the web build that was published. */
   webBundle: string
   publishedVersion: string
-  device: Device
+  /** Folder of the web files in the APK. */
+  builtInDirectory: string
 }
 
 export interface KeyPair {
@@ -46,11 +47,6 @@ export interface ContainerSeen {
   readonly id: string
   /** One text for each time that its description changed. */
   readonly inspections: readonly string[]
-}
-
-export interface Device {
-  readonly directory: string
-  readonly builtInDirectory: string
 }
 
 /** What an earlier step made. */

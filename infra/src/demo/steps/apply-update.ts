@@ -7,8 +7,8 @@ import { unpackZip } from '../unpack-archive.js'
 export async function applyUpdate(world: DemoWorld): Promise<string> {
   const builtInDirectory = join(world.folder, 'device', 'built-in')
   await unpackZip(world, need(world, 'apkFile'), 'assets/public', builtInDirectory)
-  Object.assign(world.made, { device: { directory: join(world.folder, 'device', 'updates'), builtInDirectory } })
-  const { before, outcome, after } = await runDevice(world, world.stack.apiUrl)
+  Object.assign(world.made, { builtInDirectory })
+  const { before, outcome, after } = await runDevice(world, world.stack.apiUrl, 'compat')
   prove(before.bundleId === null, 'the app first runs the bundle of its APK')
   prove(outcome === 'staged', `the update is fetched, verified and staged (${outcome})`)
   const version = need(world, 'publishedVersion')

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { need, prove, type DemoWorld } from '../demo-world.js'
-import { runCapstan } from '../make-key-pair.js'
+import { runCapstan } from '../call-capstan.js'
 
 async function verify(world: DemoWorld, file: string): Promise<{ code: number; said: string }> {
   const { code, said } = await runCapstan(world, ['verify-audit', file])

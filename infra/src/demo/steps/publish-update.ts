@@ -1,9 +1,8 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { callApi } from '../call-api.js'
 import { callOfficialCli } from '../call-official-cli.js'
 import { need, prove, type DemoWorld } from '../demo-world.js'
-import { makeKeyPair } from '../make-key-pair.js'
+import { callCapstan, makeKeyPair } from '../call-capstan.js'
 import { unpackZip } from '../unpack-archive.js'
 import { echoLines, sampleApp } from './build-app.js'
 
@@ -15,7 +14,7 @@ export function makeVersion(from: string, to: string, version: string): void {
   writeFileSync(page, readFileSync(page, 'utf8').replace(marked, `$1${version}`))
 }
 
-export async function publish(world: DemoWorld, bundle: string, privateKeyFile: string): Promise<string> {
+async function publish(world: DemoWorld, bundle: string, privateKeyFile: string): Promise<string> {
   const place = ['--app-id', need(world, 'appId'), '--channel', 'production']
   const what = ['--path', bundle, '--private-key', privateKeyFile, '--yes']
   return callOfficialCli(world, ['apps:liveupdates:upload', ...place, ...what])
@@ -26,8 +25,7 @@ export async function publishUpdate(world: DemoWorld): Promise<string> {
   const appId = need(world, 'appId')
   const version = '1.5.0'
   const keys = await makeKeyPair(world, 'customer')
-  const publicKey = readFileSync(keys.publicFile, 'utf8')
-  await callApi(world, need(world, 'token'), 'POST', `/v1/apps/${appId}/public-keys`, { publicKey })
+  await callCapstan(world, ['register-key', keys.publicFile])
   await callOfficialCli(world, ['apps:channels:create', '--app-id', appId, '--name', 'production'])
   const zip = join(world.folder, 'web.zip')
   const build = ['apps:builds:create', '--app-id', appId, '--platform', 'web', '--path', sampleApp(world), '--zip', zip]

@@ -1,12 +1,14 @@
 import { createPrivateKey, sign } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { callCapstan, makeKeyPair } from '../call-capstan.js'
 import { officialCliPlace, runOfficialCli } from '../call-official-cli.js'
 import { need, prove, type DemoWorld } from '../demo-world.js'
 import { type Attack, openHostileNetwork } from '../hostile-network.js'
-import { makeKeyPair } from '../make-key-pair.js'
-import { runDevice } from '../run-device.js'
-import { makeVersion, publish } from './publish-update.js'
+import { type Profile, runDevice } from '../run-device.js'
+import { makeVersion } from './publish-update.js'
+
+const nextVersion = '1.6.0'
 
 function flipOneBit(bundle: Buffer): Buffer {
   const forged = Buffer.from(bundle)
@@ -15,61 +17,54 @@ function flipOneBit(bundle: Buffer): Buffer {
   return forged
 }
 
-/** The app behind a hostile network; it must refuse and go on as it was. */
-async function attackApp(world: DemoWorld, attack: Attack, running: string): Promise<string> {
-  const network = await openHostileNetwork(world.stack.apiUrl, attack)
+/** What the stranger would serve: other bytes, rightly signed, by the wrong key. */
+function signedBy(privateFile: string): Attack {
+  const bytes = Buffer.from('a bundle of the stranger')
+  const signature = sign('sha256', bytes, createPrivateKey(readFileSync(privateFile))).toString('base64')
+  return { tamper: () => bytes, signature }
+}
+
+/** The app behind a hostile network; it must refuse, and go on as it was. */
+async function attack(world: DemoWorld, profile: Profile, how: Attack, code: string): Promise<void> {
+  const network = await openHostileNetwork(world.stack.apiUrl, how)
   try {
-    const { outcome, after } = await runDevice(world, network.url)
-    prove(after.version === running, `the app keeps running ${running} (it runs ${after.version})`)
-    return outcome
+    const { before, outcome, after } = await runDevice(world, network.url, profile)
+    prove(outcome === code, `the ${profile} app refuses with ${code} (it said ${outcome})`)
+    prove(after.version === before.version && after.version !== nextVersion, `the app keeps running ${before.version}`)
   } finally {
     await network.close()
   }
 }
 
-/** The platform knows the customer's public key and does not even take a bundle signed by another. */
-async function uploadForeign(world: DemoWorld, bundle: string, privateFile: string): Promise<string> {
-  const call = [
-    'apps:liveupdates:upload',
-    '--app-id',
-    need(world, 'appId'),
-    '--channel',
-    'production',
-    '--path',
-    bundle,
-  ]
-  const { code, stdout, stderr } = await runOfficialCli(officialCliPlace(world), [
-    ...call,
-    '--private-key',
-    privateFile,
-    '--yes',
-  ])
-  prove(code !== 0, 'a bundle signed by another key is refused at upload')
-  const lines = `${stdout}${stderr}`.split('\n').filter((line) => /ERROR/i.test(line))
-  return lines[0]?.replace(/.*ERROR\s*/i, '').trim() ?? ''
+async function takeUpdate(world: DemoWorld, profile: Profile): Promise<void> {
+  const { outcome, after } = await runDevice(world, world.stack.apiUrl, profile)
+  const taken = outcome === 'staged' && after.version === nextVersion
+  prove(taken, `the ${profile} app takes the untouched bundle (${outcome}, ${after.version})`)
 }
 
-/** Step 8: a tampered bundle and one signed by another key are refused; the untouched one goes through. */
+/** The platform knows the customer's public key and does not even take a bundle signed by another. */
+async function refuseAtUpload(world: DemoWorld, bundle: string, privateFile: string): Promise<string> {
+  const place = ['--app-id', need(world, 'appId'), '--channel', 'production', '--path', bundle]
+  const call = ['apps:liveupdates:upload', ...place, '--private-key', privateFile, '--yes']
+  const { code, stdout, stderr } = await runOfficialCli(officialCliPlace(world), call)
+  prove(code !== 0, 'a bundle signed by another key is refused at upload')
+  const line = `${stdout}${stderr}`.split('\n').find((text) => text.startsWith('[error]'))
+  return line?.replace('[error] ', '').trim() ?? ''
+}
+
+/** Step 8: a tampered bundle and one signed by another key are refused in both profiles; the untouched one is taken. */
 export async function refuseForgeries(world: DemoWorld): Promise<string> {
-  const running = need(world, 'publishedVersion')
   const next = join(world.folder, 'web-next')
-  makeVersion(need(world, 'webBundle'), next, '1.6.0')
+  makeVersion(need(world, 'webBundle'), next, nextVersion)
   const stranger = await makeKeyPair(world, 'stranger')
-  const refusal = await uploadForeign(world, next, stranger.privateFile)
-  await publish(world, next, need(world, 'keys').privateFile)
+  const refusal = await refuseAtUpload(world, next, stranger.privateFile)
+  await callCapstan(world, ['publish', next, '--channel', 'production', '--key', need(world, 'keys').privateFile])
 
-  const tampered = await attackApp(world, { tamper: flipOneBit }, running)
-  prove(tampered === 'BAD_SIGNATURE', `a bundle with one bit flipped is refused (${tampered})`)
-  const foreignZip = Buffer.from('another bundle, as the stranger would serve it')
-  const key = createPrivateKey(readFileSync(stranger.privateFile))
-  const signature = sign('sha256', foreignZip, key).toString('base64')
-  const foreign = await attackApp(world, { tamper: () => foreignZip, signature }, running)
-  prove(foreign === 'BAD_SIGNATURE', `a bundle signed by another key is refused (${foreign})`)
-
-  const { outcome, after } = await runDevice(world, world.stack.apiUrl)
-  prove(
-    outcome === 'staged' && after.version === '1.6.0',
-    `the untouched bundle is taken (${outcome}, ${after.version})`,
-  )
-  return `flipped bit: ${tampered}; other key: ${foreign}, and at upload "${refusal}"; the app kept ${running}, then took 1.6.0 untouched`
+  await attack(world, 'compat', { tamper: flipOneBit }, 'BAD_SIGNATURE')
+  await attack(world, 'compat', signedBy(stranger.privateFile), 'BAD_SIGNATURE')
+  await attack(world, 'release', { tamper: flipOneBit }, 'HASH_MISMATCH')
+  await attack(world, 'release', signedBy(stranger.privateFile), 'SIZE_MISMATCH')
+  await takeUpdate(world, 'compat')
+  await takeUpdate(world, 'release')
+  return `4 forgeries refused on the device, one at upload ("${refusal}"); untouched, ${nextVersion} was taken`
 }
