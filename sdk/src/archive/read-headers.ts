@@ -1,8 +1,8 @@
 import { ArchiveError } from './archive-error.js'
 import type { ArchiveLimits } from './archive-limits.js'
+import { type EndRecord, endRecordBytes, endSignature, readEndRecord } from './read-end-record.js'
 
-const signatures = { local: 0x04034b50, central: 0x02014b50, end: 0x06054b50, descriptor: 0x08074b50 }
-const endRecordBytes = 22
+const signatures = { local: 0x04034b50, central: 0x02014b50, descriptor: 0x08074b50 }
 const centralHeaderBytes = 46
 const localHeaderBytes = 30
 const flagEncrypted = 0x0001
@@ -29,61 +29,8 @@ export interface ArchiveHeader {
   endOffset: number
 }
 
-interface EndRecord {
-  entries: number
-  centralOffset: number
-  endOffset: number
-}
-
 function view(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
-
-function readEndRecord(bytes: Uint8Array, data: DataView, limits: ArchiveLimits): EndRecord {
-  const offset = bytes.length - endRecordBytes
-  if (data.getUint32(offset, true) !== signatures.end) {
-    throw new ArchiveError(
-      'ARCHIVE_TRUNCATED',
-      'The archive does not end with its end record: it is cut short, or something follows it.',
-    )
-  }
-  // A record whose comment reaches the end of the file would be taken by readers that search from there.
-  for (let other = offset - 1; other >= Math.max(0, offset - 0xffff - endRecordBytes); other--) {
-    if (
-      data.getUint32(other, true) === signatures.end &&
-      other + endRecordBytes + data.getUint16(other + 20, true) === bytes.length
-    ) {
-      throw new ArchiveError('ARCHIVE_END_RECORD', 'The archive has two end records.')
-    }
-  }
-  const [disk, centralDisk, here, entries] = [4, 6, 8, 10].map((at) => data.getUint16(offset + at, true)) as [
-    number,
-    number,
-    number,
-    number,
-  ]
-  const centralBytes = data.getUint32(offset + 12, true)
-  const centralOffset = data.getUint32(offset + 16, true)
-  if (entries === 0xffff || centralBytes === 0xffffffff || centralOffset === 0xffffffff) {
-    throw new ArchiveError('ARCHIVE_ZIP64', 'Zip64 archives are not accepted.')
-  }
-  if (disk !== 0 || centralDisk !== 0 || here !== entries || data.getUint16(offset + 20, true) !== 0) {
-    throw new ArchiveError('ARCHIVE_END_RECORD', 'The end record names several disks or carries a comment.')
-  }
-  if (centralOffset + centralBytes !== offset) {
-    throw new ArchiveError(
-      'ARCHIVE_RANGES',
-      'The central directory does not reach from where the end record says to the end record.',
-    )
-  }
-  if (entries === 0) throw new ArchiveError('ARCHIVE_EMPTY', 'The archive is empty.')
-  if (entries > limits.maxEntries) {
-    throw new ArchiveError(
-      'ARCHIVE_TOO_MANY_ENTRIES',
-      `The archive has ${entries} entries, more than ${limits.maxEntries}.`,
-    )
-  }
-  return { entries, centralOffset, endOffset: offset }
 }
 
 function checkExtra(data: DataView, start: number, length: number, name: string): void {
@@ -198,7 +145,7 @@ export function readHeaders(bytes: Uint8Array, limits: ArchiveLimits): ArchiveHe
     )
   }
   const data = view(bytes)
-  if (bytes.length >= endRecordBytes && data.getUint32(0, true) === signatures.end) {
+  if (bytes.length >= endRecordBytes && data.getUint32(0, true) === endSignature) {
     throw new ArchiveError('ARCHIVE_EMPTY', 'The archive is empty.')
   }
   if (bytes.length < 4 || data.getUint32(0, true) !== signatures.local) {

@@ -1,0 +1,167 @@
+import { createHash, createSign, randomBytes } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { createLiveUpdate } from '../src/live-update/node/index.js'
+import { importReleaseKey, openEnvelope, parseReleaseStatement, payloadTypes } from '../src/release/index.js'
+import { at, capstan, useHome } from './cli-lab.js'
+import { type PublishServer, startPublishServer } from './publish-server.js'
+import { customer, makeDevice, platformKeys, releaseOf, shown, stranger } from './update-fixture.js'
+
+useHome()
+
+describe('publish', () => {
+  let api: PublishServer
+  beforeAll(async () => {
+    api = await startPublishServer()
+  })
+  beforeEach(() => {
+    api.calls.length = 0
+    api.refuse = null
+  })
+  afterAll(() => new Promise((resolve) => api.server.close(resolve)))
+  const args = (...more: string[]): string[] => [
+    'publish',
+    at('web'),
+    '--app',
+    'app',
+    '--channel',
+    'production',
+    '--key',
+    at('key.pem'),
+    '--server',
+    api.url,
+    ...more,
+  ]
+
+  test('signs here, uploads the zip, and sends a release that a device installs', async () => {
+    const published = await capstan(
+      args('--token-file', at('token'), '--platforms', 'electron', '--sequence', '3', '--rollout', '0.5', '--json'),
+    )
+    expect(published).toMatchObject({ code: 0 })
+    expect(JSON.parse(published.out[0]!)).toMatchObject({
+      bundleId: 'bundle-1',
+      deploymentId: 'deployment-1',
+      sequence: 3,
+    })
+    expect(api.calls.map((call) => call.line)).toEqual([
+      'POST /v1/apps/app/bundles',
+      'POST /v1/apps/app/bundles/bundle-1/files',
+      'PATCH /v1/apps/app/bundles/bundle-1',
+    ])
+    expect(new Set(api.calls.map((call) => call.token))).toEqual(new Set(['Bearer ca_0123456789']))
+    expect(api.calls[0]!.body).toEqual({
+      appId: 'app',
+      artifactType: 'zip',
+      channelName: 'production',
+      rolloutPercentage: 0.5,
+    })
+    const file = api.calls[1]!.body as Record<string, string> & { file: Buffer }
+    expect(Object.keys(file)).toEqual(['checksum', 'file', 'mimeType', 'name', 'signature', 'sizeInBytes'])
+    expect(file['checksum']).toBe(createHash('sha256').update(file.file).digest('hex'))
+    expect(file['signature']).toBe(createSign('sha256').update(file.file).sign(customer.privateKey, 'base64'))
+    const patch = api.calls[2]!.body as { release: unknown; artifactStatus: string; appBundleFileId: string }
+    expect(patch).toMatchObject({ artifactStatus: 'ready', appBundleFileId: 'file-1' })
+    await expectInstalls(file.file, patch.release, 'app')
+  })
+
+  async function expectInstalls(zip: Buffer, release: unknown, appId: string): Promise<void> {
+    const opened = await openEnvelope(release, payloadTypes.release, [await importReleaseKey(customer.publicKey)])
+    const sequence = parseReleaseStatement(opened.payload).sequence
+    const { channelStatement } = await releaseOf(zip, sequence, {
+      channel: { appId, release: { sha256: opened.sha256, sequence } },
+    })
+    const device = makeDevice(api.url, { appId, platformKey: platformKeys.publicKey })
+    const fetch = (url: string): Promise<Response> =>
+      Promise.resolve(
+        url.includes('/latest')
+          ? Response.json({
+              artifactType: 'zip',
+              bundleId: 'bundle-1',
+              url: `${api.url}/zip`,
+              release,
+              channelStatement,
+            })
+          : new Response(Uint8Array.from(zip)),
+      )
+    const updates = await createLiveUpdate({ ...device.options, world: { fetch } })
+    expect((await updates.sync()).status).toBe('staged')
+    expect(shown((await updates.launch()).directory)).toBe('cli')
+    device.remove()
+  }
+
+  test('sends a large zip in parts', async () => {
+    const noise = randomBytes(11 * 1024 * 1024)
+    writeFileSync(at('web', 'noise.bin'), noise)
+    const published = await capstan(args('--token-file', at('token'), '--no-release'))
+    expect(published.code).toBe(0)
+    expect(api.calls.map((call) => call.line.split('?')[1] ?? call.line.split(' ')[0])).toEqual([
+      'POST',
+      'POST',
+      'action=mpu-create',
+      'action=mpu-uploadpart&uploadId=upload_1',
+      'action=mpu-uploadpart&uploadId=upload_1',
+      'action=mpu-complete&uploadId=upload_1',
+      'PATCH',
+    ])
+    const declared = api.calls[1]!.body as Record<string, string>
+    expect(declared['file']).toBeUndefined()
+    const whole = Buffer.concat([api.parts.get(1)!, api.parts.get(2)!])
+    expect(createHash('sha256').update(whole).digest('hex')).toBe(declared['checksum'])
+    expect(api.calls[5]!.body).toEqual({
+      parts: [
+        { partNumber: 1, etag: 'e' },
+        { partNumber: 2, etag: 'e' },
+      ],
+    })
+    expect(api.calls[6]!.body).toEqual({ artifactStatus: 'ready', appBundleFileId: 'file-1' })
+  })
+
+  test('takes the token from the environment or standard input, never from the command line', async () => {
+    expect((await capstan(args(), { tokenFile: at('token') })).code).toBe(0)
+    expect(
+      (await capstan(args('--token-file', '-'), { readInput: () => Promise.resolve('ca_0123456789\n') })).code,
+    ).toBe(0)
+    expect(new Set(api.calls.map((call) => call.token))).toEqual(new Set(['Bearer ca_0123456789']))
+    expect(await capstan(args('--token', 'ca_0123456789'))).toMatchObject({ code: 2 })
+    expect(await capstan(args())).toMatchObject({ code: 2, err: [expect.stringContaining('CAPSTAN_TOKEN_FILE')] })
+    writeFileSync(at('token'), 'two words\n')
+    const refused = await capstan(args('--token-file', at('token')))
+    expect(refused).toMatchObject({ code: 1, err: [expect.stringContaining('(TOKEN)')] })
+    expect(refused.err[0]).not.toContain('two words')
+  })
+
+  test("a refusal is the server's own sentence and code", async () => {
+    api.refuse = { status: 404, body: { code: 'channel-not-found', message: 'There is no channel "production".' } }
+    expect(await capstan(args('--token-file', at('token')))).toMatchObject({
+      code: 1,
+      out: [],
+      err: ['capstan publish: There is no channel "production". (channel-not-found)'],
+    })
+  })
+
+  test.each([
+    ['a server that is not there', ['--server', 'http://127.0.0.1:1'], 1, '(NETWORK)'],
+    ['plain http elsewhere', ['--server', 'http://example.com'], 2, 'https'],
+    ['a server that is no address', ['--server', 'capstan'], 2, 'not a URL'],
+    ['a rollout above one', ['--rollout', '50'], 2, '--rollout'],
+    ['a channel that is empty', ['--channel', ''], 2, '--channel is missing'],
+  ])('%s is refused before anything is sent', async (_what, more, code, words) => {
+    expect(await capstan([...args('--token-file', at('token')), ...more])).toMatchObject({
+      code,
+      err: [expect.stringContaining(words)],
+    })
+    expect(api.calls).toEqual([])
+  })
+
+  test('register-key sends a public key, and refuses a private one before sending', async () => {
+    const to = ['--app', 'app', '--server', api.url, '--token-file', at('token')]
+    expect(await capstan(['register-key', at('key.pub.pem'), ...to])).toMatchObject({ code: 0 })
+    expect(api.calls).toMatchObject([{ line: 'POST /v1/apps/app/public-keys', body: { pem: customer.publicKey } }])
+    writeFileSync(at('secret.pem'), stranger.privateKey)
+    expect(await capstan(['register-key', at('secret.pem'), ...to])).toMatchObject({
+      code: 1,
+      err: [expect.stringContaining('(KEY_PRIVATE)')],
+    })
+    expect(api.calls).toHaveLength(1)
+  })
+})
