@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { makeZip } from './make-zip.js'
-import { appId, bundle, customer, platformKeys, rsaPair, shown, signBytes, staged, stranger } from './update-fixture.js'
+import { appId, bundle, customer, platformKeys, rsaPair, shown, signBytes, stranger } from './update-fixture.js'
 import { compat, useLab } from './update-lab.js'
 
 const lab = useLab()

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'n
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type LiveUpdateEvent } from '../src/live-update/node/index.js'
-import { bundle, shown, signBytes, staged } from './update-fixture.js'
+import { bundle, shown, signBytes } from './update-fixture.js'
 import { compat, useLab } from './update-lab.js'
 
 const lab = useLab()

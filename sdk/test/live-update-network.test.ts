@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { bundle, replyJson, signBytes, staged } from './update-fixture.js'
+import { bundle, replyJson, signBytes } from './update-fixture.js'
 import { compat, useLab } from './update-lab.js'
 
 const lab = useLab()

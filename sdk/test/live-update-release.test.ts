@@ -10,7 +10,6 @@ import {
   rsaPair,
   shown,
   signBytes,
-  staged,
   stranger,
 } from './update-fixture.js'
 import { useLab } from './update-lab.js'
