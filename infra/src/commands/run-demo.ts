@@ -72,6 +72,9 @@ export async function runDemo(config: Config, args: readonly string[]): Promise<
       )
       await interruption.asked
     }
+  } catch (error) {
+    if (teardown.hasBegun) return 130
+    throw error
   } finally {
     await teardown.run()
     interruption.forget()

@@ -60,6 +60,9 @@ export async function runTests(config: Config, args: readonly string[]): Promise
     await teardown.run()
     say(`${passed} passed, ${failed} failed`)
     return code === 0 && failed > 0 ? 1 : code
+  } catch (error) {
+    if (teardown.hasBegun) return 130
+    throw error
   } finally {
     await teardown.run()
     interruption.forget()

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { migrate } from '@capstan/migrations'
 import type { Config } from '../config.js'
-import type { Failure } from '../failure.js'
+import { Failure } from '../failure.js'
 import { ensureBuilderImages } from '../images/ensure-builder-images.js'
 import type { Say } from '../report-progress.js'
 import { removeLabelled } from './ask-docker.js'
@@ -178,7 +178,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     if (options.devJsonFolder) keepDevJson(run, options.devJsonFolder, stack)
     return stack
   } catch (error) {
+    // Asked to stop half way: what failed then failed because of that.
+    const stopped = run.teardown.hasBegun
     await run.teardown.run()
-    throw error
+    throw stopped ? new Failure('Stopped while starting.', 130) : error
   }
 }
