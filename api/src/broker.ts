@@ -12,6 +12,9 @@ import { readRawKeyFile, SecretFileError } from './vault/read-secret-file.js'
 const config = readConfig(BrokerConfig)
 const log = pino({ level: config.LOG_LEVEL, base: { component: 'broker' } })
 
+// Node opens a debugger, and with it all memory, on SIGUSR1 unless somebody listens for it.
+process.on('SIGUSR1', () => log.warn('SIGUSR1 ignored'))
+
 try {
   await run()
 } catch (error) {

@@ -80,6 +80,16 @@ describe('the broker process', () => {
     expect(existsSync(env.BROKER_SEAL_SOCKET)).toBe(false)
   })
 
+  test('opens no debugger on SIGUSR1', async () => {
+    const { child, ready, ended } = start()
+    await ready
+    child.kill('SIGUSR1')
+    expect((await askSocket(env.BROKER_SEAL_SOCKET, '/health', { method: 'GET' })).status).toBe(200)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    child.kill('SIGTERM')
+    expect(await ended).toMatchObject({ code: 0, err: '', out: expect.stringContaining('SIGUSR1 ignored') as string })
+  })
+
   test('killed with -9 it starts again over the sockets it left', async () => {
     const first = start()
     await first.ready

@@ -26,7 +26,7 @@ export const KeystoreFacts = z.object({
 })
 export type KeystoreFacts = z.infer<typeof KeystoreFacts>
 
-export const keystoreRefusals = [
+const keystoreRefusals = [
   'keystore-unrecognized',
   'keystore-unsupported-format',
   'keystore-password-wrong',

@@ -28,7 +28,7 @@ export function checkPkcs12Cost(root: Node): void {
   if (counts.some((count) => count > MAX_ITERATIONS)) throw tooCostly()
 }
 
-export function tooCostly(): KeystoreRefusal {
+function tooCostly(): KeystoreRefusal {
   return new KeystoreRefusal(
     'keystore-too-costly',
     'The keystore asks for too many key-derivation rounds. Export it again with fewer, for example 10000.',

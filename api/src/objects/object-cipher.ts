@@ -6,7 +6,7 @@ import { ObjectStoreError } from './object-store.js'
 export const CHUNK_BYTES = 64 * 1024
 export const TAG_BYTES = 16
 export const HEADER_BYTES = 40
-export const FACTS_BYTES = 1024
+const FACTS_BYTES = 1024
 export const BODY_OFFSET = HEADER_BYTES + FACTS_BYTES + TAG_BYTES
 
 const MAGIC = Buffer.from('CSO1\x00\x01\x00\x10', 'latin1')

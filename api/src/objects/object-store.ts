@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 
 /** Lower-case hex. */
-export type Sha256Hex = string
+type Sha256Hex = string
 
 export type StoredObject = {
   key: string

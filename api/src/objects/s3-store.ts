@@ -93,9 +93,10 @@ export function createS3Store({ client, bucket, kmsKeyId, urls }: S3StoreOptions
         token = page.NextContinuationToken
       } while (token !== undefined)
     },
-    signedGetUrl(key, { expiresInSeconds, fileName }) {
-      const disposition = fileName === undefined ? {} : { ResponseContentDisposition: attachmentNamed(fileName) }
-      return getSignedUrl(client, new GetObjectCommand({ ...at(key), ...disposition }), { expiresIn: expiresInSeconds })
+    signedGetUrl(key, { expiresInSeconds, fileName = 'download' }) {
+      const ResponseContentDisposition = attachmentNamed(fileName)
+      const command = new GetObjectCommand({ ...at(key), ResponseContentDisposition })
+      return getSignedUrl(client, command, { expiresIn: expiresInSeconds })
     },
     async signedPutUrl(key, options) {
       checkKey(key)

@@ -17,7 +17,7 @@ const Claims = z.discriminatedUnion('m', [
     s: z.string().optional(),
   }),
 ])
-export type ObjectUrlClaims = z.infer<typeof Claims>
+type ObjectUrlClaims = z.infer<typeof Claims>
 
 /** Signed URLs of the API's own `/v1/objects/<token>`; FORMAT.md has the token. */
 export type UrlSigner = {

@@ -69,7 +69,7 @@ function sizeLimit({ sizeBytes, maxBytes }: PutOptions) {
 }
 
 /** Refuses what is complete but not what was announced. */
-export function checkArrived(stored: StoredObject, options: PutOptions): void {
+function checkArrived(stored: StoredObject, options: PutOptions): void {
   if (options.sizeBytes !== undefined && stored.sizeBytes !== options.sizeBytes) {
     throw new ObjectStoreError(
       'object-size-mismatch',
@@ -81,7 +81,7 @@ export function checkArrived(stored: StoredObject, options: PutOptions): void {
   }
 }
 
-export async function* pieces(body: Uint8Array | Readable): AsyncGenerator<Uint8Array> {
+async function* pieces(body: Uint8Array | Readable): AsyncGenerator<Uint8Array> {
   if (body instanceof Uint8Array) {
     if (body.length > 0) yield body
     return

@@ -76,7 +76,7 @@ describe('master key file', () => {
     mkdirSync(folder, { mode: 0o700 })
     await expect(readMasterKeyFile(folder)).rejects.toThrow(/not a regular file/)
     const pipe = join(dir, 'pipe')
-    execFileSync('mkfifo', ['-m', '600', pipe])
+    execFileSync('/usr/bin/mkfifo', ['-m', '600', pipe])
     await expect(readMasterKeyFile(pipe)).rejects.toThrow(/not a regular file/)
   })
 
