@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { ExecSpec } from './container-engine.js'
 import { demuxOutput } from './demux-output.js'
+import { watchSource } from './watch-source.js'
 
 /** A command that ended may leave children that keep its output open; they are not waited for longer than this. */
 const lingerMs = 2_000
@@ -56,19 +57,14 @@ type Feeding = { source?: unknown; sink?: unknown }
 /** Tells apart a source that broke (the input is incomplete) and a command that did not want its whole input. */
 async function feed(stdin: ExecSpec['stdin'], socket: Duplex): Promise<Feeding> {
   const result: Feeding = {}
-  async function* chunks(source: AsyncIterable<Buffer>) {
-    try {
-      yield* source
-    } catch (error) {
-      result.source = error
-      throw error
-    }
-  }
   if (stdin === undefined) {
     socket.end()
     return result
   }
-  const source = Buffer.isBuffer(stdin) ? Readable.from([stdin]) : Readable.from(chunks(stdin))
+  const noteFailure = (error: unknown) => {
+    result.source = error
+  }
+  const source = Readable.from(Buffer.isBuffer(stdin) ? [stdin] : watchSource<Buffer>(stdin, noteFailure))
   await pipeline(source, socket).catch((error: unknown) => {
     result.sink = error
   })

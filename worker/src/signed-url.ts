@@ -5,6 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { BuildFailure, platformFailure } from './build-failure.js'
 import { retry } from './retry.js'
+import { watchSource } from './watch-source.js'
 
 const transferBudgetMs = 5 * 60_000
 /** No byte for so long means the connection is dead. */
@@ -52,23 +53,21 @@ async function downloadOnce(
   const hash = createHash('sha256')
   let size = 0
   let interruption: unknown
+  const noteFailure = (error: unknown) => {
+    interruption = error
+  }
   async function* measured(body: AsyncIterable<Uint8Array>) {
-    try {
-      for await (const chunk of body) {
-        size += chunk.length
-        if (size > expected.sizeBytes) throw sourceCorrupt()
-        hash.update(chunk)
-        yield Buffer.from(chunk)
-      }
-    } catch (error) {
-      interruption = error
-      throw error
+    for await (const chunk of watchSource(body, noteFailure)) {
+      size += chunk.length
+      if (size > expected.sizeBytes) throw sourceCorrupt()
+      hash.update(chunk)
+      yield Buffer.from(chunk)
     }
   }
   try {
     await deliver(Readable.from(measured(response.body)))
   } catch (error) {
-    if (interruption === undefined || interruption instanceof BuildFailure) throw error
+    if (interruption === undefined) throw error
     throw new TransferInterrupted('the download broke off', { cause: interruption })
   }
   if (size < expected.sizeBytes) throw new TransferInterrupted('fewer bytes than announced')

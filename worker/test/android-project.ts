@@ -33,7 +33,13 @@ export type ProjectOptions = {
 export function androidProject(options: ProjectOptions = {}): Buffer {
   const scripts = options.scripts ?? { build: 'mkdir -p dist && cp src/index.html dist/' }
   const packageJson = { name: 'pier', version: '1.0.0', private: true, scripts }
-  const lock = { name: 'pier', version: '1.0.0', lockfileVersion: 3, requires: true, packages: { '': { name: 'pier', version: '1.0.0' } } }
+  const lock = {
+    name: 'pier',
+    version: '1.0.0',
+    lockfileVersion: 3,
+    requires: true,
+    packages: { '': { name: 'pier', version: '1.0.0' } },
+  }
   const files: ZipInput[] = [
     { name: 'package.json', content: JSON.stringify(packageJson) },
     { name: 'package-lock.json', content: JSON.stringify(lock) },

@@ -12,7 +12,9 @@ export type BrokerServer = AsyncDisposable & {
 }
 
 /** The broker's `open` socket; `answer` is what it gives, `undefined` refuses. */
-export async function startBroker(answer: () => KeystorePayload | undefined | Promise<KeystorePayload | undefined>): Promise<BrokerServer> {
+export async function startBroker(
+  answer: () => KeystorePayload | undefined | Promise<KeystorePayload | undefined>,
+): Promise<BrokerServer> {
   const directory = await mkdtemp(join(tmpdir(), 'capstan-broker-'))
   const socketPath = join(directory, 'open.sock')
   const requests: BrokerServer['requests'] = []

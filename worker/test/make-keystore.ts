@@ -32,7 +32,13 @@ export async function makeKeystore(password: string, alias: string): Promise<Tes
     const certificate = await run(`keytool -exportcert ${shared}`)
     const file = await run('cat /secrets/ks')
     return {
-      payload: { fileB64: file.toString('base64'), filename: 'pier.p12', password, keyAlias: alias, keyPassword: password },
+      payload: {
+        fileB64: file.toString('base64'),
+        filename: 'pier.p12',
+        password,
+        keyAlias: alias,
+        keyPassword: password,
+      },
       certificateSha256: createHash('sha256').update(certificate).digest('hex'),
     }
   } finally {

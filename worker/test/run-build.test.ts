@@ -42,7 +42,17 @@ describe('an Android build', () => {
 
     expect(bench.api.log).toContain('BUILD SUCCESSFUL')
     expect(bench.api.finishes).toEqual([{ status: 'succeeded', retryable: false }])
-    const order = ['prepare', 'fetch-source', 'install', 'build-web', 'sync-native', 'compile', 'sign', 'verify', 'upload']
+    const order = [
+      'prepare',
+      'fetch-source',
+      'install',
+      'build-web',
+      'sync-native',
+      'compile',
+      'sign',
+      'verify',
+      'upload',
+    ]
     expect(bench.api.phaseStates()).toEqual(order.flatMap((phase) => [`${phase} started`, `${phase} succeeded`]))
     expect(bench.api.artifacts).toHaveLength(1)
     const [artifact] = bench.api.artifacts
@@ -154,15 +164,25 @@ describe('the source', () => {
   test('with a lockfile that does not fit fails with that reason', async () => {
     const files = [
       { name: 'package.json', content: '{"name":"pier","version":"1.0.0","dependencies":{"buoy":"file:buoy"}}' },
-      { name: 'package-lock.json', content: '{"name":"pier","version":"1.0.0","lockfileVersion":3,"packages":{"":{}}}' },
+      {
+        name: 'package-lock.json',
+        content: '{"name":"pier","version":"1.0.0","lockfileVersion":3,"packages":{"":{}}}',
+      },
       { name: 'buoy/package.json', content: '{"name":"buoy","version":"1.0.0"}' },
     ]
-    expect(await failureOf(makeZip(files))).toMatchObject({ code: 'lockfile-outdated', status: 'failed', retryable: false })
+    expect(await failureOf(makeZip(files))).toMatchObject({
+      code: 'lockfile-outdated',
+      status: 'failed',
+      retryable: false,
+    })
   })
 
   test('whose install script fails says which command did', async () => {
     const failure = await failureOf(androidProject({ scripts: { postinstall: 'echo no pier here >&2; exit 7' } }))
-    expect(failure).toMatchObject({ code: 'install-failed', message: expect.stringContaining('"npm ci" ended with exit code') })
+    expect(failure).toMatchObject({
+      code: 'install-failed',
+      message: expect.stringContaining('"npm ci" ended with exit code'),
+    })
     expect(bench.api.log).toContain('no pier here')
   })
 })
@@ -199,7 +219,9 @@ describe('the API going away', () => {
     bench.api.isDown = false
     await running
     expect(bench.api.finishes[0]?.status).toBe('succeeded')
-    expect(bench.api.lines.filter((line) => line.startsWith('line '))).toEqual([1, 2, 3, 4, 5, 6, 7, 8].map((n) => `line ${n}`))
+    expect(bench.api.lines.filter((line) => line.startsWith('line '))).toEqual(
+      [1, 2, 3, 4, 5, 6, 7, 8].map((n) => `line ${n}`),
+    )
     expect([...bench.api.batches.keys()]).toEqual(Array.from({ length: bench.api.batches.size }, (_, n) => n + 1))
   })
 })

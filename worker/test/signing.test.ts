@@ -31,7 +31,9 @@ afterEach(async () => {
   await broker[Symbol.asyncDispose]()
 })
 
-async function releaseBuild(answer: () => KeystorePayload | undefined | Promise<KeystorePayload | undefined>): Promise<void> {
+async function releaseBuild(
+  answer: () => KeystorePayload | undefined | Promise<KeystorePayload | undefined>,
+): Promise<void> {
   broker = await startBroker(answer)
   bench = await openBench({ broker: createBrokerClient(broker.socketPath) })
   bench.api.spec = { type: 'release', signing }

@@ -10,10 +10,20 @@ export function watchContainers({ world }: Bench): () => Promise<string> {
   const look = async () => {
     for (const { Id } of await docker.listContainers({ all: true, filters })) {
       // A container may be gone by the time it is asked about.
-      const description = await docker.getContainer(Id).inspect().catch(() => undefined)
+      const description = await docker
+        .getContainer(Id)
+        .inspect()
+        .catch(() => undefined)
       seen.push(JSON.stringify(description))
       for (const exec of description?.ExecIDs ?? []) {
-        seen.push(JSON.stringify(await docker.getExec(exec).inspect().catch(() => undefined)))
+        seen.push(
+          JSON.stringify(
+            await docker
+              .getExec(exec)
+              .inspect()
+              .catch(() => undefined),
+          ),
+        )
       }
     }
   }
