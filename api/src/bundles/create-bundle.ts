@@ -1,6 +1,6 @@
-import { apps, builds, bundles, newId, withOrg, type Transaction } from '@capstan/migrations'
-import { eq, sql } from 'drizzle-orm'
+import { builds, bundles, newId, withOrg, type Transaction } from '@capstan/migrations'
 import { recordAudit } from '../audit/record-audit.js'
+import { takeBuildNumber } from '../builds/take-build-number.js'
 import { requireChannel } from '../channels/queries.js'
 import { type Context, requireScope } from '../context.js'
 import { deployBundle } from '../deployments/deploy-bundle.js'
@@ -33,7 +33,9 @@ export async function createBundle(
   requireScope(ctx, 'bundles:write')
   checkDeclaration(input)
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
-    if (input.channelName !== undefined) await requireChannel(tx, input.appId, { name: input.channelName })
+    if (input.channelName !== undefined) {
+      await requireChannel(tx, input.appId, { name: input.channelName }, { lock: input.url !== undefined })
+    }
     const buildId = await insertBuild(tx, ctx, input)
     const [bundle] = await tx
       .insert(bundles)
@@ -89,18 +91,12 @@ function checkDeclaration({ url, checksum, signature }: CreateBundle): void {
 }
 
 async function insertBuild(tx: Transaction, ctx: Context, input: CreateBundle): Promise<string> {
-  const [app] = await tx
-    .update(apps)
-    .set({ nextBuildNumber: sql`${apps.nextBuildNumber} + 1` })
-    .where(eq(apps.id, input.appId))
-    .returning({ next: apps.nextBuildNumber })
-  if (!app) throw new Problem('not-found')
   const id = newId()
   await tx.insert(builds).values({
     id,
     orgId: ctx.orgId,
     appId: input.appId,
-    number: app.next - 1,
+    number: await takeBuildNumber(tx, input.appId),
     platform: 'web',
     constraints: input.constraints,
     customProperties: input.customProperties,

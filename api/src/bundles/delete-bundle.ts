@@ -1,5 +1,5 @@
-import { bundles, withOrg } from '@capstan/migrations'
-import { eq } from 'drizzle-orm'
+import { bundles, channels, deployments, withOrg } from '@capstan/migrations'
+import { asc, eq, inArray } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import { bundleObjectFolder, requireBundle } from './queries.js'
@@ -9,6 +9,16 @@ export async function deleteBundle(ctx: Context, input: { appId: string; bundleI
   requireScope(ctx, 'bundles:write')
   const bundle = await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const bundle = await requireBundle(tx, input.appId, input.bundleId)
+    const served = tx
+      .select({ id: deployments.appChannelId })
+      .from(deployments)
+      .where(eq(deployments.bundleId, bundle.id))
+    await tx
+      .select({ id: channels.id })
+      .from(channels)
+      .where(inArray(channels.id, served))
+      .orderBy(asc(channels.id))
+      .for('no key update')
     await tx.delete(bundles).where(eq(bundles.id, bundle.id))
     await recordAudit(tx, ctx, { action: 'bundle.deleted', target: { app: input.appId, bundle: bundle.id } })
     return bundle

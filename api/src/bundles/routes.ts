@@ -1,6 +1,7 @@
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../auth/access.js'
 import { defineRoute, Id, jsonBody, jsonResponse } from '../define-route.js'
+import { constraintNames } from '../builds/present-build.js'
 import { registerUploadRoutes } from '../uploads/register-upload-routes.js'
 import { acceptBundleFile, findBundleFileTarget } from './accept-bundle-file.js'
 import { addBundleFile } from './add-bundle-file.js'
@@ -18,20 +19,6 @@ const VersionCode = z
   .pipe(z.string().regex(/^\d{1,15}(\.\d{1,15}){0,9}$/, 'must be a version code such as 42 or 1.2.3'))
 const Text = z.string().max(2000)
 
-const constraints = {
-  minAndroidAppVersionCode: VersionCode.optional(),
-  maxAndroidAppVersionCode: VersionCode.optional(),
-  eqAndroidAppVersionCode: VersionCode.optional(),
-  minIosAppVersionCode: VersionCode.optional(),
-  maxIosAppVersionCode: VersionCode.optional(),
-  eqIosAppVersionCode: VersionCode.optional(),
-}
-const git = {
-  gitRef: Text.optional(),
-  gitCommitMessage: Text.optional(),
-  gitCommitRef: Text.optional(),
-  gitCommitSha: Text.optional(),
-}
 const CustomProperties = z
   .record(z.string().min(1).max(100), z.string().max(100))
   .refine((properties) => Object.keys(properties).length <= 10, 'at most 10 custom properties')
@@ -44,8 +31,16 @@ const CreateBody = z.object({
   url: z.url().max(2000).optional(),
   rolloutPercentage: z.number().min(0).max(1).default(1),
   customProperties: CustomProperties.default({}),
-  ...constraints,
-  ...git,
+  minAndroidAppVersionCode: VersionCode.optional(),
+  maxAndroidAppVersionCode: VersionCode.optional(),
+  eqAndroidAppVersionCode: VersionCode.optional(),
+  minIosAppVersionCode: VersionCode.optional(),
+  maxIosAppVersionCode: VersionCode.optional(),
+  eqIosAppVersionCode: VersionCode.optional(),
+  gitRef: Text.optional(),
+  gitCommitMessage: Text.optional(),
+  gitCommitRef: Text.optional(),
+  gitCommitSha: Text.optional(),
 })
 
 const createRoute = defineRoute({
@@ -116,8 +111,13 @@ export function registerBundleRoutes(app: OpenAPIHono<Env>): void {
     const { bundle, deploymentId } = await createBundle(c.get('ctx'), {
       ...body,
       appId: c.req.valid('param').appId,
-      constraints: pick(body, Object.keys(constraints)),
-      git: pick(body, Object.keys(git)),
+      constraints: pick(Object.fromEntries(constraintNames.map((name) => [name, body[name]]))),
+      git: pick({
+        ref: body.gitRef,
+        commitMessage: body.gitCommitMessage,
+        commitRef: body.gitCommitRef,
+        commitSha: body.gitCommitSha,
+      }),
     })
     return c.json(presentBundle(bundle, deploymentId), 201)
   })
@@ -148,7 +148,9 @@ export function registerBundleRoutes(app: OpenAPIHono<Env>): void {
   })
 }
 
-/** The given keys that have a value. */
-function pick(body: Record<string, unknown>, keys: readonly string[]): Record<string, string> {
-  return Object.fromEntries(keys.flatMap((key) => (typeof body[key] === 'string' ? [[key, body[key]]] : [])))
+/** The entries that have a value. */
+function pick(entries: Record<string, string | undefined>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(entries).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
+  )
 }

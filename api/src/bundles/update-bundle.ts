@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { bundles, channels, deployments, withOrg, type Transaction } from '@capstan/migrations'
 import { and, desc, eq, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import { requireChannel } from '../channels/queries.js'
 import { type Context, requireScope } from '../context.js'
 import { deployBundle } from '../deployments/deploy-bundle.js'
 import { Problem } from '../problems.js'
@@ -62,6 +63,7 @@ async function finish(
       'A file arrived while the bundle was being checked. Send this request again.',
     )
   }
+  if (ready.channelName !== null) await requireChannel(tx, ready.appId, { name: ready.channelName }, { lock: true })
   await recordAudit(tx, ctx, {
     action: 'bundle.readied',
     target: { app: bundle.appId, bundle: bundle.id },

@@ -12,7 +12,10 @@ export const countedChannel = {
 /** A channel as a request names it: by its id or by its exact name. */
 export type ChannelKey = { id: string } | { name: string }
 
-/** The row stays as it is until the transaction ends when `lock` is set. */
+/**
+ * With `lock` the row stays as it is until the transaction ends; rows that point at it may still come. Lock it before the
+ * audit event is written: the head of the audit chain is always the last lock.
+ */
 export async function requireChannel(
   tx: Transaction,
   appId: string,
@@ -24,7 +27,7 @@ export async function requireChannel(
     .select()
     .from(channels)
     .where(and(eq(channels.appId, appId), match))
-  const [channel] = await (lock ? query.for('update') : query)
+  const [channel] = await (lock ? query.for('no key update') : query)
   if (channel) return channel
   throw 'id' in key
     ? new Problem('not-found', 'This app has no such channel.')

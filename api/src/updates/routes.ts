@@ -4,6 +4,7 @@ import type { Context as HonoContext } from 'hono'
 import type { Env } from '../auth/access.js'
 import { defineRoute, Id, jsonResponse } from '../define-route.js'
 import { attachmentNamed } from '../objects/attachment-named.js'
+import { asProblem } from '../objects/object-problem.js'
 import { resolveRange } from '../objects/object-store.js'
 import { Problem } from '../problems.js'
 import { type DeliveredFile, findBundleFile } from './find-bundle-file.js'
@@ -144,11 +145,11 @@ async function deliver(c: HonoContext<Env>, file: DeliveredFile): Promise<Respon
   const asked = c.req.header('if-range') ?? etag
   const range = asked === etag ? readRange(c.req.header('range'), file.sizeBytes) : null
   if (!range) {
-    const { body } = await objects.get(file.objectKey)
+    const { body } = await objects.get(file.objectKey).catch(asProblem)
     return c.body(streamOf(body), 200, { ...headers, 'content-length': String(file.sizeBytes) })
   }
   const { start, end } = rangeOf(range, file)
-  const { body } = await objects.get(file.objectKey, { range: { start, end } })
+  const { body } = await objects.get(file.objectKey, { range: { start, end } }).catch(asProblem)
   return c.body(streamOf(body), 206, {
     ...headers,
     'content-length': String(end - start + 1),
