@@ -11,6 +11,7 @@ import { readRawKeyFile, SecretFileError } from './vault/read-secret-file.js'
 
 const config = readConfig(BrokerConfig)
 const log = pino({ level: config.LOG_LEVEL, base: { component: 'broker' } })
+const stopped = untilStopped()
 
 // Node opens a debugger, and with it all memory, on SIGUSR1 unless somebody listens for it.
 process.on('SIGUSR1', () => log.warn('SIGUSR1 ignored'))
@@ -40,5 +41,5 @@ async function run(): Promise<void> {
     { sealSocket: config.BROKER_SEAL_SOCKET, openSocket: config.BROKER_OPEN_SOCKET },
   )
   log.info({ kek: keys.id, sockets: broker.sockets }, 'ready')
-  await untilStopped()
+  await stopped
 }
