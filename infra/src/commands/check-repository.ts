@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import type { Config } from '../config.js'
 import { runTool } from '../run-tool.js'
@@ -25,12 +25,15 @@ function tool(config: Config, entry: string, args: readonly string[]): () => Pro
   }
 }
 
-/** Tests outside `src` are compiled by nobody else. */
-function testProjects(checkout: string): string[] {
+/** Packages whose tests outside `src` nobody else compiles. */
+function testedPackages(checkout: string): string[] {
   const folders = readdirSync(checkout, { withFileTypes: true }).filter((entry) => entry.isDirectory())
-  return folders
-    .map(({ name }) => join(name, 'test', 'tsconfig.json'))
-    .filter((file) => existsSync(join(checkout, file)))
+  return folders.map(({ name }) => name).filter((name) => existsSync(join(checkout, name, 'test', 'tsconfig.json')))
+}
+
+function testTypes(config: Config, name: string): () => Promise<string | undefined> {
+  const remembered = ['--incremental', '--tsBuildInfoFile', join(name, 'dist', '.test.tsbuildinfo')]
+  return tool(config, 'node_modules/typescript/bin/tsc', ['--noEmit', ...remembered, '-p', join(name, 'test')])
 }
 
 /** Format, lint, dead code, contract, document references. The set-up compiled the workspace, and so checked its types. */
@@ -40,12 +43,7 @@ export async function checkRepository(config: Config): Promise<number> {
     timed('lint', tool(config, 'node_modules/oxlint/bin/oxlint', ['--type-aware', '--deny-warnings', '.'])),
     timed('dead code', tool(config, 'node_modules/knip/bin/knip.js', ['--no-progress'])),
     timed('contract', tool(config, 'api/dist/openapi.js', ['--check'])),
-    ...testProjects(config.checkout).map((project) =>
-      timed(
-        `types of ${dirname(project)}`,
-        tool(config, 'node_modules/typescript/bin/tsc', ['--noEmit', '-p', project]),
-      ),
-    ),
+    ...testedPackages(config.checkout).map((name) => timed(`types of ${name}/test`, testTypes(config, name))),
     timed('document references', () => {
       const broken = findBrokenReferences(config.checkout)
       return Promise.resolve(broken.length > 0 ? broken.join('\n') : undefined)
