@@ -72,23 +72,22 @@ describe('the network', () => {
       },
       'NETWORK',
     ],
-    [
-      'a download that stalls',
-      () => {
-        lab.server.publish('x', page)
-        lab.server.download = (_request, response) =>
-          void response.writeHead(200, { 'content-length': 1000 }).write('x')
-      },
-      'TOO_SLOW',
-    ],
   ])('%s is refused', async (_what, arrange, code) => {
     arrange()
-    const updates = await open({
-      ...compat,
-      limits: { maxArchiveBytes: 1_000_000 },
-      transfer: { windowMs: 400, minimumBytes: 10 },
-    })
+    const updates = await open({ ...compat, limits: { maxArchiveBytes: 1_000_000 } })
     await expectRefused(updates, code, 'built-in')
+  })
+
+  test('a download that stalls is given up', async () => {
+    lab.server.publish('x', page)
+    lab.server.download = (_request, response) => void response.writeHead(200, { 'content-length': 1000 }).write('x')
+    const transfer = { windowMs: 1000, minimumBytes: 10 }
+    await expectRefused(await open({ ...compat, transfer }), 'TOO_SLOW', 'built-in')
+  })
+
+  test('a transfer that takes too long in all is given up', async () => {
+    lab.server.latest = () => undefined
+    await expectRefused(await open({ ...compat, transfer: { timeoutMs: 500 } }), 'TOO_SLOW', 'built-in')
   })
 
   test('a server that is not there is a network error', async () => {

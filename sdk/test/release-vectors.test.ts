@@ -1,5 +1,9 @@
+import { execFileSync } from 'node:child_process'
 import { createHash, createPublicKey, verify } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { validateArchive } from '../src/archive/index.js'
 import {
@@ -10,6 +14,7 @@ import {
   preAuthenticationEncoding,
   decodeBase64,
   ReleaseError,
+  type Trust,
   trustOf,
   verifyArchiveBytes,
   verifyFiles,
@@ -24,18 +29,16 @@ interface Vector {
   channelStatement: Envelope
 }
 const read = (name: string): unknown => JSON.parse(readFileSync(new URL(`../vectors/${name}`, import.meta.url), 'utf8'))
-const file = read('release-vectors.json') as {
+interface VectorFile {
   releaseKey: string
   platformKey: string
   archive: string
   vectors: Vector[]
 }
-const trust = await trustOf({
-  version: 1,
-  releaseKeys: [file.releaseKey],
-  platformKeys: [file.platformKey],
-  revokedBundleIds: ['revoked-1'],
-})
+const file = read('release-vectors.json') as VectorFile
+const trustIn = ({ releaseKey, platformKey }: VectorFile): Promise<Trust> =>
+  trustOf({ version: 1, releaseKeys: [releaseKey], platformKeys: [platformKey], revokedBundleIds: ['revoked-1'] })
+const trust = await trustIn(file)
 
 const codeOf = async (attempt: () => Promise<unknown>): Promise<string | null> => {
   try {
@@ -50,6 +53,20 @@ const codeOf = async (attempt: () => Promise<unknown>): Promise<string | null> =
 describe('release vectors', () => {
   test.each(file.vectors.map((vector) => [vector.name, vector] as const))('%s', async (_name, vector) => {
     expect(await codeOf(() => verifyRelease(vector, trust, vector.device))).toBe(vector.expect)
+  })
+
+  test('the writer of the vectors writes the same cases, and they get the same verdicts', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'capstan-vectors-'))
+    const writer = fileURLToPath(new URL('../vectors/write-release-vectors.mjs', import.meta.url))
+    execFileSync(process.execPath, [writer, join(folder, 'fresh.json')])
+    const fresh = JSON.parse(readFileSync(join(folder, 'fresh.json'), 'utf8')) as VectorFile
+    rmSync(folder, { recursive: true })
+    const freshTrust = await trustIn(fresh)
+    for (const vector of fresh.vectors) {
+      expect(await codeOf(() => verifyRelease(vector, freshTrust, vector.device)), vector.name).toBe(vector.expect)
+    }
+    const cases = ({ vectors }: VectorFile): unknown[] => vectors.map(({ name, expect }) => [name, expect])
+    expect(cases(fresh)).toEqual(cases(file))
   })
 
   const accepted = file.vectors[0]!

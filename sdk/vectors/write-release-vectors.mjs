@@ -1,4 +1,4 @@
-// Writes release-vectors.json with fresh throw-away keys: `npx tsc -b sdk && node sdk/vectors/write-release-vectors.mjs`.
+// Writes release vectors with fresh throw-away keys to the named file: `node write-release-vectors.mjs release-vectors.json`.
 import { generateKeyPairSync } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { deflateRawSync } from 'node:zlib'
@@ -117,4 +117,4 @@ const text = {
   archive: Buffer.from(archive).toString('base64'),
   vectors,
 }
-writeFileSync(new URL('release-vectors.json', import.meta.url), `${JSON.stringify(text, null, 1)}\n`)
+writeFileSync(process.argv[2], `${JSON.stringify(text, null, 1)}\n`)

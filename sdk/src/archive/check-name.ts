@@ -8,7 +8,7 @@ const reservedNames = /^(?:con|prn|aux|nul|conin\$|conout\$|clock\$|com[0-9]|lpt
 const encoder = new TextEncoder()
 
 /** The form in which two names are the same file on some file system: NFKC and case folded. */
-export function foldName(name: string): string {
+function foldName(name: string): string {
   return name.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFKC')
 }
 

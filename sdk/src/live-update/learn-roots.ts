@@ -3,7 +3,7 @@ import type { Session } from './session.js'
 import type { State } from './state.js'
 
 /** The trust that follows from the embedded keys and every root statement learned since. */
-export async function currentTrust(session: Session, state: State): Promise<Trust> {
+async function currentTrust(session: Session, state: State): Promise<Trust> {
   let { trust } = session.config
   for (const { version, envelope } of state.roots) {
     if (version <= session.config.trust.rootVersion) continue
