@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { artifacts, jobs, openDatabase, outbox, withOrg, type OpenDatabase } from '@capstan/migrations'
 import { BUILD_QUEUE } from '@capstan/migrations/messages'
-import { Queue } from 'bullmq'
+import { Queue, Worker } from 'bullmq'
 import { eq, isNull } from 'drizzle-orm'
 import { Redis } from 'ioredis'
 import { pino } from 'pino'
@@ -142,6 +142,21 @@ describe('the relay', () => {
   })
 })
 
+describe('an entry', () => {
+  test('is gone from Redis once a worker has taken it, so that the build can be rung for again', async () => {
+    const build = await queueBuild(fixture, app)
+    await relayOutbox(deps)
+    const taker = new Worker(BUILD_QUEUE, () => Promise.resolve(), {
+      connection: new Redis(own.url, { maxRetriesPerRequest: null }),
+    })
+    await eventually(async () => (await waiting()).length === 0)
+    await taker.close(true)
+    expect(await queue.has(build.id, 1)).toBe(false)
+    await queue.ring({ v: 1, orgId: app.org.id, buildId: build.id }, 1)
+    expect(await queue.has(build.id, 1)).toBe(true)
+  })
+})
+
 describe('ringing again', () => {
   test('replaces entries that Redis lost, and only those', async () => {
     const lost = await queueBuild(fixture, app)
@@ -236,6 +251,17 @@ describe('the sweeper', () => {
     now += 61_000
     await sweepLeases(deps)
     expect(await jobOf(fixture, build)).toMatchObject({ status: 'canceled' })
+  })
+
+  test('looks again under the lock: a heartbeat that came in between saves the attempt', async () => {
+    const build = await queueBuild(fixture, app)
+    const taken = await claimed(fixture, worker, build.id)
+    let looks = 0
+    const now61 = now + 61_000
+    const heartbeatBetween = { ...deps, now: () => new Date(looks++ === 0 ? now61 : now61 - 5_000) }
+    await sweepLeases(heartbeatBetween)
+    expect(looks).toBeGreaterThan(1)
+    expect(await jobOf(fixture, build)).toMatchObject({ status: 'in_progress', attempt: taken.attempt })
   })
 
   test('and several at once end an attempt once', async () => {

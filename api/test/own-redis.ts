@@ -15,7 +15,7 @@ export type OwnRedis = {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-export async function startOwnRedis(): Promise<OwnRedis> {
+export async function startOwnRedis({ password }: { password?: string } = {}): Promise<OwnRedis> {
   const port = await freePort()
   let server: ChildProcess | undefined
   const kill = async () => {
@@ -29,8 +29,9 @@ export async function startOwnRedis(): Promise<OwnRedis> {
     url: `redis://127.0.0.1:${port}`,
     async start() {
       const settings = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
-      server = spawn('redis-server', settings, { stdio: 'ignore', cwd: '/' })
-      await answers(own.url)
+      const guarded = password === undefined ? settings : [...settings, '--requirepass', password]
+      server = spawn('redis-server', guarded, { stdio: 'ignore', cwd: '/' })
+      await answers(own.url, password)
     },
     kill,
     freeze: () => void server?.kill('SIGSTOP'),
@@ -41,8 +42,10 @@ export async function startOwnRedis(): Promise<OwnRedis> {
   return own
 }
 
-async function answers(url: string): Promise<void> {
-  const redis = new Redis(url, { retryStrategy: () => 50, maxRetriesPerRequest: null })
+async function answers(url: string, password: string | undefined): Promise<void> {
+  const redis = new Redis(url, {
+    ...(password === undefined ? {} : { password }),
+    retryStrategy: () => 50, maxRetriesPerRequest: null })
   redis.on('error', () => undefined)
   await redis.ping()
   redis.disconnect()

@@ -1,7 +1,10 @@
 import { jobPhases, leases, withOrg } from '@capstan/migrations'
-import { type ArtifactUpload, Claim } from '@capstan/migrations/messages'
+import { type ArtifactUpload, Claim, FinishReport, type LogBatch } from '@capstan/migrations/messages'
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Context } from '../src/context.js'
+import { appendLogs } from '../src/worker-routes/append-logs.js'
+import { finishBuild } from '../src/worker-routes/finish-build.js'
 import {
   auditActions,
   claim,
@@ -137,6 +140,33 @@ describe('a lease', () => {
     expect(JSON.stringify(await logOf(build))).not.toContain('zombie')
     await storeArtifact(fixture, next, bytes)
     expect((await underLease(fixture, next, 'finish', { status: 'succeeded' })).status).toBe(204)
+  })
+
+  test('is looked at again inside the transaction of every write, not only at the door', async () => {
+    const { build, taken } = await start()
+    const ctx: Context = {
+      ...fixture.deps,
+      orgId: app.org.id,
+      actor: { type: 'worker', id: worker.id },
+      requestId: 'test',
+    }
+    const lease = {
+      id: taken.lease.id,
+      orgId: app.org.id,
+      jobId: build.jobId,
+      buildId: build.id,
+      attempt: 1,
+      workerId: worker.id,
+    }
+    const later = { ...ctx, now: () => new Date(now + 61_000) }
+    const batch = { batch: 1, lines: [line('late')] } as LogBatch
+    await expect(appendLogs(later, lease, batch)).rejects.toMatchObject({ code: 'lease-lost' })
+    await expect(finishBuild(later, lease, FinishReport.parse({ status: 'failed' }))).rejects.toMatchObject({
+      code: 'lease-lost',
+    })
+    await expect(appendLogs(ctx, { ...lease, attempt: 2 }, batch)).rejects.toMatchObject({ code: 'lease-lost' })
+    await appendLogs(ctx, lease, batch)
+    expect(await logOf(build)).toEqual([[1, 'late']])
   })
 
   test('cannot be used with a worker token, nor a made-up one', async () => {

@@ -1,6 +1,6 @@
 import { findOrgOf, jobs, leases, newId, sourcesOf, withOrg, type Transaction } from '@capstan/migrations'
 import type { Claim, ClaimRequest } from '@capstan/migrations/messages'
-import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
+import { and, eq, inArray, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { createToken, hashToken } from '../auth/tokens.js'
 import type { Context, Deps } from '../context.js'
@@ -58,7 +58,6 @@ async function startAttempt(tx: Transaction, buildId: string): Promise<typeof jo
       and(
         eq(jobs.buildId, buildId),
         inArray(jobs.status, sourcesOf('in_progress')),
-        isNull(jobs.cancelRequestedAt),
         sql`${jobs.attempt} < ${jobs.maxAttempts}`,
       ),
     )
