@@ -201,9 +201,11 @@ describe('a release statement', () => {
     expect((await publish(app, await sealed(await statementFor(app, { sequence: 8 })))).response.status).toBe(200)
     const older = await publish(app, await sealed(await statementFor(app, { sequence: 6 })))
     expect(await refusal(older.response, 422, 'release-invalid')).toContain('release 8')
+    const taken = await publish(app, await sealed(await statementFor(app, { sequence: 8, bundleId: 'other' })))
+    expect(await refusal(taken.response, 422, 'release-invalid')).toContain('another release 8')
     const rollback = { appBuildId: first.bundle.appBuildId, appChannelName: 'production' }
     const refused = await app.call('POST', '/deployments', rollback)
-    expect(await refusal(refused, 422, 'release-invalid')).toContain('publish the old content as a new release')
+    expect(await refusal(refused, 422, 'release-invalid')).toContain('higher sequence')
     const restored = await statementFor(app, { sequence: 9, restores: 'release-1' })
     expect((await publish(app, await sealed(restored))).response.status).toBe(200)
   })

@@ -1,5 +1,5 @@
 import { bundles, channels, deployments, newId, type Transaction } from '@capstan/migrations'
-import { eq, max, sql } from 'drizzle-orm'
+import { and, desc, eq, isNotNull, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { readReleaseClaims } from '../bundles/read-release-claims.js'
 import { type ChannelKey, requireChannel } from '../channels/queries.js'
@@ -71,14 +71,15 @@ async function checkRelease(tx: Transaction, bundle: Bundle, channel: typeof cha
     )
   }
   const [newest] = await tx
-    .select({ sequence: max(bundles.releaseSequence) })
+    .select({ bundleId: bundles.id, sequence: bundles.releaseSequence })
     .from(deployments)
     .innerJoin(bundles, eq(bundles.id, deployments.bundleId))
-    .where(eq(deployments.appChannelId, channel.id))
-  if (newest?.sequence && release.sequence < newest.sequence) {
-    throw new Problem(
-      'release-invalid',
-      `Devices have seen release ${newest.sequence} on channel "${channel.name}" and refuse release ${release.sequence}. To go back, publish the old content as a new release.`,
-    )
-  }
+    .where(and(eq(deployments.appChannelId, channel.id), isNotNull(bundles.releaseSequence)))
+    .orderBy(desc(bundles.releaseSequence))
+    .limit(1)
+  if (!newest || newest.sequence === null || newest.bundleId === bundle.id || newest.sequence < release.sequence) return
+  throw new Problem(
+    'release-invalid',
+    `Devices have seen release ${newest.sequence} on channel "${channel.name}" and refuse another release ${release.sequence}. Publish with a higher sequence, also to go back to old content.`,
+  )
 }
