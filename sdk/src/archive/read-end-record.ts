@@ -16,9 +16,9 @@ export interface EndRecord {
  *
  * @throws {ArchiveError}
  */
-export function readEndRecord(bytes: Uint8Array, data: DataView, limits: ArchiveLimits): EndRecord {
+export function readEndRecord(bytes: Uint8Array, view: DataView, limits: ArchiveLimits): EndRecord {
   const offset = bytes.length - endRecordBytes
-  if (data.getUint32(offset, true) !== endSignature) {
+  if (view.getUint32(offset, true) !== endSignature) {
     throw new ArchiveError(
       'ARCHIVE_TRUNCATED',
       'The archive does not end with its end record: it is cut short, or something follows it.',
@@ -27,24 +27,24 @@ export function readEndRecord(bytes: Uint8Array, data: DataView, limits: Archive
   // A record whose comment reaches the end of the file would be taken by readers that search from there.
   for (let other = offset - 1; other >= Math.max(0, offset - 0xffff - endRecordBytes); other--) {
     if (
-      data.getUint32(other, true) === endSignature &&
-      other + endRecordBytes + data.getUint16(other + 20, true) === bytes.length
+      view.getUint32(other, true) === endSignature &&
+      other + endRecordBytes + view.getUint16(other + 20, true) === bytes.length
     ) {
       throw new ArchiveError('ARCHIVE_END_RECORD', 'The archive has two end records.')
     }
   }
-  const [disk, centralDisk, here, entries] = [4, 6, 8, 10].map((at) => data.getUint16(offset + at, true)) as [
+  const [disk, centralDisk, here, entries] = [4, 6, 8, 10].map((at) => view.getUint16(offset + at, true)) as [
     number,
     number,
     number,
     number,
   ]
-  const centralBytes = data.getUint32(offset + 12, true)
-  const centralOffset = data.getUint32(offset + 16, true)
+  const centralBytes = view.getUint32(offset + 12, true)
+  const centralOffset = view.getUint32(offset + 16, true)
   if (entries === 0xffff || centralBytes === 0xffffffff || centralOffset === 0xffffffff) {
     throw new ArchiveError('ARCHIVE_ZIP64', 'Zip64 archives are not accepted.')
   }
-  if (disk !== 0 || centralDisk !== 0 || here !== entries || data.getUint16(offset + 20, true) !== 0) {
+  if (disk !== 0 || centralDisk !== 0 || here !== entries || view.getUint16(offset + 20, true) !== 0) {
     throw new ArchiveError('ARCHIVE_END_RECORD', 'The end record names several disks or carries a comment.')
   }
   if (centralOffset + centralBytes !== offset) {

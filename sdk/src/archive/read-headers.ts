@@ -29,16 +29,16 @@ export interface ArchiveHeader {
   endOffset: number
 }
 
-function view(bytes: Uint8Array): DataView {
+function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-function checkExtra(data: DataView, start: number, length: number, name: string): void {
+function checkExtra(view: DataView, start: number, length: number, name: string): void {
   for (let at = start; at < start + length;) {
-    const end = at + 4 > start + length ? Infinity : at + 4 + data.getUint16(at + 2, true)
+    const end = at + 4 > start + length ? Infinity : at + 4 + view.getUint16(at + 2, true)
     if (end > start + length)
       throw new ArchiveError('ARCHIVE_HEADER_BROKEN', 'An extra field runs past its header.', name)
-    const id = data.getUint16(at, true)
+    const id = view.getUint16(at, true)
     if (id === zip64Extra) throw new ArchiveError('ARCHIVE_ZIP64', 'Zip64 entries are not accepted.', name)
     if (id === unicodePathExtra)
       throw new ArchiveError('ARCHIVE_NAME_ENCODING', 'An entry carries a second name.', name)
@@ -67,13 +67,13 @@ function checkFlags(flags: number, method: number, name: string): void {
 }
 
 /** The bytes after the content when sizes were unknown while writing: with or without its signature, sizes as in the central header. */
-function descriptorLength(data: DataView, at: number, limit: number, header: ArchiveHeader): number {
+function descriptorLength(view: DataView, at: number, limit: number, header: ArchiveHeader): number {
   const matches = (from: number): boolean =>
     from + 12 <= limit &&
-    data.getUint32(from, true) === header.crc32 &&
-    data.getUint32(from + 4, true) === header.packedSize &&
-    data.getUint32(from + 8, true) === header.size
-  if (at + 16 <= limit && data.getUint32(at, true) === signatures.descriptor && matches(at + 4)) return 16
+    view.getUint32(from, true) === header.crc32 &&
+    view.getUint32(from + 4, true) === header.packedSize &&
+    view.getUint32(from + 8, true) === header.size
+  if (at + 16 <= limit && view.getUint32(at, true) === signatures.descriptor && matches(at + 4)) return 16
   if (matches(at)) return 12
   throw new ArchiveError(
     'ARCHIVE_HEADERS_DISAGREE',
@@ -84,39 +84,39 @@ function descriptorLength(data: DataView, at: number, limit: number, header: Arc
 
 function readLocal(
   bytes: Uint8Array,
-  data: DataView,
+  view: DataView,
   header: ArchiveHeader,
   central: { flags: number; name: Uint8Array; limit: number },
 ): void {
   const { startOffset: at, name } = header
-  if (at + localHeaderBytes > central.limit || data.getUint32(at, true) !== signatures.local) {
+  if (at + localHeaderBytes > central.limit || view.getUint32(at, true) !== signatures.local) {
     throw new ArchiveError(
       'ARCHIVE_HEADER_BROKEN',
       'An entry has no local header where the central directory says.',
       name,
     )
   }
-  const flags = data.getUint16(at + 6, true)
-  const nameBytes = data.getUint16(at + 26, true)
-  const extraBytes = data.getUint16(at + 28, true)
+  const flags = view.getUint16(at + 6, true)
+  const nameBytes = view.getUint16(at + 26, true)
+  const extraBytes = view.getUint16(at + 28, true)
   const nameEnd = at + localHeaderBytes + nameBytes
   header.contentOffset = nameEnd + extraBytes
   header.endOffset = header.contentOffset + header.packedSize
   if (header.endOffset > central.limit) {
     throw new ArchiveError('ARCHIVE_RANGES', 'An entry reaches into the central directory.', name)
   }
-  checkExtra(data, nameEnd, extraBytes, name)
-  const sizes = [14, 18, 22].map((offset) => data.getUint32(at + offset, true))
+  checkExtra(view, nameEnd, extraBytes, name)
+  const sizes = [14, 18, 22].map((offset) => view.getUint32(at + offset, true))
   const expected = [header.crc32, header.packedSize, header.size]
   const described = (flags & flagDescriptor) !== 0
   const sameSizes = sizes.every((value, index) => value === expected[index] || (described && value === 0))
   const sameName =
     nameBytes === central.name.length &&
     central.name.every((byte, index) => byte === bytes[nameEnd - nameBytes + index])
-  if (flags !== central.flags || data.getUint16(at + 8, true) !== header.method || !sameSizes || !sameName) {
+  if (flags !== central.flags || view.getUint16(at + 8, true) !== header.method || !sameSizes || !sameName) {
     throw new ArchiveError('ARCHIVE_HEADERS_DISAGREE', 'A local header disagrees with the central directory.', name)
   }
-  if (described) header.endOffset += descriptorLength(data, header.endOffset, central.limit, header)
+  if (described) header.endOffset += descriptorLength(view, header.endOffset, central.limit, header)
 }
 
 function checkTiling(headers: readonly ArchiveHeader[], centralOffset: number): void {
@@ -144,21 +144,21 @@ export function readHeaders(bytes: Uint8Array, limits: ArchiveLimits): ArchiveHe
       `The archive has ${bytes.length} bytes, more than ${limits.maxArchiveBytes}.`,
     )
   }
-  const data = view(bytes)
-  if (bytes.length >= endRecordBytes && data.getUint32(0, true) === endSignature) {
+  const view = viewOf(bytes)
+  if (bytes.length >= endRecordBytes && view.getUint32(0, true) === endSignature) {
     throw new ArchiveError('ARCHIVE_EMPTY', 'The archive is empty.')
   }
-  if (bytes.length < 4 || data.getUint32(0, true) !== signatures.local) {
+  if (bytes.length < 4 || view.getUint32(0, true) !== signatures.local) {
     throw new ArchiveError('ARCHIVE_NOT_ZIP', 'The file is not a zip archive: it does not start with a local header.')
   }
   if (bytes.length < localHeaderBytes + endRecordBytes) {
     throw new ArchiveError('ARCHIVE_TRUNCATED', 'The archive is cut short.')
   }
-  const end = readEndRecord(bytes, data, limits)
+  const end = readEndRecord(bytes, view, limits)
   const headers: ArchiveHeader[] = []
   let at = end.centralOffset
   for (let index = 0; index < end.entries; index++) {
-    const header = readCentral(bytes, data, at, end)
+    const header = readCentral(bytes, view, at, end)
     headers.push(header.header)
     at = header.next
   }
@@ -170,16 +170,16 @@ export function readHeaders(bytes: Uint8Array, limits: ArchiveLimits): ArchiveHe
 
 function readCentral(
   bytes: Uint8Array,
-  data: DataView,
+  view: DataView,
   at: number,
   end: EndRecord,
 ): { header: ArchiveHeader; next: number } {
   const fixedEnd = at + centralHeaderBytes
-  if (fixedEnd > end.endOffset || data.getUint32(at, true) !== signatures.central) {
+  if (fixedEnd > end.endOffset || view.getUint32(at, true) !== signatures.central) {
     throw new ArchiveError('ARCHIVE_HEADER_BROKEN', 'The central directory is damaged.')
   }
-  const u16 = (offset: number): number => data.getUint16(at + offset, true)
-  const u32 = (offset: number): number => data.getUint32(at + offset, true)
+  const u16 = (offset: number): number => view.getUint16(at + offset, true)
+  const u32 = (offset: number): number => view.getUint32(at + offset, true)
   const nameEnd = fixedEnd + u16(28)
   const next = nameEnd + u16(30) + u16(32)
   if (next > end.endOffset) throw new ArchiveError('ARCHIVE_HEADER_BROKEN', 'The central directory is damaged.')
@@ -201,7 +201,7 @@ function readCentral(
   checkFlags(flags, header.method, name)
   if (u16(34) !== 0) throw new ArchiveError('ARCHIVE_END_RECORD', 'An entry is on another disk.', name)
   if (u16(32) !== 0) throw new ArchiveError('ARCHIVE_HEADER_BROKEN', 'An entry carries a comment.', name)
-  checkExtra(data, nameEnd, u16(30), name)
-  readLocal(bytes, data, header, { flags, name: nameBytes, limit: end.centralOffset })
+  checkExtra(view, nameEnd, u16(30), name)
+  readLocal(bytes, view, header, { flags, name: nameBytes, limit: end.centralOffset })
   return { header, next }
 }

@@ -27,17 +27,17 @@ interface Packed {
 }
 
 /** The 26 bytes that local and central headers share. */
-function writeFields(data: DataView, at: number, entry: Packed): void {
-  data.setUint16(at, versionNeeded, true)
-  data.setUint16(at + 2, flagUtf8, true)
-  data.setUint16(at + 4, entry.method, true)
-  data.setUint16(at + 6, fixedTime, true)
-  data.setUint16(at + 8, fixedDate, true)
-  data.setUint32(at + 10, entry.crc, true)
-  data.setUint32(at + 14, entry.packed.length, true)
-  data.setUint32(at + 18, entry.size, true)
-  data.setUint16(at + 22, entry.name.length, true)
-  data.setUint16(at + 24, 0, true)
+function writeFields(view: DataView, at: number, entry: Packed): void {
+  view.setUint16(at, versionNeeded, true)
+  view.setUint16(at + 2, flagUtf8, true)
+  view.setUint16(at + 4, entry.method, true)
+  view.setUint16(at + 6, fixedTime, true)
+  view.setUint16(at + 8, fixedDate, true)
+  view.setUint32(at + 10, entry.crc, true)
+  view.setUint32(at + 14, entry.packed.length, true)
+  view.setUint32(at + 18, entry.size, true)
+  view.setUint16(at + 22, entry.name.length, true)
+  view.setUint16(at + 24, 0, true)
 }
 
 function pack(input: ArchiveInput, deflate: Deflate | null): Packed {
@@ -67,26 +67,26 @@ export function writeArchive(inputs: readonly ArchiveInput[], deflate: Deflate |
   const localBytes = entries.reduce((sum, entry) => sum + 30 + entry.name.length + entry.packed.length, 0)
   const centralBytes = entries.reduce((sum, entry) => sum + 46 + entry.name.length, 0)
   const bytes = new Uint8Array(localBytes + centralBytes + 22)
-  const data = new DataView(bytes.buffer)
+  const view = new DataView(bytes.buffer)
   let local = 0
   let central = localBytes
   for (const entry of entries) {
-    data.setUint32(central, 0x02014b50, true)
-    data.setUint16(central + 4, versionNeeded, true)
-    writeFields(data, central + 6, entry)
-    data.setUint32(central + 42, local, true)
+    view.setUint32(central, 0x02014b50, true)
+    view.setUint16(central + 4, versionNeeded, true)
+    writeFields(view, central + 6, entry)
+    view.setUint32(central + 42, local, true)
     bytes.set(entry.name, central + 46)
     central += 46 + entry.name.length
-    data.setUint32(local, 0x04034b50, true)
-    writeFields(data, local + 4, entry)
+    view.setUint32(local, 0x04034b50, true)
+    writeFields(view, local + 4, entry)
     bytes.set(entry.name, local + 30)
     bytes.set(entry.packed, local + 30 + entry.name.length)
     local += 30 + entry.name.length + entry.packed.length
   }
-  data.setUint32(central, 0x06054b50, true)
-  data.setUint16(central + 8, entries.length, true)
-  data.setUint16(central + 10, entries.length, true)
-  data.setUint32(central + 12, centralBytes, true)
-  data.setUint32(central + 16, localBytes, true)
+  view.setUint32(central, 0x06054b50, true)
+  view.setUint16(central + 8, entries.length, true)
+  view.setUint16(central + 10, entries.length, true)
+  view.setUint32(central + 12, centralBytes, true)
+  view.setUint32(central + 16, localBytes, true)
   return bytes
 }
