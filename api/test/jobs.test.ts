@@ -1,3 +1,5 @@
+import type { AddressInfo } from 'node:net'
+import { serve, type ServerType } from '@hono/node-server'
 import type { Claim } from '@capstan/migrations/messages'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -17,6 +19,7 @@ import {
   underLease,
 } from './build-fixture.js'
 import { type Answer, createFixture, type Fixture } from './fixture.js'
+import { eventually } from './own-redis.js'
 
 let fixture: Fixture
 let app: TestApp
@@ -216,6 +219,25 @@ describe('the live log', () => {
     expect((await next).value).toMatchObject({ id: '1', data: expect.stringContaining('unheard') })
     await events.return(undefined)
     away.disconnect()
+  })
+
+  test('is let go when its reader goes away', async () => {
+    const { build } = await start()
+    const server = await new Promise<ServerType>((resolve) => {
+      const served = serve({ fetch: fixture.app.fetch, hostname: '127.0.0.1', port: 0 }, () => resolve(served))
+    })
+    const { port } = server.address() as AddressInfo
+    const listeners = async () => (await fixture.deps.redis.pubsub('NUMSUB', `logs:${build.jobId}`))[1]
+    const leaving = new AbortController()
+    const response = await fetch(`http://127.0.0.1:${port}/v1/jobs/${build.jobId}/logs/stream`, {
+      headers: { authorization: `Bearer ${app.token}` },
+      signal: leaving.signal,
+    })
+    expect(response.status).toBe(200)
+    await eventually(async () => (await listeners()) === 1)
+    leaving.abort()
+    await eventually(async () => (await listeners()) === 0)
+    server.close()
   })
 
   test('is for members only', async () => {
