@@ -8,6 +8,7 @@ import { registerOrganizationRoutes } from './organizations/routes.js'
 import { registerSessionRoutes } from './sessions/routes.js'
 import { registerTokenRoutes } from './tokens/routes.js'
 import { registerUserRoutes } from './users/routes.js'
+import { registerCredentialRoutes } from './credentials/routes.js'
 import { registerBundleRoutes } from './bundles/routes.js'
 import { registerChannelRoutes } from './channels/routes.js'
 import { registerDeploymentRoutes } from './deployments/routes.js'
@@ -30,6 +31,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerTokenRoutes(app)
   registerAuditRoutes(app)
   registerAppRoutes(app)
+  registerCredentialRoutes(app)
   registerBundleRoutes(app)
   registerChannelRoutes(app)
   registerDeploymentRoutes(app)
