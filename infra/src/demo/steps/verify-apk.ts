@@ -11,7 +11,7 @@ export async function verifyApk(world: DemoWorld): Promise<string> {
   const report = (await runInBuilder(world, script, bytes)).toString('utf8')
   const digest = /certificate SHA-256 digest: ([0-9a-f]{64})/.exec(report)?.[1]
   prove(digest === need(world, 'keystore').certificateSha256, "apksigner names the uploaded keystore's certificate")
-  prove(/scheme v2[^:]*: true/.test(report), 'the APK is signed by scheme v2')
+  prove(/v2 scheme.*: true/.test(report), 'the APK is signed by scheme v2')
   const badge = /package: name='([^']+)' versionCode='([^']*)' versionName='([^']*)'/.exec(report)
   return `${badge?.[1] ?? 'the package'} ${badge?.[3] ?? ''} is signed by certificate ${digest?.slice(0, 16) ?? ''}…`
 }
