@@ -43,7 +43,10 @@ function request(): {
       password: randomPassword(),
     })),
   })
-  return { organizations: [organization('Demo', roles), organization('Rival', ['owner'])], workers: [{ name: 'worker-1' }] }
+  return {
+    organizations: [organization('Demo', roles), organization('Rival', ['owner'])],
+    workers: [{ name: 'worker-1' }],
+  }
 }
 
 async function callProvision(settings: ProcessSettings, input: string): Promise<ProvisionAnswer> {
