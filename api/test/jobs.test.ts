@@ -227,7 +227,7 @@ describe('the live log', () => {
       const served = serve({ fetch: fixture.app.fetch, hostname: '127.0.0.1', port: 0 }, () => resolve(served))
     })
     const { port } = server.address() as AddressInfo
-    const listeners = async () => (await fixture.deps.redis.pubsub('NUMSUB', `logs:${build.jobId}`))[1]
+    const listeners = async () => (await fixture.deps.redis.pubsub('NUMSUB', `capstan:logs:${build.jobId}`))[1]
     const leaving = new AbortController()
     const response = await fetch(`http://127.0.0.1:${port}/v1/jobs/${build.jobId}/logs/stream`, {
       headers: { authorization: `Bearer ${app.token}` },

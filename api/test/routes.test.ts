@@ -5,8 +5,17 @@ import { createFixture, type Fixture, type TestOrganization } from './fixture.js
 type Operation = { operationId: string; security?: Record<string, string[]>[]; responses: Record<string, unknown> }
 
 const UNKNOWN_ID = '018f0000-0000-7000-8000-000000000000'
-/** Reachable by anyone: what devices ask, signing in, and pages about the API itself. */
-const PUBLIC = ['checkForUpdate', 'createSession', 'createSessionCode', 'downloadBundle', 'explainProblem', 'health']
+/** Reachable by anyone: what devices ask, signed links, signing in, and pages about the API itself. */
+const PUBLIC = [
+  'checkForUpdate',
+  'createSession',
+  'createSessionCode',
+  'downloadBundle',
+  'downloadObject',
+  'explainProblem',
+  'health',
+  'uploadObject',
+]
 
 let fixture: Fixture
 let org: TestOrganization

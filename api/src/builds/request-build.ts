@@ -8,7 +8,7 @@ import { chooseCertificate } from './choose-certificate.js'
 import type { LoadedBuild } from './present-build.js'
 import { takeBuildNumber } from './take-build-number.js'
 
-export const androidTypes = ['debug', 'release'] as const
+const androidTypes = ['debug', 'release'] as const
 
 export type RequestBuild = {
   appId: string

@@ -15,7 +15,7 @@ import type { Actor } from '../context.js'
 import { appendLogLines, platformBatch } from './append-log-lines.js'
 
 type Job = typeof jobs.$inferSelect
-export type EndStatus = 'succeeded' | 'failed' | 'canceled' | 'timed_out'
+type EndStatus = 'succeeded' | 'failed' | 'canceled' | 'timed_out'
 
 export type AttemptEnd = {
   status: EndStatus

@@ -1,16 +1,15 @@
-import { jobStatuses, withOrg } from '@capstan/migrations'
+import { jobStatuses } from '@capstan/migrations'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import { streamSSE } from 'hono/streaming'
 import { contextFor, type Env } from '../auth/access.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Relations } from '../define-route.js'
 import { Problem } from '../problems.js'
 import { cancelJob } from './cancel-job.js'
-import { findJob } from './find-job.js'
 import { followLog, type LogEvent } from './follow-log.js'
 import { getJob } from './get-job.js'
 import { listJobs } from './list-jobs.js'
+import { listLogLines } from './list-log-lines.js'
 import { Job, JobLog, presentJob, presentLogLine } from './present-job.js'
-import { readLogLines } from './read-log-lines.js'
 import { summarizeFailure } from './summarize-failure.js'
 
 const JobParams = z.object({ jobId: Id })
@@ -113,12 +112,8 @@ export function registerJobRoutes(app: OpenAPIHono<Env>): void {
 
 function registerLogRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(listLogsRoute, async (c) => {
-    const { db, orgId } = c.get('ctx')
     const { jobId } = c.req.valid('param')
-    const lines = await withOrg(db, orgId, async (tx) => {
-      await findJob(tx, jobId)
-      return readLogLines(tx, jobId, c.req.valid('query').after)
-    })
+    const lines = await listLogLines(c.get('ctx'), { jobId, after: c.req.valid('query').after })
     return c.json(
       lines.map((line) => presentLogLine(jobId, line)),
       200,
