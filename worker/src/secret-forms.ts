@@ -1,6 +1,6 @@
 const minimumChars = 6
 const minimumLineChars = 8
-/** Past this length a text is looked for in its plainest spellings only; its lines and leaves still get them all. */
+/** A longer secret is looked for in its likeliest spellings only: the search grows with every form of every line. */
 const longText = 2_048
 
 /** Values so ordinary that masking them would only spoil the log. */
@@ -28,7 +28,7 @@ export function secretForms(secret: string): Buffer[] {
   for (const part of parts) if (part.length >= minimumLineChars) texts.add(part)
   const forms = new Set<string>()
   for (const text of texts) {
-    for (const form of text.length > longText ? plainForms(text) : allForms(text)) forms.add(form)
+    for (const form of formsOf(text, secret)) forms.add(form)
   }
   return [...forms].filter((form) => form.length >= minimumChars).map((form) => Buffer.from(form, 'utf8'))
 }
@@ -48,12 +48,18 @@ function jsonLeaves(secret: string): string[] {
   return leaves
 }
 
+function formsOf(text: string, secret: string): string[] {
+  if (text.length > longText) return [text, ...base64At(Buffer.from(text, 'utf8'), 0)]
+  return secret.length > longText ? plainForms(text) : allForms(text)
+}
+
 function allForms(text: string): string[] {
   return [...textForms(text), ...binaryForms(Buffer.from(text, 'utf8'))]
 }
 
 function plainForms(text: string): string[] {
-  return [text, JSON.stringify(text).slice(1, -1), ...base64At(Buffer.from(text, 'utf8'), 0)]
+  const base64 = [0, 1, 2].flatMap((offset) => base64At(Buffer.from(text, 'utf8'), offset))
+  return [text, JSON.stringify(text).slice(1, -1), ...base64]
 }
 
 function textForms(text: string): string[] {

@@ -14,6 +14,8 @@ export type TakeBuildsOptions = {
   concurrency: number
   /** How long a build waits before a worker without container engine looks at it again. */
   retryMs: number
+  /** Where the queue's keys live, when not under BullMQ's own default. */
+  prefix?: string
 }
 
 const claimBudgetMs = 20_000
@@ -25,7 +27,7 @@ const closeLimitMs = 8_500
  * back; one that is not to be served, because the build was claimed or ended, is dropped.
  */
 export function takeBuilds(options: TakeBuildsOptions): AsyncDisposable {
-  const { world, connection, concurrency } = options
+  const { world, connection, concurrency, prefix } = options
   const shutdown = new AbortController()
   const queue = new Worker(BUILD_QUEUE, (job, token) => takeOne(options, shutdown.signal, job, token), {
     connection,
@@ -33,6 +35,7 @@ export function takeBuilds(options: TakeBuildsOptions): AsyncDisposable {
     // Postgres decides what is lost; the queue must never run a build a second time by itself.
     maxStalledCount: 0,
     lockDuration: 60_000,
+    ...(prefix !== undefined && { prefix }),
   })
   queue.on('error', (error) => world.log.warn({ err: error }, 'queue trouble'))
   return {

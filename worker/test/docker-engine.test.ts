@@ -179,10 +179,11 @@ describe('an engine that is away', () => {
     const proxied = createDockerEngine(`unix://${directory}/docker.sock`)
     await proxied.ping()
     const running = proxied.exec(containerId, { argv: ['sleep', '30'], onOutput: () => undefined }, never)
+    const noticed = expect(running).rejects.toBeInstanceOf(EngineUnavailable)
     await sleep(500)
     proxy.close()
     for (const socket of sockets) socket.destroy()
     await rm(directory, { recursive: true })
-    await expect(running).rejects.toBeInstanceOf(EngineUnavailable)
+    await noticed
   })
 })

@@ -34,6 +34,8 @@ export class ProtocolServer {
   isDown = false
   isLeaseLost = false
   cancelRequested = false
+  /** Answered to every lease call while it is set. */
+  refusal: { status: number; code: string } | undefined
   isClaimed = false
   source: Buffer = Buffer.alloc(0)
   spec: Partial<BuildSpec> = {}
@@ -124,6 +126,7 @@ export class ProtocolServer {
     const expected = build ? workerToken : leaseToken
     if (authorization !== `Bearer ${expected}`) this.violations.push(`${path}: wrong token`)
     if (this.isLeaseLost && !build) return reply(409, { code: 'lease-lost', detail: 'lost' })
+    if (this.refusal && !build) return reply(this.refusal.status, { code: this.refusal.code, detail: 'refused' })
     const parsed: unknown = JSON.parse(body.toString('utf8'))
     if (build?.[2] === 'waiting') {
       this.waiting.push(WaitingReport.parse(parsed))
@@ -134,7 +137,7 @@ export class ProtocolServer {
       if (this.isClaimed) return reply(409, { code: 'build-not-claimable', detail: 'claimed' })
       this.claims += 1
       this.isClaimed = true
-      return reply(200, this.claim(build[1]!))
+      return reply(200, this.claim(build[1] ?? ''))
     }
     return reply(200, this.#lease(path.slice('/worker/v1/lease'.length), parsed))
   }

@@ -6,7 +6,7 @@ export function watchContainers({ world }: Bench): () => Promise<string> {
   const docker = new Docker()
   const filters = { label: [`capstan=${world.identity.stackId}`] }
   const seen: string[] = []
-  let isOver = false
+  const over = new AbortController()
   const look = async () => {
     for (const { Id } of await docker.listContainers({ all: true, filters })) {
       // A container may be gone by the time it is asked about.
@@ -28,13 +28,13 @@ export function watchContainers({ world }: Bench): () => Promise<string> {
     }
   }
   const watching = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       await look()
       await new Promise((resolve) => setTimeout(resolve, 30))
     }
   })()
   return async () => {
-    isOver = true
+    over.abort()
     await watching
     return seen.join('\n')
   }

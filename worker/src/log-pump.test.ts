@@ -1,0 +1,106 @@
+import type { LogBatch } from '@capstan/migrations/messages'
+import { LogBatch as LogBatchSchema } from '@capstan/migrations/messages'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import type { LogPumpOptions } from './log-pump.js'
+import { LogPump } from './log-pump.js'
+import { SecretSet } from './mask.js'
+
+function openPump(options: Partial<LogPumpOptions> = {}) {
+  const batches: LogBatch[] = []
+  const refusals: unknown[] = []
+  const pump = new LogPump({
+    secrets: new SecretSet(),
+    send: async (batch) => void batches.push(LogBatchSchema.parse(batch)),
+    onRefused: (error) => refusals.push(error),
+    batchMs: 10,
+    ...options,
+  })
+  const texts = () => batches.flatMap(({ lines }) => lines.map(({ text }) => text))
+  return { pump, batches, refusals, texts }
+}
+
+test('lines arrive soon, in order, with their phase, in batches counted from one', async () => {
+  const { pump, batches, texts } = openPump()
+  const stream = pump.openStream('install')
+  stream.write(Buffer.from('one\ntwo\n'))
+  await sleep(50)
+  expect(texts()).toEqual(['one', 'two'])
+  pump.note('build-web', 'three')
+  stream.end()
+  await pump.flush()
+  expect(batches.map(({ batch }) => batch)).toEqual([1, 2])
+  expect(batches.flatMap(({ lines }) => lines.map(({ phase }) => phase))).toEqual(['install', 'install', 'build-web'])
+})
+
+test('batches keep to their size', async () => {
+  const { pump, batches, texts } = openPump({ batchBytes: 1_000 })
+  const stream = pump.openStream('install')
+  for (let n = 0; n < 100; n++) stream.write(Buffer.from(`${n} ${'x'.repeat(95)}\n`))
+  await pump.flush()
+  expect(texts()).toHaveLength(100)
+  for (const { lines } of batches) {
+    expect(lines.reduce((sum, { text }) => sum + text.length, 0)).toBeLessThanOrEqual(1_000)
+  }
+})
+
+test('many short lines are split at the protocol’s limit', async () => {
+  const { pump, batches } = openPump()
+  const stream = pump.openStream('install')
+  stream.write(Buffer.from('x\n'.repeat(2_500)))
+  await pump.flush()
+  expect(batches.map(({ lines }) => lines.length)).toEqual([1_000, 1_000, 500])
+})
+
+test('one batch is on its way at a time, and lines wait for a slow API', async () => {
+  let sending = 0
+  let most = 0
+  const { pump, texts } = openPump()
+  const slow = openPump({
+    send: async () => {
+      sending += 1
+      most = Math.max(most, sending)
+      await sleep(30)
+      sending -= 1
+    },
+  })
+  for (const target of [pump, slow.pump]) for (let n = 0; n < 5; n++) target.note('install', `line ${n}`)
+  await sleep(15)
+  slow.pump.note('install', 'later')
+  await Promise.all([pump.flush(), slow.pump.flush()])
+  expect(most).toBe(1)
+  expect(texts()).toHaveLength(5)
+})
+
+test('the log of a build ends at its limit, and says so once', async () => {
+  const { pump, texts } = openPump({ buildBytes: 2_048 })
+  for (let n = 0; n < 500; n++) pump.note('install', `line ${n} of many`)
+  await pump.flush()
+  expect(texts().at(-1)).toBe('The log reached its limit of 2 KiB; what follows is not kept.')
+  expect(texts().filter((text) => text.includes('limit'))).toHaveLength(1)
+  expect(pump.tail('install').at(-1)).toBe('line 499 of many')
+})
+
+test('a refusal ends the log and is told once', async () => {
+  const { pump, refusals } = openPump({ send: () => Promise.reject(new Error('refused')) })
+  pump.note('install', 'one')
+  await pump.flush()
+  pump.note('install', 'two')
+  await pump.flush()
+  expect(refusals).toHaveLength(1)
+})
+
+test('stdout and stderr are masked and split each for itself', async () => {
+  const secrets = new SecretSet()
+  secrets.add('opensesame')
+  const { pump, texts } = openPump({ secrets })
+  const [stdout, stderr] = [pump.openStream('install'), pump.openStream('install')]
+  stdout.write(Buffer.from('say open'))
+  stderr.write(Buffer.from('warning\n'))
+  stdout.write(Buffer.from('sesame\n'))
+  stdout.end()
+  stderr.end()
+  pump.note('install', 'the worker says opensesame')
+  await pump.flush()
+  expect(texts()).toEqual(['warning', 'say ***', 'the worker says ***'])
+})
