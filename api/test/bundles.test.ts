@@ -289,6 +289,9 @@ test.each([
   [{ customProperties: { key: 7 } }],
   [{ customProperties: Object.fromEntries(Array.from({ length: 11 }, (_, index) => [`k${index}`, 'v'])) }],
   [{ checksum: sha256('x') }],
+  [{ channelName: 'a\0b' }],
+  [{ gitRef: 'a\0b' }],
+  [{ customProperties: { 'a\0b': 'v' } }],
 ])('a bundle with %j is refused', async (body) => {
   await refusal(await app.call('POST', '/bundles', body), 422, 'request-invalid')
 })

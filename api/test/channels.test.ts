@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
-import { createLiveUpdateApp, type LiveUpdateApp, refusal, type Body } from './live-update-app.js'
+import { android, createLiveUpdateApp, type LiveUpdateApp, refusal, type Body, zipOf } from './live-update-app.js'
 
 let fixture: Fixture
 let org: TestOrganization
@@ -61,6 +61,14 @@ test('what is not there, or belongs to another app, is 404', async () => {
   expect((await app.call('GET', `/channels/${channel.id}`)).status).toBe(200)
 })
 
+test('a NUL character is refused wherever text is taken', async () => {
+  await refusal(await app.call('POST', '/channels', { name: 'a\0b' }), 422, 'request-invalid')
+  for (const path of ['/channels?name=%00', '/channels?query=%00', '/devices?query=%00', '/devices/%00']) {
+    await refusal(await app.call('GET', path), 422, 'request-invalid')
+  }
+  await refusal(await app.call('GET', '/channels?query=%00', undefined, null), 422, 'request-invalid')
+})
+
 test('a viewer reads channels and changes none', async () => {
   expect((await app.call('GET', '/channels', undefined, org.tokens.viewer)).status).toBe(200)
   await refusal(await app.call('POST', '/channels', { name: 'v' }, org.tokens.viewer), 403, 'permission-missing')
@@ -82,6 +90,25 @@ test('devices discover ids and names once the app allows it, and nothing before'
   expect(await ask('query=a+b')).toEqual([{ id: channel.id, name: 'a+b c' }])
   expect(await ask('limit=1&offset=1')).toEqual([expect.objectContaining({ name: 'other' })])
   expect((await shop.call('GET', '/channels', undefined, 'ca_wrong')).status).toBe(401)
+})
+
+test('a channel and an app in use are deleted with what hangs on them', async () => {
+  const used = await createLiveUpdateApp(fixture, org, 'Used')
+  const channel = await used.must('POST', '/channels', { name: 'production' })
+  await used.must('PATCH', '', { appChannelId: channel.id })
+  const publish = () => used.publishZip(zipOf({ 'index.html': 'x' }), { bundle: { channelName: 'production' } })
+  await publish()
+  expect((await used.latest(android('production', 'phone'))).status).toBe(200)
+  await used.must('PATCH', '/devices/phone', { forcedAppChannelId: channel.id })
+  await used.must('DELETE', `/channels/${channel.id}`)
+  expect(await used.must('GET', '')).toMatchObject({ appChannelId: null })
+  expect(await used.must('GET', '/devices/phone')).toMatchObject({ forcedAppChannelId: null })
+  expect(await used.must('GET', '/deployments')).toEqual([])
+  const again = await used.must('POST', '/channels', { name: 'production' })
+  await used.must('PATCH', '', { appChannelId: again.id })
+  await publish()
+  await used.must('DELETE', '')
+  await refusal(await used.latest(android('production', 'phone')), 404, 'not-found')
 })
 
 test('every change is in the audit chain', async () => {

@@ -10,7 +10,7 @@ import { checkPaths } from './check-path.js'
 import { checkSignature, checkSignatureText } from './check-signature.js'
 import { type Bundle, type BundleFile, bundleObjectFolder, requireBundle } from './queries.js'
 
-export const MAX_ARCHIVE_BYTES = 200 * 1024 * 1024
+const MAX_ARCHIVE_BYTES = 200 * 1024 * 1024
 const MAX_FILE_BYTES = 50 * 1024 * 1024
 const MAX_FILES = 10_001
 

@@ -2,6 +2,7 @@ import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../auth/access.js'
 import { defineRoute, Id, jsonBody, jsonResponse } from '../define-route.js'
 import { constraintNames } from '../builds/present-build.js'
+import { plainText } from '../channels/plain-text.js'
 import { registerUploadRoutes } from '../uploads/register-upload-routes.js'
 import { acceptBundleFile, findBundleFileTarget } from './accept-bundle-file.js'
 import { addBundleFile } from './add-bundle-file.js'
@@ -17,15 +18,20 @@ const VersionCode = z
   .union([z.string(), z.number()])
   .transform(String)
   .pipe(z.string().regex(/^\d{1,15}(\.\d{1,15}){0,9}$/, 'must be a version code such as 42 or 1.2.3'))
-const Text = z.string().max(2000)
+const Text = plainText(2000)
 
 const CustomProperties = z
-  .record(z.string().min(1).max(100), z.string().max(100))
+  .record(plainText(100).min(1), plainText(100))
   .refine((properties) => Object.keys(properties).length <= 10, 'at most 10 custom properties')
+
+const Release = z
+  .record(z.string(), z.unknown())
+  .refine((envelope) => !JSON.stringify(envelope).includes('\\u0000'), 'must not hold a NUL character')
+  .openapi({ description: 'A DSSE envelope.' })
 
 const CreateBody = z.object({
   artifactType: z.enum(['zip', 'manifest']).default('zip'),
-  channelName: z.string().min(1).max(200).optional(),
+  channelName: plainText(200).min(1).optional(),
   checksum: Sha256.optional(),
   signature: z.string().max(4096).optional(),
   url: z.url().max(2000).optional(),
@@ -65,7 +71,7 @@ const updateRoute = defineRoute({
       z.object({
         artifactStatus: z.literal('ready').optional(),
         appBundleFileId: Id.optional(),
-        release: z.record(z.string(), z.unknown()).optional().openapi({ description: 'A DSSE envelope.' }),
+        release: Release.optional(),
       }),
     ),
   },
@@ -86,8 +92,8 @@ const FileForm = z.object({
   checksum: Sha256,
   file: z.file('must be a file').optional().openapi({ type: 'string', format: 'binary' }),
   href: z.string().max(1024).optional(),
-  mimeType: z.string().min(1).max(200),
-  name: z.string().min(1).max(500),
+  mimeType: plainText(200).min(1),
+  name: plainText(500).min(1),
   signature: z.string().max(4096).optional(),
   sizeInBytes: z.coerce.number().int().min(0),
 })

@@ -8,10 +8,11 @@ import { discoverChannels } from './discover-channels.js'
 import { getChannel } from './get-channel.js'
 import { listChannels } from './list-channels.js'
 import { pauseChannel } from './pause-channel.js'
+import { plainText } from './plain-text.js'
 import { Channel, presentChannel } from './present-channel.js'
 import { updateChannel } from './update-channel.js'
 
-const Name = z.string().trim().min(1).max(200)
+const Name = plainText(200).trim().min(1)
 const Expiry = z.iso.datetime({ offset: true }).nullable().optional()
 const AppPath = z.object({ appId: Id })
 const ChannelPath = z.object({ appId: Id, channelId: Id })
@@ -19,8 +20,8 @@ const ChannelPath = z.object({ appId: Id, channelId: Id })
 const ListQuery = z.object({
   limit: z.literal('').or(PageQuery.shape.limit),
   offset: z.literal('').or(PageQuery.shape.offset),
-  name: z.string().max(200).optional(),
-  query: z.string().max(200).optional(),
+  name: plainText(200).optional(),
+  query: plainText(200).optional(),
 })
 
 const createRoute = defineRoute({
@@ -107,7 +108,7 @@ const deleteByNameRoute = defineRoute({
   operationId: 'deleteChannelByName',
   summary: 'Delete the channel of this name',
   access: { kind: 'app', scope: 'channels:write' },
-  request: { params: AppPath, query: z.object({ name: z.string().min(1).max(200) }) },
+  request: { params: AppPath, query: z.object({ name: plainText(200).min(1) }) },
   responses: { 204: { description: 'Deleted' } },
 })
 

@@ -1,5 +1,6 @@
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../auth/access.js'
+import { plainText } from '../channels/plain-text.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Relations } from '../define-route.js'
 import { Problem } from '../problems.js'
 import { createDeployment } from './create-deployment.js'
@@ -13,7 +14,7 @@ const Share = z.number().min(0).max(1)
 
 const CreateBody = z.object({
   appBuildId: Id,
-  appChannelName: z.string().min(1).max(200).optional(),
+  appChannelName: plainText(200).min(1).optional(),
   appChannelId: Id.optional(),
   appDestinationName: z.string().optional(),
   appDestinationId: z.string().optional(),

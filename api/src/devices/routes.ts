@@ -1,12 +1,13 @@
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../auth/access.js'
+import { plainText } from '../channels/plain-text.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Relations } from '../define-route.js'
 import { deleteDevice } from './delete-device.js'
 import { forceChannel } from './force-channel.js'
 import { getDevice, listDevices } from './list-devices.js'
 import { Device, presentDevice } from './present-device.js'
 
-const DeviceId = z.string().min(1).max(128)
+const DeviceId = plainText(128).min(1)
 const AppPath = z.object({ appId: Id })
 const DevicePath = z.object({ appId: Id, deviceId: DeviceId })
 const ForceBody = z.object({ forcedAppChannelId: Id.nullable() })
@@ -23,7 +24,7 @@ const listRoute = defineRoute({
   access: { kind: 'app', scope: 'devices:read' },
   request: {
     params: AppPath,
-    query: PageQuery.extend({ id: DeviceId.optional(), query: z.string().max(200).optional(), relations: Relations }),
+    query: PageQuery.extend({ id: DeviceId.optional(), query: plainText(200).optional(), relations: Relations }),
   },
   responses: { 200: jsonResponse(z.array(Device), 'Devices') },
 })
