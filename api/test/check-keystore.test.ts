@@ -39,27 +39,34 @@ describe('the keystore child', () => {
       process.stdout.write(JSON.stringify({ ok: false, code: 'keystore-damaged', message }))`)
     const error: unknown = await checkKeystore(question('ec.p12'), child).catch((caught: unknown) => caught)
     const seen = JSON.parse((error as Error).message) as { argv: string[]; exec: string[]; env: object; cwd: string }
-    expect(seen).toMatchObject({ env: {}, cwd: '/' })
+    expect(seen.cwd).toBe('/')
+    // The shell that sets the limits adds its own folder and nothing else.
+    expect(Object.keys(seen.env).filter((name) => !['PWD', 'OLDPWD', 'SHLVL', '_'].includes(name))).toEqual([])
     expect(seen.argv.slice(1)).toEqual([child])
     expect(JSON.stringify(seen)).not.toContain(storePassword)
     expect(seen.exec).toContain('--max-old-space-size=192')
   })
 
-  test('is ended after five seconds, on a keystore that is within the limits and still too slow', async () => {
+  test('is ended after five seconds of work, on a keystore that is within the limits and still too slow', async () => {
     const start = performance.now()
     await expect(checkKeystore(question('slow.p12'))).rejects.toMatchObject(tooCostly)
-    expect(performance.now() - start).toBeLessThan(9_000)
+    expect(performance.now() - start).toBeLessThan(20_000)
     expect((await checkKeystore(question('ec.p12'))).keyAlias).toBe('upload')
-  })
+  }, 60_000)
 
   test.each([
     ['takes too much memory', 'const hoard = []; for (;;) hoard.push(new Array(1e6).fill(Math.random()))'],
     ['is killed', "process.kill(process.pid, 'SIGKILL')"],
     ['ends with an error', 'process.exitCode = 1'],
+    ['waits for ever', 'setInterval(() => {}, 1000)'],
     ['never stops talking', "for (;;) process.stdout.write('x'.repeat(65536))"],
-  ])('that %s is a refusal, not an error of the platform', async (_, source) => {
-    await expect(checkKeystore(question('ec.p12'), impostor(source))).rejects.toMatchObject(tooCostly)
-  })
+  ])(
+    'that %s is a refusal, not an error of the platform',
+    async (_, source) => {
+      await expect(checkKeystore(question('ec.p12'), impostor(source))).rejects.toMatchObject(tooCostly)
+    },
+    60_000,
+  )
 
   test('two run at a time; the others wait and are answered', async () => {
     const results = await Promise.all(Array.from({ length: 6 }, () => checkKeystore(question('ec.jks'))))

@@ -3,7 +3,6 @@ import { desc, eq } from 'drizzle-orm'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
-import { registerCredentialRoutes } from '../src/credentials/routes.js'
 import { type Answer, createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import { keystore, keystoreBytes, storePassword } from './keystore-fixtures.js'
 import { leaseBuild, storeApp } from './leased-build.js'
@@ -24,7 +23,6 @@ beforeAll(async () => {
   sockets = await chooseSockets()
   const log = pino({ level: 'trace' }, { write: (line) => logLines.push(line) })
   fixture = await createFixture({ sealSocket: sockets.sealSocket, overrides: { log } })
-  registerCredentialRoutes(fixture.app)
   broker = await startTestBroker(fixture, sockets, log)
   org = await fixture.createOrganization()
 })

@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { createApp } from '../src/app.js'
 import type { ObjectStore, OpenedObject } from '../src/objects/object-store.js'
-import { registerObjectRoutes } from '../src/objects/routes.js'
 import { bareDeps } from './bare-deps.js'
 import { openTestFilesystemStore, openTestS3Store, publicUrl, type StoreUnderTest } from './object-stores.js'
 
@@ -46,7 +45,6 @@ describe.each([
     opened = await open()
     store = opened.store
     const app = createApp(bareDeps({ objects: store, objectUrls: opened.urls }))
-    registerObjectRoutes(app)
     server = await new Promise((resolve) => {
       const listening = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, () => resolve(listening))
     })

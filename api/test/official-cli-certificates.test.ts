@@ -1,7 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { registerCredentialRoutes } from '../src/credentials/routes.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import { keystore, keystoreBytes, storePassword } from './keystore-fixtures.js'
 import { storeApp } from './leased-build.js'
@@ -17,7 +16,6 @@ let appId: string
 beforeAll(async () => {
   const sockets = await chooseSockets()
   fixture = await createFixture({ sealSocket: sockets.sealSocket })
-  registerCredentialRoutes(fixture.app)
   broker = await startTestBroker(fixture, sockets)
   org = await fixture.createOrganization()
   appId = await storeApp(fixture, org.id)
