@@ -1,8 +1,9 @@
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../auth/access.js'
 import { defineRoute, Id, jsonResponse } from '../define-route.js'
-import { listArtifacts, requireReadyArtifact } from './list-artifacts.js'
+import { listArtifacts } from './list-artifacts.js'
 import { Artifact, presentArtifact } from './present-artifact.js'
+import { requireReadyArtifact } from './require-ready-artifact.js'
 import { sendObject } from './send-object.js'
 
 const LINK_SECONDS = 15 * 60
