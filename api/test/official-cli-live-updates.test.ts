@@ -135,6 +135,18 @@ test('rolls out to a share of devices, and back to the build before', async () =
   expect((await latest()).bundleId).toBe(one)
 })
 
+test('sets the native versions that a build fits', async () => {
+  await upload(await writeApp('native', page('native')), '--android-min', '5')
+  const { bundleId } = await latest()
+  expect(bundleId).toBeDefined()
+  const [deployment] = await app.must<[Body]>('GET', '/deployments')
+  const build = ['--app-id', app.appId, '--build-id', deployment.appBuildId]
+  await run('apps:liveupdates:setnativeversions', ...build, '--android-min', '11')
+  expect((await latest()).code).toBe('no-update')
+  await run('apps:liveupdates:setnativeversions', ...build, '--android-min', '10')
+  expect((await latest()).bundleId).toBe(bundleId)
+})
+
 test('creates, lists, pauses, resumes and deletes channels', async () => {
   const inApp = (command: string, ...args: string[]) => run(`apps:channels:${command}`, '--app-id', app.appId, ...args)
   await inApp('create', '--name', 'beta')

@@ -11,7 +11,7 @@ import type { Bundle } from './queries.js'
 type BuildKey = { appId: string; buildId: string }
 type Artifact = typeof artifacts.$inferSelect
 
-/** The bundle of a web build: the one that was uploaded, or the output of a worker, made into one when it is first asked for. */
+/** The bundle of a web build: what was uploaded, or else a worker's output, made a bundle when it is first asked for. */
 export async function bundleOfBuild(ctx: Context, key: BuildKey): Promise<Bundle> {
   const known = await withOrg(ctx.db, ctx.orgId, (tx) => findBundle(tx, key))
   if (known) return known

@@ -23,8 +23,8 @@ export type CreateBundle = {
 }
 
 /**
- * Opens a bundle and the web build it belongs to. With `url` it is complete at once; otherwise its files follow. Without
- * a channel it is only kept: nothing is deployed.
+ * Opens a bundle and the web build it belongs to. With `url` it is complete at once; otherwise its files follow.
+ * Without a channel it is only kept: nothing is deployed.
  */
 export async function createBundle(
   ctx: Context,

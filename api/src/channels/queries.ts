@@ -13,8 +13,8 @@ export const countedChannel = {
 export type ChannelKey = { id: string } | { name: string }
 
 /**
- * With `lock` the row stays as it is until the transaction ends; rows that point at it may still come. Lock it before the
- * audit event is written: the head of the audit chain is always the last lock.
+ * With `lock` the row stays as it is until the transaction ends; rows that point at it may still come. Lock it before
+ * the audit event is written: the head of the audit chain is always the last lock.
  */
 export async function requireChannel(
   tx: Transaction,
