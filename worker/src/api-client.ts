@@ -29,7 +29,7 @@ export class ApiUnreachable extends Error {
   override name = 'ApiUnreachable'
 }
 
-export type CallOptions = { signal?: AbortSignal; budgetMs?: number }
+type CallOptions = { signal?: AbortSignal; budgetMs?: number }
 
 export type LeaseClient = {
   heartbeat(options?: CallOptions): Promise<HeartbeatResponse>

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 export type Labels = Readonly<Record<string, string>>
 
 /** Sizes of one container. Nothing else about a container can be chosen by a build. */
-export type ContainerLimits = { memoryBytes: number; cpus: number; pids: number; diskBytes: number }
+type ContainerLimits = { memoryBytes: number; cpus: number; pids: number; diskBytes: number }
 
 export type ContainerSpec = {
   kind: 'build' | 'signer'
@@ -25,7 +25,7 @@ export type ExecSpec = {
   onOutput: (source: 'stdout' | 'stderr', chunk: Buffer) => void | Promise<void>
 }
 
-export type ContainerState = { running: boolean; oomKilled: boolean }
+type ContainerState = { running: boolean; oomKilled: boolean }
 
 /** The container runtime as the worker needs it. Every failure to reach it is an `EngineUnavailable`. */
 export interface ContainerEngine {

@@ -2,12 +2,12 @@ import type Docker from 'dockerode'
 import type { ContainerSpec } from './container-engine.js'
 
 /** The unprivileged account of the builder image; no other user ever runs in a container. */
-export const builderUid = 10_001
+const builderUid = 10_001
 export const workDir = '/work'
 export const secretsDir = '/secrets'
 
 const mebibyte = 1024 * 1024
-const tmpBytes = 512 * mebibyte
+const tmpBytes = 1024 * mebibyte
 const secretsBytes = 8 * mebibyte
 /** Enough for Gradle and bundlers, and below the ceiling that container hosts commonly have themselves. */
 const openFiles = 4_096
@@ -21,8 +21,6 @@ type ContainerOptions = Omit<Docker.ContainerCreateOptions, 'HostConfig'> & { Ho
  */
 export function containerOptions(spec: ContainerSpec): ContainerOptions {
   const { limits } = spec
-  // tmpfs pages are charged to the container, so the disk share comes on top of the memory share.
-  const memory = limits.memoryBytes + limits.diskBytes
   return {
     name: spec.name,
     Image: spec.imageId,
@@ -44,8 +42,9 @@ export function containerOptions(spec: ContainerSpec): ContainerOptions {
       Binds: [],
       Devices: [],
       Tmpfs: tmpfsMounts(spec),
-      Memory: memory,
-      MemorySwap: memory,
+      // Pages of tmpfs are charged to the container: the disk is a part of the memory.
+      Memory: limits.memoryBytes,
+      MemorySwap: limits.memoryBytes,
       NanoCpus: Math.round(limits.cpus * 1e9),
       PidsLimit: limits.pids,
       Ulimits: [

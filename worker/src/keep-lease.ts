@@ -10,6 +10,9 @@ export type LeaseKeeperOptions = {
   onTrouble: (error: unknown) => void
 }
 
+/** A lease that cannot be extended is running out. */
+const troubledPauseMs = 2_000
+
 /** Heartbeats from now until disposed. An API that does not answer is asked again; only its word ends the build. */
 export function keepLease(options: LeaseKeeperOptions): AsyncDisposable {
   const ended = new AbortController()
@@ -24,8 +27,10 @@ export function keepLease(options: LeaseKeeperOptions): AsyncDisposable {
 
 async function beat(options: LeaseKeeperOptions, ended: AbortSignal): Promise<void> {
   let canceled = false
+  let pauseMs = options.heartbeatMs
   while (!ended.aborted) {
     try {
+      pauseMs = options.heartbeatMs
       const answer = await options.lease.heartbeat({ signal: ended, budgetMs: 0 })
       if (answer.cancelRequested && !canceled) {
         canceled = true
@@ -38,7 +43,8 @@ async function beat(options: LeaseKeeperOptions, ended: AbortSignal): Promise<vo
         return
       }
       options.onTrouble(error)
+      pauseMs = Math.min(options.heartbeatMs, troubledPauseMs)
     }
-    await sleep(options.heartbeatMs, undefined, { signal: ended }).catch(() => undefined)
+    await sleep(pauseMs, undefined, { signal: ended }).catch(() => undefined)
   }
 }

@@ -5,7 +5,7 @@ import { LineSplitter, lineCap } from './split-lines.js'
 export type LogLine = LogBatch['lines'][number]
 
 /** Sends one batch and returns when it is stored; called with the same batch until it does. */
-export type SendBatch = (batch: LogBatch) => Promise<void>
+type SendBatch = (batch: LogBatch) => Promise<void>
 
 export type LogPumpOptions = {
   secrets: SecretSet

@@ -1,6 +1,6 @@
 import { secretForms } from './secret-forms.js'
 
-export const maskMarker = '***'
+const maskMarker = '***'
 const marker = Buffer.from(maskMarker)
 
 type Node = { next: Map<number, Node>; fallback: Node; depth: number; longest: number }

@@ -62,7 +62,7 @@ export async function runBuild(world: BuildWorld, claim: Claim, shutdown: AbortS
 function openRun(world: BuildWorld, claim: Claim, lease: LeaseClient, stopped: AbortController): BuildRun {
   const { spec, attempt } = claim
   const secrets = new SecretSet()
-  for (const value of Object.values(spec.variables)) secrets.add(value)
+  for (const value of Object.values(spec.variables)) if (!isPublic(value, spec)) secrets.add(value)
   secrets.add(claim.lease.token)
   const logs = new LogPump({
     secrets,
@@ -84,6 +84,11 @@ function openRun(world: BuildWorld, claim: Claim, lease: LeaseClient, stopped: A
     ...(world.extraCa && { extraCa: world.extraCa }),
     signal: stopped.signal,
   }
+}
+
+/** Variables do not say which of them are secret, so all are, but for what the build is called anyway. */
+function isPublic(value: string, { buildId, appId, orgId }: Claim['spec']): boolean {
+  return [buildId, appId, orgId].includes(value)
 }
 
 /** Logs of a stopped build are still wanted, except where the lease is gone. */
@@ -174,7 +179,7 @@ async function flushWithin(logs: LogPump, shutdown: AbortSignal): Promise<void> 
 }
 
 function finishOptions(shutdown: AbortSignal) {
-  if (shutdown.aborted) return { budgetMs: hurriedMs }
+  if (shutdown.aborted) return { budgetMs: hurriedMs, signal: AbortSignal.timeout(hurriedMs) }
   const hurry = new AbortController()
   shutdown.addEventListener('abort', () => setTimeout(() => hurry.abort(), hurriedMs).unref(), { once: true })
   return { budgetMs: unhurriedMs, signal: hurry.signal }

@@ -4,7 +4,7 @@ import { LineSplitter, lineCap } from './split-lines.js'
 function linesOf(...chunks: (string | Uint8Array)[]): string[] {
   const lines: string[] = []
   const splitter = new LineSplitter((line) => lines.push(line))
-  for (const chunk of chunks) splitter.write(Buffer.from(chunk as string))
+  for (const chunk of chunks) splitter.write(Buffer.concat([typeof chunk === 'string' ? Buffer.from(chunk) : chunk]))
   splitter.end()
   return lines
 }

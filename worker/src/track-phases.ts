@@ -2,7 +2,7 @@ import type { BuildPhase, PhaseReport } from '@capstan/migrations/messages'
 import { BuildFailure, LeaseLost } from './build-failure.js'
 import type { BuildRun } from './build-run.js'
 
-const reportAfterFailureMs = 5_000
+const reportAfterFailureMs = 2_000
 
 /** Runs one phase between the reports of its start and its end. */
 export async function inPhase<T>(run: BuildRun, phase: BuildPhase, work: () => Promise<T>): Promise<T> {
@@ -40,5 +40,6 @@ async function reportFailure(run: BuildRun, phase: BuildPhase, reason: unknown):
   const detail = reason instanceof BuildFailure ? reason.message : 'The build worker failed.'
   run.logs.note(phase, `Failed: ${detail}`)
   const body: PhaseReport = { phase, state: 'failed', at: new Date().toISOString(), detail }
-  await run.lease.reportPhase(body, { budgetMs: reportAfterFailureMs }).catch(() => undefined)
+  const options = { budgetMs: reportAfterFailureMs, signal: AbortSignal.timeout(reportAfterFailureMs) }
+  await run.lease.reportPhase(body, options).catch(() => undefined)
 }

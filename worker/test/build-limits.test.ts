@@ -7,7 +7,7 @@ import { openBench } from './build-bench.js'
 let bench: Bench
 
 const mebibyte = 1024 * 1024
-const limits = { memoryBytes: 256 * mebibyte, cpus: 2, pids: 256, diskBytes: 64 * mebibyte, wallClockMs: 60_000 }
+const limits = { memoryBytes: 320 * mebibyte, cpus: 2, pids: 256, diskBytes: 64 * mebibyte, wallClockMs: 60_000 }
 
 async function start(build: string, overrides: Partial<BuildWorld> = {}): Promise<void> {
   bench = await openBench(overrides)
@@ -28,7 +28,7 @@ describe('a build that takes too much', () => {
     await start('node -e "const a=[];for(;;)a.push(Buffer.alloc(1<<24,1))"')
     await bench.run()
     expect(bench.api.finishes).toMatchObject([{ status: 'failed', code: 'out-of-memory', retryable: false }])
-    expect(bench.api.finishes[0]?.message).toContain('256 MiB')
+    expect(bench.api.finishes[0]?.message).toContain('320 MiB')
   })
 
   test('disk is stopped and told so', async () => {

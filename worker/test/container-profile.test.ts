@@ -46,7 +46,6 @@ describe.each(['build', 'signer'] as const)('a %s container', (kind) => {
     const { Config, HostConfig, Image, Mounts, NetworkSettings } = await docker.getContainer(ids[kind]).inspect()
     expect(Image).toMatch(/^sha256:[0-9a-f]{64}$/)
     expect(Config).toMatchObject({ User: '10001:10001', Labels: labels, OpenStdin: false, Tty: false })
-    const memory = limits.memoryBytes + limits.diskBytes
     expect(HostConfig).toMatchObject({
       Privileged: false,
       ReadonlyRootfs: true,
@@ -54,8 +53,8 @@ describe.each(['build', 'signer'] as const)('a %s container', (kind) => {
       CapDrop: ['ALL'],
       SecurityOpt: ['no-new-privileges:true'],
       PidsLimit: limits.pids,
-      Memory: memory,
-      MemorySwap: memory,
+      Memory: limits.memoryBytes,
+      MemorySwap: limits.memoryBytes,
       NanoCpus: 1.5e9,
       IpcMode: 'private',
       PidMode: '',
