@@ -62,6 +62,7 @@ export async function runOfficialCli(
     ...place.baseEnv,
     HOME: home,
     XDG_CONFIG_HOME: home,
+    TMPDIR: home,
     CI: '1',
     CAPAWESOME_TELEMETRY_DISABLED: '1',
     NO_COLOR: '1',
