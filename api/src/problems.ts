@@ -72,6 +72,7 @@ export const problems = {
   'bundle-file-invalid': { status: 422, title: 'The bundle file is not valid' },
   'bundle-archive-invalid': { status: 422, title: 'The bundle archive is not valid' },
   'bundle-incomplete': { status: 422, title: 'The bundle is not complete' },
+  'bundle-copy-hazard': { status: 422, title: 'Devices would mix up files of the bundle' },
   'bundle-not-ready': { status: 409, title: 'The bundle is not ready' },
   'bundle-immutable': { status: 409, title: 'The content of a bundle cannot change' },
   'bundle-signature-invalid': { status: 422, title: 'The signature is not valid' },

@@ -259,6 +259,53 @@ describe('a manifest bundle', () => {
   })
 })
 
+describe('a manifest bundle after another', () => {
+  const encode = (text: string) => new TextEncoder().encode(text)
+
+  async function publish(to: LiveUpdateApp, files: Record<string, string>, channelName?: string) {
+    const manifest = Object.entries(files).map(([href, text]) => ({
+      checksum: sha256(text),
+      href,
+      sizeInBytes: text.length,
+    }))
+    const bundle = await to.must('POST', '/bundles', {
+      artifactType: 'manifest',
+      ...(channelName ? { channelName } : {}),
+    })
+    for (const [href, text] of Object.entries({ ...files, [MANIFEST]: JSON.stringify(manifest) })) {
+      expect((await to.sendFile(bundle.id, { content: encode(text), href, name: 'file' })).status).toBe(201)
+    }
+    return { bundle, response: await to.call('PATCH', `/bundles/${bundle.id}`, { artifactStatus: 'ready' }) }
+  }
+  const first = { 'index.html': 'i', 'a.js': 'A', 'b.js': 'B' }
+
+  test.each([
+    ['two files change places', { 'index.html': 'i', 'a.js': 'B', 'b.js': 'A' }, 'a.js'],
+    ['one becomes a copy of another', { 'index.html': 'i', 'a.js': 'A', 'b.js': 'A' }, 'b.js'],
+  ])('is refused when %s, because devices would mix them up', async (_name, files, href) => {
+    const own = await createLiveUpdateApp(fixture, org, 'Copies')
+    await own.must('POST', '/channels', { name: 'production' })
+    const one = await publish(own, first, 'production')
+    const two = await publish(own, files, 'production')
+    expect(await refusal(two.response, 422, 'bundle-copy-hazard')).toContain(`"${href}"`)
+    expect(await (await own.latest(android('production'))).json<Body>()).toMatchObject({ bundleId: one.bundle.id })
+  })
+
+  test('is served when files change, come, go or move to a path of their own, but not to a device it would harm', async () => {
+    const own = await createLiveUpdateApp(fixture, org, 'Moves')
+    await own.must('POST', '/channels', { name: 'production' })
+    const one = await publish(own, first, 'production')
+    const two = await publish(own, { 'index.html': 'i2', 'c.js': 'A', 'b.js': 'B' }, 'production')
+    expect(two.response.status, await two.response.text()).toBe(200)
+    const three = await publish(own, { 'index.html': 'i2', 'c.js': 'A', 'a.js': 'B' }, 'production')
+    expect(three.response.status, await three.response.text()).toBe(200)
+    const from = (bundleId: string) => own.latest(android('production').replace('bundleId&', `bundleId=${bundleId}&`))
+    expect(await (await from(two.bundle.id)).json<Body>()).toMatchObject({ bundleId: three.bundle.id })
+    expect(await refusal(await from(one.bundle.id), 404, 'no-update')).toContain('"a.js"')
+    expect((await own.latest(android('production'))).status).toBe(200)
+  })
+})
+
 describe('a bundle at its own address', () => {
   const url = 'https://cdn.example.test/bundle.zip'
 

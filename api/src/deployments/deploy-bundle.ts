@@ -1,6 +1,7 @@
 import { bundles, channels, deployments, newId, type Transaction } from '@capstan/migrations'
 import { and, desc, eq, isNotNull, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import { findCopyHazard } from '../bundles/find-copy-hazard.js'
 import { readReleaseClaims } from '../bundles/read-release-claims.js'
 import { type ChannelKey, requireChannel } from '../channels/queries.js'
 import type { Context } from '../context.js'
@@ -34,6 +35,7 @@ export async function deployBundle(
     )
   }
   await checkRelease(tx, bundle, channel)
+  await checkCopies(tx, bundle, channel)
   const [deployment] = await tx
     .insert(deployments)
     .values({
@@ -58,6 +60,21 @@ export async function deployBundle(
     data: { rolloutPercentage: String(input.rolloutPercentage) },
   })
   return deployment
+}
+
+/** Devices on what the channel serves now must come out right; the rest is looked at when each of them asks. */
+async function checkCopies(tx: Transaction, bundle: Bundle, channel: typeof channels.$inferSelect): Promise<void> {
+  if (bundle.artifactType !== 'manifest' || channel.appDeploymentId === null) return
+  const [current] = await tx
+    .select({ bundleId: deployments.bundleId })
+    .from(deployments)
+    .where(eq(deployments.id, channel.appDeploymentId))
+  const href = current ? await findCopyHazard(tx, { from: current.bundleId, to: bundle.id }) : null
+  if (href === null) return
+  throw new Problem(
+    'bundle-copy-hazard',
+    `"${href}" has content that another file had before; devices would keep the old file there. Publish this version with artifact type "zip".`,
+  )
 }
 
 /** Every device of the channel would refuse these; the person who deploys learns it now. */
