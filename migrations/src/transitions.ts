@@ -34,3 +34,19 @@ export function sourcesOf(to: JobStatus): JobStatus[] {
 export const finishedStatuses: readonly JobStatus[] = jobStatuses.filter(
   (status) => jobTransitions[status].length === 0,
 )
+
+export const credentialVersionStatuses = ['draft', 'validated', 'active', 'retiring', 'retired', 'destroyed'] as const
+export type CredentialVersionStatus = (typeof credentialVersionStatuses)[number]
+
+/**
+ * What a version of a credential may become. `retiring` serves builds that are in flight, `retired` none; both can be
+ * made active again until the version is `destroyed`, when its key no longer exists.
+ */
+export const credentialVersionTransitions = {
+  draft: ['validated', 'destroyed'],
+  validated: ['active', 'destroyed'],
+  active: ['retiring', 'destroyed'],
+  retiring: ['retired', 'active'],
+  retired: ['active', 'destroyed'],
+  destroyed: [],
+} as const satisfies Record<CredentialVersionStatus, readonly CredentialVersionStatus[]>

@@ -52,4 +52,12 @@ insert into deployments (id, org_id, app_id, app_build_id, app_channel_id, bundl
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid());
 insert into devices (org_id, app_id, id, platform)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 0);
+insert into provisioning_profiles (id, org_id, app_id, profile_uuid, name, team_id, application_identifier, type,
+    certificate_fingerprints, content, file_name, expires_at)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'x', 'x', 'x', 'ad-hoc',
+    '{}', '\x00', 'x', now());
+insert into credential_notices (org_id, credential_id, version, days_before, expires_at)
+  values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 1, 30, now());
+insert into deletion_certificates (id, org_id, subject_kind, subject_id, document)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'credential', gen_random_uuid(), '{}');
 set session_replication_role = origin;

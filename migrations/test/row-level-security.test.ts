@@ -148,7 +148,7 @@ describe('the control role', () => {
   test('finds due work of every organization and nothing else', async () => {
     const control = database.open('control')
     const seen = await Promise.all(names.map(async (name) => ((await rowsVisibleTo(control, name)) > 0 ? [name] : [])))
-    expect(seen.flat().sort()).toEqual(['jobs', 'leases', 'outbox'])
+    expect(seen.flat().sort()).toEqual(['credential_versions', 'jobs', 'leases', 'outbox'])
     await control[Symbol.asyncDispose]()
   })
 })
@@ -156,7 +156,7 @@ describe('the control role', () => {
 describe('the broker role', () => {
   test('reads credentials but cannot write them, and sees no builds outside a door', async () => {
     const broker = database.open('broker')
-    expect(await broker.sql`select 1 from credential_versions`).toHaveLength(0)
+    expect(await broker.sql`select 1 from credentials`).toHaveLength(0)
     await expect(broker.sql`delete from credential_versions`).rejects.toThrow(/permission denied/)
     await expect(broker.sql`select 1 from api_tokens`).rejects.toThrow(/permission denied/)
     await broker[Symbol.asyncDispose]()

@@ -12,6 +12,7 @@ export type RefusalReason =
   | 'credential-not-chosen'
   | 'credential-of-another-app'
   | 'credential-deleted'
+  | 'credential-version-retired'
   | 'already-opened'
 
 export type LeaseFacts = {
@@ -25,7 +26,7 @@ export type LeaseFacts = {
 }
 export type OpenTarget = LeaseFacts & {
   credential: typeof credentials.$inferSelect
-  version: typeof credentialVersions.$inferSelect
+  version: typeof credentialVersions.$inferSelect & { envelope: Uint8Array }
 }
 export type OpenDecision =
   | { lease: LeaseFacts | null; refusal: RefusalReason }
@@ -74,5 +75,9 @@ export async function findOpenTarget(
     .where(and(eq(credentials.id, request.credentialId), eq(credentialVersions.version, request.credentialVersion)))
   if (found === undefined) return refuse('credential-deleted')
   if (found.credential.appId !== build.appId) return refuse('credential-of-another-app')
-  return { lease: facts, refusal: null, target: { ...facts, ...found } }
+  const { credential, version } = found
+  const { envelope, status } = version
+  // A build in flight keeps the version it was given while that one retires.
+  if (envelope === null || (status !== 'active' && status !== 'retiring')) return refuse('credential-version-retired')
+  return { lease: facts, refusal: null, target: { ...facts, credential, version: { ...version, envelope } } }
 }

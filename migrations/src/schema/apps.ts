@@ -1,4 +1,5 @@
-import { boolean, integer, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core'
+import { boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
+import { credentialVersionStatuses } from '../transitions.js'
 import { at, bytea, createdAt, id, orgId, updatedAt } from './columns.js'
 
 export const apps = pgTable('apps', {
@@ -24,6 +25,16 @@ export const appPublicKeys = pgTable('app_public_keys', {
   createdAt: createdAt(),
 })
 
+export const credentialKinds = [
+  'android.keystore',
+  'apple.identity',
+  'apple.app-store-connect-key',
+  'apple.push-key',
+  'google.service-account',
+  'web.signing-key',
+] as const
+export type CredentialKind = (typeof credentialKinds)[number]
+
 export const credentials = pgTable('credentials', {
   id: id(),
   orgId: orgId(),
@@ -32,7 +43,7 @@ export const credentials = pgTable('credentials', {
   nameLower: text('name_lower').notNull(),
   platform: text('platform', { enum: ['android', 'ios', 'web'] }).notNull(),
   type: text('type', { enum: ['development', 'production'] }).notNull(),
-  kind: text('kind', { enum: ['android.keystore'] }).notNull(),
+  kind: text('kind', { enum: credentialKinds }).notNull(),
   currentVersion: integer('current_version').notNull(),
   createdBy: uuid('created_by'),
   updatedBy: uuid('updated_by'),
@@ -45,7 +56,12 @@ export const credentialVersions = pgTable('credential_versions', {
   orgId: orgId(),
   credentialId: uuid('credential_id').notNull(),
   version: integer('version').notNull(),
-  envelope: bytea('envelope').notNull(),
+  /** Null once the version is destroyed. */
+  envelope: bytea('envelope'),
+  status: text('status', { enum: credentialVersionStatuses }).notNull().default('active'),
+  activatedAt: at('activated_at'),
+  retiredAt: at('retired_at'),
+  destroyedAt: at('destroyed_at'),
   kekId: text('kek_id').notNull(),
   kekVersion: integer('kek_version').notNull(),
   fingerprintSha256: text('fingerprint_sha256').notNull(),
@@ -56,5 +72,47 @@ export const credentialVersions = pgTable('credential_versions', {
   expiresAt: at('expires_at'),
   facts: jsonb('facts').$type<Record<string, unknown>>().notNull().default({}),
   createdBy: uuid('created_by'),
+  createdAt: createdAt(),
+})
+
+export const provisioningProfiles = pgTable('provisioning_profiles', {
+  id: id(),
+  orgId: orgId(),
+  appId: uuid('app_id').notNull(),
+  credentialId: uuid('credential_id'),
+  profileUuid: text('profile_uuid').notNull(),
+  name: text('name').notNull(),
+  teamId: text('team_id').notNull(),
+  applicationIdentifier: text('application_identifier').notNull(),
+  type: text('type', { enum: ['development', 'ad-hoc', 'app-store', 'enterprise'] }).notNull(),
+  certificateFingerprints: text('certificate_fingerprints').array().notNull(),
+  content: bytea('content').notNull(),
+  fileName: text('file_name').notNull(),
+  expiresAt: at('expires_at').notNull(),
+  facts: jsonb('facts').$type<Record<string, unknown>>().notNull().default({}),
+  createdBy: uuid('created_by'),
+  createdAt: createdAt(),
+  updatedAt: updatedAt(),
+})
+
+export const credentialNotices = pgTable(
+  'credential_notices',
+  {
+    orgId: orgId(),
+    credentialId: uuid('credential_id').notNull(),
+    version: integer('version').notNull(),
+    daysBefore: integer('days_before').notNull(),
+    expiresAt: at('expires_at').notNull(),
+    createdAt: createdAt(),
+  },
+  (table) => [primaryKey({ columns: [table.credentialId, table.version, table.daysBefore] })],
+)
+
+export const deletionCertificates = pgTable('deletion_certificates', {
+  id: id(),
+  orgId: orgId(),
+  subjectKind: text('subject_kind', { enum: ['credential', 'credential-version', 'organization'] }).notNull(),
+  subjectId: uuid('subject_id').notNull(),
+  document: jsonb('document').$type<Record<string, unknown>>().notNull(),
   createdAt: createdAt(),
 })

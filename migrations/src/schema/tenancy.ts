@@ -1,4 +1,4 @@
-import { integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
+import { boolean, integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
 import { at, createdAt, id, orgId, updatedAt } from './columns.js'
 
 export const roles = ['owner', 'admin', 'approver', 'developer', 'viewer'] as const
@@ -7,6 +7,7 @@ export type Role = (typeof roles)[number]
 export const organizations = pgTable('organizations', {
   id: id(),
   name: text('name').notNull(),
+  webCertificatesAllowed: boolean('web_certificates_allowed').notNull().default(false),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
 })
