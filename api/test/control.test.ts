@@ -299,9 +299,17 @@ describe('the control process', () => {
     await control[Symbol.asyncDispose]()
   })
 
-  test('may not read what it has no business with', async () => {
-    await expect(database.sql`select * from credentials`).rejects.toThrow(/permission denied/)
-    await expect(database.sql`select * from api_tokens`).rejects.toThrow(/permission denied/)
+  test('may not read who signs in and how, nor change credentials, workers or the audit chain', async () => {
+    const refused = [
+      database.sql`select * from api_tokens`,
+      database.sql`select * from sessions`,
+      database.sql`select * from user_passwords`,
+      database.sql`select * from workers`,
+      database.sql`update credentials set name = name`,
+      database.sql`delete from credential_versions`,
+      database.sql`delete from audit_events`,
+    ]
+    for (const query of refused) await expect(query).rejects.toThrow(/permission denied/)
     expect(await database.db.select().from(jobs).limit(1)).toHaveLength(1)
   })
 })
