@@ -53,7 +53,7 @@ function toProblem(error: unknown, c: HonoContext<Env>): Problem {
   if (error instanceof Problem) return error
   if (error instanceof HTTPException) {
     if (error.status === 413) return new Problem('request-too-large')
-    return new Problem('request-malformed', error.message || 'The request could not be read.')
+    return new Problem('request-malformed', readable(error))
   }
   const { log } = c.get('deps')
   log.error({ err: error, requestId: c.get('requestId'), path: c.req.path }, 'request failed')
@@ -61,6 +61,11 @@ function toProblem(error: unknown, c: HonoContext<Env>): Problem {
     return new Problem('dependency-unavailable', 'The object store does not answer. Try again in a moment.')
   }
   return new Problem('internal-error', `Something went wrong on our side. Quote request ${c.get('requestId')}.`)
+}
+
+function readable({ status, message }: HTTPException): string {
+  if (status === 415) return 'The Content-Type does not fit: see the OpenAPI document for what this address takes.'
+  return message || 'The request could not be read.'
 }
 
 export function problemResponse(c: HonoContext<Env>, problem: Problem): Response {

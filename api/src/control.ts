@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { ControlConfig, objectStoreSettings, readConfig, readPassword } from './config.js'
 import { openBuildQueue } from './control/build-queue.js'
 import { startControl } from './control/start-control.js'
+import { exitOnBadConfiguration } from './exit-on-bad-configuration.js'
 import { openObjectStore } from './objects/open-object-store.js'
 import { openRedis } from './redis.js'
 import { untilStopped } from './until-stopped.js'
@@ -19,7 +20,9 @@ const database = openDatabase({
   ...(password === undefined ? {} : { password }),
 })
 const redis = openRedis(config, log)
-const objects = await openObjectStore(objectStoreSettings(config), { publicUrl: config.PUBLIC_URL })
+const objects = await exitOnBadConfiguration(
+  openObjectStore(objectStoreSettings(config), { publicUrl: config.PUBLIC_URL }),
+)
 const queue = openBuildQueue(redis, (error) => log.debug({ reason: error.message }, 'queue connection'))
 const control = startControl(
   { db: database.db, objects: objects.store, queue, redis, log, now: () => new Date() },

@@ -6,6 +6,7 @@ import { pino } from 'pino'
 import { createApp } from './app.js'
 import { ApiConfig, objectStoreSettings, readConfig, readPassword } from './config.js'
 import type { Deps } from './context.js'
+import { exitOnBadConfiguration } from './exit-on-bad-configuration.js'
 import { openObjectStore } from './objects/open-object-store.js'
 import { openRedis } from './redis.js'
 import { untilStopped } from './until-stopped.js'
@@ -14,6 +15,7 @@ import { readRawKeyFile } from './vault/read-secret-file.js'
 
 const config = readConfig(ApiConfig)
 const log = pino({ level: config.LOG_LEVEL, base: { component: 'api' } })
+const stopped = untilStopped()
 
 const password = readPassword(config.DATABASE_PASSWORD_FILE)
 const database = openDatabase({
@@ -24,8 +26,10 @@ const database = openDatabase({
 })
 const redis = openRedis(config, log)
 const publicUrl = config.PUBLIC_URL.replace(/\/$/, '')
-const pepper = await readRawKeyFile(config.TOKEN_PEPPER_FILE, 'TOKEN_PEPPER_FILE')
-const objects = await openObjectStore(objectStoreSettings(config), { publicUrl, urlSecret: pepper })
+const pepper = await exitOnBadConfiguration(readRawKeyFile(config.TOKEN_PEPPER_FILE, 'TOKEN_PEPPER_FILE'))
+const objects = await exitOnBadConfiguration(
+  openObjectStore(objectStoreSettings(config), { publicUrl, urlSecret: pepper }),
+)
 const deps: Deps = {
   db: database.db,
   objects: objects.store,
@@ -42,7 +46,7 @@ const deps: Deps = {
 
 const server = await listen()
 log.info({ host: config.HOST, port: config.PORT }, 'ready')
-await untilStopped()
+await stopped
 await close(server)
 redis.disconnect()
 await database[Symbol.asyncDispose]()

@@ -20,6 +20,7 @@ import { recordAudit } from './audit/record-audit.js'
 import { hashPassword } from './auth/password.js'
 import { createToken, hashToken } from './auth/tokens.js'
 import { ProvisionConfig, readConfig, readPassword } from './config.js'
+import { exitOnBadConfiguration } from './exit-on-bad-configuration.js'
 import { readRawKeyFile } from './vault/read-secret-file.js'
 
 /**
@@ -40,7 +41,7 @@ const TOKEN_MS = 90 * 24 * 60 * 60 * 1000
 
 const config = readConfig(ProvisionConfig)
 const password = readPassword(config.DATABASE_PASSWORD_FILE)
-const pepper = await readRawKeyFile(config.TOKEN_PEPPER_FILE, 'TOKEN_PEPPER_FILE')
+const pepper = await exitOnBadConfiguration(readRawKeyFile(config.TOKEN_PEPPER_FILE, 'TOKEN_PEPPER_FILE'))
 const database = openDatabase({ url: config.DATABASE_URL, ...(password === undefined ? {} : { password }) })
 
 const input = Input.parse(JSON.parse(await text(process.stdin)))

@@ -45,4 +45,14 @@ describe('configuration', () => {
     expect(run.stderr).toContain(named)
     expect(run.stderr.trim().split('\n')).toHaveLength(1)
   })
+
+  test('that names a key file that is not there ends the process the same way', () => {
+    const main = fileURLToPath(new URL('../dist/main.js', import.meta.url))
+    const run = spawnSync(process.execPath, [main], {
+      env: { PATH: process.env.PATH ?? '', ...complete },
+      encoding: 'utf8',
+    })
+    expect(run.status).toBe(78)
+    expect(run.stderr).toMatch(/^Configuration: TOKEN_PEPPER_FILE: .* does not exist\.\n$/)
+  })
 })
