@@ -84,7 +84,10 @@ grant select, insert, update, delete on provisioning_profiles to capstan_api;
 grant select on credential_notices to capstan_api;
 grant select, insert on deletion_certificates to capstan_api, capstan_broker;
 grant select, insert on credential_notices to capstan_control;
-grant select on credentials, credential_versions, provisioning_profiles to capstan_control;
+-- The control process warns of expiry; envelopes are none of its business.
+grant select on credentials, provisioning_profiles to capstan_control;
+grant select (id, org_id, credential_id, version, status, fingerprint_sha256, expires_at, created_at,
+  activated_at, retired_at, destroyed_at) on credential_versions to capstan_control;
 -- Re-wrapping replaces the wrapped key inside an envelope, never the envelope's body.
 grant update (envelope, kek_id, kek_version) on credential_versions to capstan_broker;
 -- The broker and the control process find such rows in every organization, then act inside `withOrg`.

@@ -149,6 +149,7 @@ describe('the control role', () => {
     const control = database.open('control')
     const seen = await Promise.all(names.map(async (name) => ((await rowsVisibleTo(control, name)) > 0 ? [name] : [])))
     expect(seen.flat().sort()).toEqual(['credential_versions', 'jobs', 'leases', 'outbox'])
+    await expect(control.sql`select envelope from credential_versions`).rejects.toThrow(/permission denied/)
     await control[Symbol.asyncDispose]()
   })
 })
