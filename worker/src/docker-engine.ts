@@ -136,7 +136,7 @@ async function guarded<T>(operation: () => Promise<T>): Promise<T> {
 const connectionCodes = new Set(['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE', 'EACCES', 'ETIMEDOUT', 'ENOTFOUND'])
 
 function isConnectionError(error: unknown): boolean {
-  return error instanceof Error && 'syscall' in error && 'code' in error && connectionCodes.has(String(error.code))
+  return error instanceof Error && 'code' in error && connectionCodes.has(String(error.code))
 }
 
 function statusOf(error: unknown): number | undefined {

@@ -132,7 +132,7 @@ async function conclude({ run, lease, shutdown, log }: Ending, outcome: unknown)
     log.warn('the lease is lost; another attempt owns the build')
     return
   }
-  const report = finishReport(outcome)
+  const report = finishReport(run.secrets, outcome)
   if (report.status !== 'succeeded') log.warn({ err: outcome, code: report.code }, 'the build did not succeed')
   await flushWithin(run.logs, shutdown)
   try {
@@ -144,10 +144,10 @@ async function conclude({ run, lease, shutdown, log }: Ending, outcome: unknown)
   }
 }
 
-function finishReport(outcome: unknown): FinishReport {
+function finishReport(secrets: SecretSet, outcome: unknown): FinishReport {
   if (outcome === undefined) return { status: 'succeeded', retryable: false }
   const { status, code, message, retryable } = outcome instanceof BuildFailure ? outcome : unexpected(outcome)
-  return { status, code, message: message.slice(0, 2_000), retryable }
+  return { status, code, message: secrets.maskText(message).slice(0, 2_000), retryable }
 }
 
 function unexpected(error: unknown): BuildFailure {

@@ -37,7 +37,8 @@ async function report(run: BuildRun, body: Omit<PhaseReport, 'at'>): Promise<voi
 
 /** The report of the end of the build follows and matters more, so this one is not insisted on. */
 async function reportFailure(run: BuildRun, phase: BuildPhase, reason: unknown): Promise<void> {
-  const detail = reason instanceof BuildFailure ? reason.message : 'The build worker failed.'
+  const sentence = reason instanceof BuildFailure ? reason.message : 'The build worker failed.'
+  const detail = run.secrets.maskText(sentence).slice(0, 2_000)
   run.logs.note(phase, `Failed: ${detail}`)
   const body: PhaseReport = { phase, state: 'failed', at: new Date().toISOString(), detail }
   const options = { budgetMs: reportAfterFailureMs, signal: AbortSignal.timeout(reportAfterFailureMs) }

@@ -1,9 +1,5 @@
 import Docker from 'dockerode'
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -12,6 +8,7 @@ import { ContainerStopped, EngineUnavailable } from '../src/container-engine.js'
 import { createDockerEngine } from '../src/docker-engine.js'
 import { reap, workerLabels } from '../src/reap.js'
 import { builderImage, dockerHost } from './build-bench.js'
+import { openEngineProxy } from './engine-proxy.js'
 
 const engine = createDockerEngine(dockerHost)
 const worker = { stackId: `test-${randomUUID()}`, workerName: 'one' }
@@ -167,23 +164,13 @@ describe('an engine that is away', () => {
   })
 
   test('in the middle of a command is noticed', async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'capstan-engine-'))
-    const proxy = createServer((client) => {
-      const upstream = connect(new URL(dockerHost).pathname)
-      client.pipe(upstream).pipe(client)
-      for (const socket of [client, upstream]) socket.on('error', () => undefined)
-      sockets.push(client, upstream)
-    })
-    const sockets: { destroy(): void }[] = []
-    proxy.listen(join(directory, 'docker.sock'))
-    const proxied = createDockerEngine(`unix://${directory}/docker.sock`)
+    const proxy = await openEngineProxy()
+    const proxied = createDockerEngine(proxy.dockerHost)
     await proxied.ping()
     const running = proxied.exec(containerId, { argv: ['sleep', '30'], onOutput: () => undefined }, never)
     const noticed = expect(running).rejects.toBeInstanceOf(EngineUnavailable)
     await sleep(500)
-    proxy.close()
-    for (const socket of sockets) socket.destroy()
-    await rm(directory, { recursive: true })
+    await proxy[Symbol.asyncDispose]()
     await noticed
   })
 })

@@ -1,11 +1,14 @@
 import { openArchive } from '@capstan/sdk/archive'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { ProjectOptions } from './android-project.js'
 import { androidProject } from './android-project.js'
 import type { Bench } from './build-bench.js'
 import { openBench } from './build-bench.js'
 import { makeZip } from './make-zip.js'
 import { watchContainers } from './watch-containers.js'
+
+// Containers on a machine with other work to do.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 let bench: Bench
 
@@ -32,7 +35,7 @@ async function failureOf(source: Buffer) {
 }
 
 async function whenLogged(text: string): Promise<void> {
-  await expect.poll(() => bench.api.log, { timeout: 30_000, interval: 20 }).toContain(text)
+  await expect.poll(() => bench.api.log, { timeout: 60_000, interval: 20 }).toContain(text)
 }
 
 describe('an Android build', () => {
@@ -70,6 +73,20 @@ describe('an Android build', () => {
     expect(bench.api.finishes[0]?.status).toBe('succeeded')
     expect(bench.api.lines).toContain('after lo')
     expect(bench.api.lines.find((line) => line.startsWith('during '))).toMatch(/eth0/)
+  })
+
+  test('removes what an earlier attempt on this host left running', async () => {
+    const { engine, identity } = bench.world
+    const zombie = await engine.startContainer({
+      kind: 'build',
+      name: `capstan-${bench.buildId}-0-build`,
+      imageId: await bench.world.imageId(),
+      labels: { capstan: identity.stackId, 'capstan.worker': 'another', 'capstan.build': bench.buildId },
+      limits: bench.api.buildSpec(bench.buildId).limits,
+    })
+    bench.api.source = androidProject({ without: ['android/gradlew'] })
+    await bench.run()
+    await expect(engine.inspect(zombie)).rejects.toMatchObject({ statusCode: 404 })
   })
 
   test('without android/gradlew says so', async () => {
