@@ -55,6 +55,7 @@ function toProblem(error: unknown, c: HonoContext<Env>): Problem {
     if (error.status === 413) return new Problem('request-too-large')
     return new Problem('request-malformed', readable(error))
   }
+  if (isUnstorableText(error)) return new Problem('request-invalid', 'Text may not contain the character NUL.')
   const { log } = c.get('deps')
   log.error({ err: error, requestId: c.get('requestId'), path: c.req.path }, 'request failed')
   if (error instanceof ObjectStoreError && error.code === 'object-store-unavailable') {
@@ -63,12 +64,18 @@ function toProblem(error: unknown, c: HonoContext<Env>): Problem {
   return new Problem('internal-error', `Something went wrong on our side. Quote request ${c.get('requestId')}.`)
 }
 
+/** Text that Postgres cannot store: a NUL character, a lone surrogate (22021, 22P05). */
+function isUnstorableText(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof Error && 'code' in cause && ['22021', '22P05'].includes(String(cause.code))
+}
+
 function readable({ status, message }: HTTPException): string {
   if (status === 415) return 'The Content-Type does not fit: see the OpenAPI document for what this address takes.'
   return message || 'The request could not be read.'
 }
 
-export function problemResponse(c: HonoContext<Env>, problem: Problem): Response {
+function problemResponse(c: HonoContext<Env>, problem: Problem): Response {
   const document = toProblemDocument(problem, c.get('deps').publicUrl, c.get('requestId'))
   // Old device clients store an error body as the file they asked for unless its checksum is wrong.
   const headers = { 'content-type': 'application/problem+json', 'x-checksum': '0', 'cache-control': 'no-store' }

@@ -177,7 +177,7 @@ describe('rows that were tampered with do not decrypt', () => {
   test("another credential's envelope in this row", async () => {
     const other = await storeCredential(fixture, org.id, appId, '{"other":true}')
     const build = await leaseBuild(fixture, org.id, credential)
-    await setEnvelope(credential.id, await envelopeOf(other.id))
+    await setEnvelope(credential.id, (await envelopeOf(other.id))!)
     expect(await open(build)).toEqual({ status: 403, text: REFUSED })
     expect(await lastEvent()).toMatchObject({ action: 'credential.decrypt_failed', target: { build: build.buildId } })
   })

@@ -97,6 +97,15 @@ describe('problems', () => {
     expect(await page.json()).toMatchObject({ code: 'request-invalid', status: 422 })
   })
 
+  test('text that cannot be stored is refused, not an error of ours', async () => {
+    const create = (name: string) =>
+      fixture.request('POST', '/v1/apps', { token: org.tokens.owner, body: { name, type: 'ios' } })
+    const refused = await create('a\u0000b')
+    expect(refused.status).toBe(422)
+    expect(await refused.json()).toMatchObject({ code: 'request-invalid', message: expect.stringContaining('NUL') })
+    expect((await create('a\u0001b \ud83d\ude80')).status).toBe(201)
+  })
+
   test.each([
     ['no body', undefined, {}],
     ['broken JSON', '{"name":', { 'content-type': 'application/json' }],
