@@ -1,3 +1,4 @@
+import { credentialKinds } from '@capstan/migrations'
 import { z } from 'zod'
 
 export const MAX_PAYLOAD_BYTES = 2 * 1024 * 1024
@@ -8,7 +9,7 @@ export const SealRequest = z.strictObject({
     org: z.uuid(),
     app: z.uuid(),
     credential: z.uuid(),
-    kind: z.enum(['android.keystore']),
+    kind: z.enum(credentialKinds),
     version: z.string().regex(/^[1-9]\d{0,8}$/),
   }),
   payloadB64: z
