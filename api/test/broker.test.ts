@@ -93,6 +93,7 @@ describe('every refusal has the same answer and its own reason in the audit trai
     ['lease-expired', (build) => changeLease(build.leaseId, { expiresAt: new Date(Date.now() - 1) }), {}],
     ['job-not-running', (build) => changeJob(build.jobId, { status: 'queued' }), {}],
     ['job-not-running', (build) => changeJob(build.jobId, { status: 'canceled', finishedAt: new Date() }), {}],
+    ['cancel-requested', (build) => changeJob(build.jobId, { cancelRequestedAt: new Date() }), {}],
     ['attempt-superseded', (build) => changeJob(build.jobId, { attempt: 2 }), {}],
     ['attempt-differs', async () => undefined, { attempt: 2 }],
     ['credential-not-chosen', async () => undefined, { credentialVersion: 2 }],

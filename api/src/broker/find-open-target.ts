@@ -7,6 +7,7 @@ export type RefusalReason =
   | 'lease-ended'
   | 'lease-expired'
   | 'job-not-running'
+  | 'cancel-requested'
   | 'attempt-superseded'
   | 'attempt-differs'
   | 'credential-not-chosen'
@@ -37,16 +38,11 @@ export async function findOpenTarget(
   tx: Transaction,
   tokenHash: string,
   request: OpenCredentialRequest,
-  now: Date,
+  now: () => Date,
 ): Promise<OpenDecision> {
-  const [row] = await tx
-    .select({ lease: leases, job: jobs, build: builds })
-    .from(leases)
-    .innerJoin(jobs, eq(jobs.id, leases.jobId))
-    .innerJoin(builds, eq(builds.id, leases.buildId))
-    .where(eq(leases.tokenHash, tokenHash))
-  if (row === undefined) return { lease: null, refusal: 'lease-ended' }
-  const { lease, job, build } = row
+  const attempt = await lockAttempt(tx, tokenHash)
+  if (attempt === null) return { lease: null, refusal: 'lease-ended' }
+  const { lease, job, build } = attempt
   const facts: LeaseFacts = {
     leaseId: lease.id,
     buildId: lease.buildId,
@@ -58,9 +54,10 @@ export async function findOpenTarget(
   }
   const refuse = (refusal: RefusalReason) => ({ lease: facts, refusal })
   if (lease.endedAt !== null) return refuse('lease-ended')
-  if (lease.expiresAt <= now) return refuse('lease-expired')
+  if (lease.expiresAt <= now()) return refuse('lease-expired')
   if (job.status !== 'in_progress') return refuse('job-not-running')
   if (job.attempt !== lease.attempt) return refuse('attempt-superseded')
+  if (job.cancelRequestedAt !== null) return refuse('cancel-requested')
   if (request.attempt !== lease.attempt) return refuse('attempt-differs')
   if (build.credentialId !== request.credentialId || build.credentialVersion !== request.credentialVersion) {
     return refuse('credential-not-chosen')
@@ -80,4 +77,18 @@ export async function findOpenTarget(
   // A build in flight keeps the version it was given while that one retires.
   if (envelope === null || (status !== 'active' && status !== 'retiring')) return refuse('credential-version-retired')
   return { lease: facts, refusal: null, target: { ...facts, credential, version: { ...version, envelope } } }
+}
+
+/**
+ * The attempt behind a lease token, its rows locked until the transaction ends: whoever ends the attempt in the same
+ * instant comes before, and is seen here, or after the opening. The job is locked first, as everywhere.
+ */
+async function lockAttempt(tx: Transaction, tokenHash: string) {
+  const [known] = await tx.select({ jobId: leases.jobId }).from(leases).where(eq(leases.tokenHash, tokenHash))
+  if (known === undefined) return null
+  const [job] = await tx.select().from(jobs).where(eq(jobs.id, known.jobId)).for('share')
+  const [lease] = await tx.select().from(leases).where(eq(leases.tokenHash, tokenHash)).for('share')
+  if (job === undefined || lease === undefined) return null
+  const [build] = await tx.select().from(builds).where(eq(builds.id, lease.buildId))
+  return build === undefined ? null : { lease, job, build }
 }

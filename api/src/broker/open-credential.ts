@@ -28,7 +28,7 @@ export async function openCredential(deps: BrokerDeps, call: OpenCall): Promise<
   if (orgId === null) return refuseUnknown(deps, call, 'lease-unknown')
 
   const decision = await withOrg(deps.db, orgId, async (tx) => {
-    const decision = await findOpenTarget(tx, tokenHash, request, deps.now())
+    const decision = await findOpenTarget(tx, tokenHash, request, deps.now)
     if (decision.refusal !== null) return decision
     const { target } = decision
     const [opening] = await tx

@@ -105,7 +105,7 @@ export const credentialNotices = pgTable(
     expiresAt: at('expires_at').notNull(),
     createdAt: createdAt(),
   },
-  (table) => [primaryKey({ columns: [table.credentialId, table.version, table.daysBefore] })],
+  (table) => [primaryKey({ columns: [table.credentialId, table.version, table.daysBefore, table.expiresAt] })],
 )
 
 export const deletionCertificates = pgTable('deletion_certificates', {
