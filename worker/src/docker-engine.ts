@@ -66,7 +66,7 @@ export function createDockerEngine(dockerHost: string): ContainerEngine {
           return await dockerExec(docker.getContainer(containerId), spec, signal)
         } catch (error) {
           signal.throwIfAborted()
-          if (statusOf(error) !== 409 && statusOf(error) !== 404) throw error
+          if (statusOf(error) === undefined || (await isRunning(docker, containerId))) throw error
           throw new ContainerStopped('the container ended', { cause: error })
         }
       }),
@@ -74,9 +74,9 @@ export function createDockerEngine(dockerHost: string): ContainerEngine {
     inspect: (containerId) =>
       guarded(async () => {
         const container = docker.getContainer(containerId)
+        const oomKills = await countOomKills(container)
         const { State } = await container.inspect()
-        const oomKilled = State.OOMKilled || (State.Running && (await countOomKills(container)) > 0)
-        return { running: State.Running, oomKilled }
+        return { running: State.Running, oomKilled: State.OOMKilled || oomKills > 0 }
       }),
 
     removeContainer: (containerId) => guarded(() => ignoreGone(forceRemove(docker, containerId))),
@@ -107,8 +107,23 @@ async function countOomKills(container: Docker.Container): Promise<number> {
   const onOutput = (_: unknown, chunk: Buffer) => {
     if (printed.length < 4_096) printed += chunk.toString('latin1')
   }
-  await dockerExec(container, { argv, onOutput }, AbortSignal.timeout(inspectTimeoutMs))
+  try {
+    await dockerExec(container, { argv, onOutput }, AbortSignal.timeout(inspectTimeoutMs))
+  } catch (error) {
+    // A container that has stopped says itself whether it was killed.
+    if (statusOf(error) === undefined) throw error
+  }
   return Number(/^oom_kill (\d+)$/m.exec(printed)?.[1] ?? 0)
+}
+
+/** The engine refuses a command in a stopped container with 404, 409 or 500, as it notices early or late. */
+async function isRunning(docker: Docker, containerId: string): Promise<boolean> {
+  try {
+    return (await docker.getContainer(containerId).inspect()).State.Running
+  } catch (error) {
+    if (statusOf(error) !== 404) throw error
+    return false
+  }
 }
 
 async function forceRemove(docker: Docker, containerId: string): Promise<void> {

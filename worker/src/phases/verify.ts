@@ -29,7 +29,7 @@ export async function verify(run: BuildRun, apk: SignedApk): Promise<string> {
   return packageName
 }
 
-export function certificatesIn(printed: string): string[] {
+function certificatesIn(printed: string): string[] {
   return [
     ...printed.matchAll(/^(?:Signer #\d+|V\S+ Signer:?.*?) certificate SHA-256 digest: ([0-9a-f]{64})$/gm),
   ].flatMap(([, digest]) => digest ?? [])
