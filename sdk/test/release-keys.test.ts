@@ -1,10 +1,22 @@
-import { constants, createHash, createSign, generateKeyPairSync, privateEncrypt, type KeyObject } from 'node:crypto'
+import {
+  constants,
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  createSign,
+  generateKeyPairSync,
+  type KeyObject,
+  type KeyPairKeyObjectResult,
+  privateEncrypt,
+  sign,
+} from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import {
   compareVersions,
   decodeBase64,
   encodeBase64,
   importPlatformKey,
+  importPlatformSigner,
   importReleaseKey,
   importReleaseSigner,
   type ReleaseError,
@@ -21,6 +33,9 @@ const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
 const other = generateKeyPairSync('rsa', { modulusLength: 2048 })
 const ed25519 = generateKeyPairSync('ed25519')
 const good = spki(rsa.publicKey)
+const pss = { hashAlgorithm: 'sha256', mgf1HashAlgorithm: 'sha256', saltLength: 32 }
+const pssPair = (parameters: object, modulusLength = 2048): KeyPairKeyObjectResult =>
+  generateKeyPairSync('rsa-pss', { modulusLength, ...parameters })
 const pem = (label: string, der: Uint8Array): string =>
   `-----BEGIN ${label}-----\n${Buffer.from(der)
     .toString('base64')
@@ -39,8 +54,14 @@ describe('key policy', () => {
       'KEY_EXPONENT',
     ],
     ['EC P-256', spki(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey), 'KEY_ALGORITHM'],
-    ['Ed25519', spki(ed25519.publicKey), 'KEY_ALGORITHM'],
-    ['RSA-PSS', spki(generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).publicKey), 'KEY_ALGORITHM'],
+    ['EC P-384', spki(generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey), 'KEY_ALGORITHM'],
+    ['Ed448', spki(generateKeyPairSync('ed448').publicKey), 'KEY_ALGORITHM'],
+    ['X25519', spki(generateKeyPairSync('x25519').publicKey), 'KEY_ALGORITHM'],
+    ['RSA-PSS without parameters', spki(pssPair({}).publicKey), 'KEY_ALGORITHM'],
+    ['RSA-PSS with SHA-1', spki(pssPair({ ...pss, hashAlgorithm: 'sha1' }).publicKey), 'KEY_ALGORITHM'],
+    ['RSA-PSS with SHA-512', spki(pssPair({ ...pss, mgf1HashAlgorithm: 'sha512' }).publicKey), 'KEY_ALGORITHM'],
+    ['RSA-PSS with a salt of 20 bytes', spki(pssPair({ ...pss, saltLength: 20 }).publicKey), 'KEY_ALGORITHM'],
+    ['RSA-PSS 1024', spki(pssPair(pss, 1024).publicKey), 'KEY_SIZE'],
     ['a private key', pkcs8(rsa.privateKey), 'KEY_PRIVATE'],
     ['a PKCS#1 private key', rsa.privateKey.export({ type: 'pkcs1', format: 'pem' }).toString(), 'KEY_PRIVATE'],
     ['a private key behind a public one', good + pkcs8(rsa.privateKey), 'KEY_PRIVATE'],
@@ -80,7 +101,9 @@ describe('key policy', () => {
     await expect(importReleaseSigner(pkcs8(weak.privateKey), 'k')).rejects.toMatchObject({ code: 'KEY_EXPONENT' })
     const small = generateKeyPairSync('rsa', { modulusLength: 1024 })
     await expect(importReleaseSigner(pkcs8(small.privateKey), 'k')).rejects.toMatchObject({ code: 'KEY_SIZE' })
-    await expect(importReleaseSigner(pkcs8(ed25519.privateKey), 'k')).rejects.toMatchObject({ code: 'KEY_ALGORITHM' })
+    const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    await expect(importReleaseSigner(pkcs8(ec.privateKey), 'k')).rejects.toMatchObject({ code: 'KEY_ALGORITHM' })
+    await expect(importPlatformSigner(pkcs8(rsa.privateKey), 'k')).rejects.toMatchObject({ code: 'KEY_ALGORITHM' })
     await expect(importReleaseSigner(good, 'k')).rejects.toMatchObject({ code: 'KEY_NOT_PEM' })
   })
 })
@@ -153,6 +176,59 @@ describe('signatures', () => {
       expect(block.length, `block ${index}`).toBe(256)
       expect(await attempt(raw(block)), `block ${index}`).toBe('BAD_SIGNATURE')
     }
+  })
+})
+
+describe('the algorithm is a property of the pinned key', () => {
+  const message = Buffer.from('bundle bytes')
+  const modulus = generateKeyPairSync('rsa', { modulusLength: 3072 })
+  const pssKeys = pssPair(pss, 3072)
+  const kinds = { 'PKCS#1 v1.5': modulus, PSS: pssKeys, Ed25519: ed25519 }
+
+  test.each(Object.keys(kinds) as (keyof typeof kinds)[])(
+    '%s: own signatures are taken, changed ones not',
+    async (kind) => {
+      const { publicKey, privateKey } = kinds[kind]
+      const key = await importReleaseKey(spki(publicKey))
+      const signature = await (await importReleaseSigner(pkcs8(privateKey), 'k')).sign(message)
+      expect(signature.length).toBe(key.signatureBytes)
+      expect(await key.verify(message, signature)).toBe(true)
+      for (const at of [0, 17, signature.length - 1]) {
+        const broken = Uint8Array.from(signature, (byte, index) => (index === at ? byte ^ 1 : byte))
+        expect(await key.verify(message, broken), `byte ${at}`).toBe(false)
+      }
+      expect(await key.verify(Buffer.from('bundle bytez'), signature)).toBe(false)
+      for (const other of Object.keys(kinds) as (keyof typeof kinds)[]) {
+        const accepts = await (await importReleaseKey(spki(kinds[other].publicKey))).verify(message, signature)
+        expect(accepts, other).toBe(other === kind)
+      }
+    },
+  )
+
+  test('one RSA key pinned for one padding does not take the other', async () => {
+    const asPss = createPrivateKey(pkcs8(pssKeys.privateKey))
+    const der = asPss.export({ type: 'pkcs8', format: 'der' })
+    const numbers = der.subarray(der.indexOf(Buffer.from('0482', 'hex')) + 4)
+    const asPlain = createPrivateKey({ key: numbers, format: 'der', type: 'pkcs1' })
+    const [pinnedPss, pinnedPlain] = [
+      await importReleaseKey(spki(pssKeys.publicKey)),
+      await importReleaseKey(spki(createPublicKey(asPlain))),
+    ]
+    const [pssSignature, plainSignature] = [sign('sha256', message, asPss), sign('sha256', message, asPlain)]
+    expect(await pinnedPss.verify(message, pssSignature)).toBe(true)
+    expect(await pinnedPlain.verify(message, plainSignature)).toBe(true)
+    expect(await pinnedPss.verify(message, plainSignature)).toBe(false)
+    expect(await pinnedPlain.verify(message, pssSignature)).toBe(false)
+    expect(pinnedPss.keyId).not.toBe(pinnedPlain.keyId)
+  })
+
+  test('one key cannot have both roles', async () => {
+    const both = { version: 1, releaseKeys: [spki(ed25519.publicKey)], revokedBundleIds: [] }
+    await expect(trustOf({ ...both, platformKeys: [spki(ed25519.publicKey)] })).rejects.toMatchObject({
+      code: 'KEY_REUSED',
+    })
+    const trust = await trustOf({ ...both, platformKeys: [spki(generateKeyPairSync('ed25519').publicKey)] })
+    expect(trust.releaseKeys).toHaveLength(1)
   })
 })
 

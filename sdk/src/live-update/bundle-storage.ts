@@ -1,4 +1,4 @@
-import type { FileDigest } from '../archive/index.js'
+import type { FileDigest } from '../archive/sha256.js'
 
 /** A bundle on its way in. Nothing of it is visible until `commit`. */
 export interface StagedBundle {

@@ -1,4 +1,4 @@
-import { type FileDigest, sha256Hex } from '../archive/index.js'
+import { type FileDigest, sha256Hex } from '../archive/sha256.js'
 import type { BundleStorage } from './bundle-storage.js'
 import type { BundleRef } from './state.js'
 

@@ -1,4 +1,4 @@
-import { ArchiveError, type ArchiveErrorCode } from '../archive/index.js'
+import { ArchiveError, type ArchiveErrorCode } from '../archive/archive-error.js'
 import { ReleaseError, type ReleaseErrorCode } from '../release/index.js'
 
 /** Why a live update was refused or could not be done. The codes are stable and never renamed. */

@@ -1,4 +1,4 @@
-import type { ArchiveLimits } from '../archive/index.js'
+import type { ArchiveLimits } from '../archive/archive-limits.js'
 import { type Platform, platforms, type Trust, trustOf } from '../release/index.js'
 import { LiveUpdateError, toLiveUpdateError } from './live-update-error.js'
 

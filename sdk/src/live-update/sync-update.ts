@@ -1,4 +1,5 @@
-import { type Archive, type FileDigest, openArchive, sha256Hex } from '../archive/index.js'
+import type { Archive } from '../archive/open-archive.js'
+import { type FileDigest, sha256Hex } from '../archive/sha256.js'
 import { verifyArchiveBytes, verifyFiles, verifySignature } from '../release/index.js'
 import { type Candidate, checkUpdate, lineOf, refuseBlocked } from './check-update.js'
 import { digestFiles, isIntact } from './digest-bundle.js'
@@ -133,6 +134,8 @@ export async function syncUpdate(session: Session): Promise<SyncResult> {
   } else id = await verifyCompat(session, candidate, received)
   // [R15] whatever else a zip can do
   // [C4] the same, in the compat profile
+  // The archive reader is loaded when there is something to read: most starts find nothing new.
+  const { openArchive } = await import('../archive/open-archive.js')
   const archive = openArchive(received.bytes, session.config.limits)
   findRoot(archive)
   await stage(session, candidate, archive, id)

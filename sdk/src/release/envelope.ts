@@ -1,4 +1,4 @@
-import { sha256Hex } from '../archive/index.js'
+import { sha256Hex } from '../archive/sha256.js'
 import { decodeBase64, encodeBase64 } from './base64.js'
 import { ReleaseError } from './release-error.js'
 import { type TrustedKey, verifySignature } from './trusted-key.js'

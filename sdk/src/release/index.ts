@@ -6,17 +6,12 @@
 export { decodeBase64, encodeBase64 } from './base64.js'
 export { compareVersions } from './compare-versions.js'
 export { type Envelope, openEnvelope, preAuthenticationEncoding, sealEnvelope, type Signer } from './envelope.js'
+export { importPlatformSigner, importReleaseSigner } from './import-signer.js'
 export { isInRollout, rolloutPosition } from './is-in-rollout.js'
 export { parseChannelStatement, parseReleaseStatement, parseRootStatement } from './parse-statement.js'
-export { readPlatformPublicKey, readReleasePublicKey } from './read-public-key.js'
+export { type KeyAlgorithm, type PublicKey, readPlatformPublicKey, readReleasePublicKey } from './read-public-key.js'
 export { ReleaseError, type ReleaseErrorCode } from './release-error.js'
-export {
-  importPlatformSigner,
-  importReleaseSigner,
-  signChannelStatement,
-  signRelease,
-  signRoot,
-} from './sign-statement.js'
+export { signChannelStatement, signRelease, signRoot } from './sign-statement.js'
 export {
   type ChannelStatement,
   channelStatementLifetimeMs,

@@ -6,9 +6,28 @@ const minimumBits = 2048
 const maximumBits = 8192
 const pemLabel = /-----BEGIN ([A-Z0-9 ]+)-----/g
 const publicPem = /^\s*-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END PUBLIC KEY-----\s*$/
-// rsaEncryption with its NULL parameter, and Ed25519, which has none.
-const rsaAlgorithm = '06092a864886f70d0101010500'
-const ed25519Algorithm = '06032b6570'
+
+/** How a key signs; a property of the key, never of a message. */
+export type KeyAlgorithm = 'RSASSA-PKCS1-v1_5' | 'RSA-PSS' | 'Ed25519'
+
+/** Bytes of the salt of a PSS signature. */
+export const pssSaltBytes = 32
+
+// RFC 4055: id-RSASSA-PSS for SHA-256, MGF1 with SHA-256 and a salt of 32 bytes, as OpenSSL writes it.
+const sha256Identifier = '300d06096086480165030402010500'
+const pssParameters = `3034a00f${sha256Identifier}a11c301a06092a864886f70d010108${sha256Identifier}a203020120`
+/** The contents of the AlgorithmIdentifier of each kind of key: rsaEncryption has a NULL parameter, Ed25519 none. */
+const identifiers: Record<KeyAlgorithm, string> = {
+  'RSASSA-PKCS1-v1_5': '06092a864886f70d0101010500',
+  'RSA-PSS': `06092a864886f70d01010a${pssParameters}`,
+  Ed25519: '06032b6570',
+}
+
+/** Which kind of key an AlgorithmIdentifier names; `null` for one that is not accepted. */
+export function algorithmOf(identifier: Uint8Array): KeyAlgorithm | null {
+  const text = hex(identifier)
+  return (Object.keys(identifiers) as KeyAlgorithm[]).find((name) => identifiers[name] === text) ?? null
+}
 
 function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
@@ -35,7 +54,7 @@ function readPem(pem: string): Uint8Array<ArrayBuffer> {
   return decodeBase64(body.replace(/[\r\n]/g, '')) ?? refuse('KEY_MALFORMED', 'The PEM does not hold valid base64.')
 }
 
-function readSpki(der: Uint8Array): { algorithm: string; key: Uint8Array } {
+function readSpki(der: Uint8Array): { algorithm: KeyAlgorithm | null; key: Uint8Array } {
   const outer = readDer(der)
   const content = outer.take(0x30)
   if (!content || !outer.done) refuse('KEY_MALFORMED', 'The key is not one DER structure.')
@@ -43,7 +62,7 @@ function readSpki(der: Uint8Array): { algorithm: string; key: Uint8Array } {
   const algorithm = fields.take(0x30)
   const bits = fields.take(0x03)
   if (!algorithm || !bits || !fields.done || bits[0] !== 0) refuse('KEY_MALFORMED', 'The key is not an SPKI structure.')
-  return { algorithm: hex(algorithm), key: bits.subarray(1) }
+  return { algorithm: algorithmOf(algorithm), key: bits.subarray(1) }
 }
 
 /** An unsigned integer of DER: minimal and positive, its sign byte taken off. */
@@ -76,17 +95,33 @@ function checkRsa(key: Uint8Array): number {
   return bits
 }
 
+/** A public key that keeps the key policy. */
+export interface PublicKey {
+  /** The DER as given; its hash is the key identifier. */
+  spki: Uint8Array<ArrayBuffer>
+  /** Of the modulus, or of the curve. */
+  bits: number
+  algorithm: KeyAlgorithm
+}
+
+function checkEd25519(key: Uint8Array): number {
+  if (key.length !== 32) refuse('KEY_SIZE', 'An Ed25519 key has 32 bytes.')
+  return 256
+}
+
 /**
- * Reads a customer's public key under the key policy: one SPKI PEM, RSA of 2048 to 8192 bits, e = 65537.
+ * Reads a customer's public key under the key policy: one SPKI PEM with RSA of 2048 to 8192 bits and e = 65537 (for
+ * PKCS#1 v1.5, or for PSS when the key says so), or with Ed25519.
  *
- * @returns the DER and the size of the modulus in bits
  * @throws {ReleaseError} `KEY_*`
  */
-export function readReleasePublicKey(pem: string): { spki: Uint8Array<ArrayBuffer>; bits: number } {
+export function readReleasePublicKey(pem: string): PublicKey {
   const spki = readPem(pem)
   const { algorithm, key } = readSpki(spki)
-  if (algorithm !== rsaAlgorithm) refuse('KEY_ALGORITHM', 'The key is not an RSA key; release keys must be RSA.')
-  return { spki, bits: checkRsa(key) }
+  if (algorithm === null) {
+    refuse('KEY_ALGORITHM', 'Release keys must be RSA (PSS only with SHA-256 and a salt of 32 bytes) or Ed25519.')
+  }
+  return { spki, algorithm, bits: algorithm === 'Ed25519' ? checkEd25519(key) : checkRsa(key) }
 }
 
 /**
@@ -94,11 +129,9 @@ export function readReleasePublicKey(pem: string): { spki: Uint8Array<ArrayBuffe
  *
  * @throws {ReleaseError} `KEY_*`
  */
-export function readPlatformPublicKey(pem: string): { spki: Uint8Array<ArrayBuffer> } {
+export function readPlatformPublicKey(pem: string): PublicKey {
   const spki = readPem(pem)
   const { algorithm, key } = readSpki(spki)
-  if (algorithm !== ed25519Algorithm)
-    refuse('KEY_ALGORITHM', 'The key is not an Ed25519 key; platform keys must be Ed25519.')
-  if (key.length !== 32) refuse('KEY_SIZE', 'An Ed25519 key has 32 bytes.')
-  return { spki }
+  if (algorithm !== 'Ed25519') refuse('KEY_ALGORITHM', 'The key is not an Ed25519 key; platform keys must be Ed25519.')
+  return { spki, algorithm, bits: checkEd25519(key) }
 }

@@ -12,6 +12,7 @@ export type ReleaseErrorCode =
   | 'KEY_ALGORITHM'
   | 'KEY_SIZE'
   | 'KEY_EXPONENT'
+  | 'KEY_REUSED'
   // signatures and framing
   | 'SIGNATURE_MISSING'
   | 'BAD_SIGNATURE'

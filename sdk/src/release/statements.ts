@@ -1,4 +1,4 @@
-import type { FileDigest } from '../archive/index.js'
+import type { FileDigest } from '../archive/sha256.js'
 
 /** DSSE payload types of the three statements. */
 export const payloadTypes = {

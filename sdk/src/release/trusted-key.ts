@@ -1,6 +1,7 @@
-import { sha256Hex } from '../archive/index.js'
+import { sha256Hex } from '../archive/sha256.js'
+import { asPlainRsa } from './as-plain-rsa.js'
 import { decodeBase64 } from './base64.js'
-import { readPlatformPublicKey, readReleasePublicKey } from './read-public-key.js'
+import { type PublicKey, pssSaltBytes, readPlatformPublicKey, readReleasePublicKey } from './read-public-key.js'
 import { ReleaseError } from './release-error.js'
 
 const blank = /^\s*(?:null|undefined)?\s*$/
@@ -15,18 +16,15 @@ export interface TrustedKey {
   verify(message: Uint8Array, signature: Uint8Array): Promise<boolean>
 }
 
-type Bytes = Uint8Array<ArrayBuffer>
-
 /**
- * Pins a customer's key: RSASSA-PKCS1-v1_5 with SHA-256, nothing else.
+ * Pins a customer's key. It signs as the key itself says: RSASSA-PKCS1-v1_5 with SHA-256, RSA-PSS with SHA-256 and a salt
+ * of 32 bytes, or Ed25519.
  *
  * @param pem one SPKI public key
  * @throws {ReleaseError} `KEY_*` when the key policy refuses it
  */
 export async function importReleaseKey(pem: string): Promise<TrustedKey> {
-  const { spki, bits } = readReleasePublicKey(pem)
-  const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }
-  return importKey(spki, algorithm, Math.ceil(bits / 8))
+  return importKey(readReleasePublicKey(pem))
 }
 
 /**
@@ -36,19 +34,22 @@ export async function importReleaseKey(pem: string): Promise<TrustedKey> {
  * @throws {ReleaseError} `KEY_*` when the key policy refuses it
  */
 export async function importPlatformKey(pem: string): Promise<TrustedKey> {
-  return importKey(readPlatformPublicKey(pem).spki, { name: 'Ed25519' }, 64)
+  return importKey(readPlatformPublicKey(pem))
 }
 
-async function importKey(spki: Bytes, algorithm: { name: string }, signatureBytes: number): Promise<TrustedKey> {
+async function importKey({ spki, bits, algorithm: name }: PublicKey): Promise<TrustedKey> {
   const { subtle } = globalThis.crypto
-  const key = await subtle.importKey('spki', spki, algorithm, false, ['verify']).catch(() => {
+  const signatureBytes = name === 'Ed25519' ? 64 : Math.ceil(bits / 8)
+  const form = name === 'RSA-PSS' ? asPlainRsa(spki) : spki
+  const algorithm = { name, hash: 'SHA-256', saltLength: pssSaltBytes }
+  const key = await subtle.importKey('spki', form, algorithm, false, ['verify']).catch(() => {
     throw new ReleaseError('KEY_MALFORMED', 'The key cannot be read.')
   })
   return {
     keyId: await sha256Hex(spki),
     signatureBytes,
     verify: async (message, signature) =>
-      signature.length === signatureBytes && subtle.verify(algorithm.name, key, signature, message),
+      signature.length === signatureBytes && subtle.verify(algorithm, key, signature, message),
   }
 }
 

@@ -1,4 +1,4 @@
-import { type FileDigest, sha256Hex } from '../archive/index.js'
+import { type FileDigest, sha256Hex } from '../archive/sha256.js'
 import { compareVersions } from './compare-versions.js'
 import { openEnvelope } from './envelope.js'
 import { parseChannelStatement, parseReleaseStatement } from './parse-statement.js'

@@ -5,13 +5,22 @@ import { payloadTypes, type RootStatement } from './statements.js'
 import { importPlatformKey, importReleaseKey } from './trusted-key.js'
 import type { Trust } from './verify-release.js'
 
-/** The keys of a root statement, imported under the key policy. */
+/**
+ * The keys of a root statement, imported under the key policy; no key has both roles.
+ *
+ * @throws {ReleaseError} `KEY_*`
+ */
 export async function trustOf(
   root: Pick<RootStatement, 'version' | 'releaseKeys' | 'platformKeys' | 'revokedBundleIds'>,
 ): Promise<Trust> {
+  const releaseKeys = await Promise.all(root.releaseKeys.map(importReleaseKey))
+  const platformKeys = await Promise.all(root.platformKeys.map(importPlatformKey))
+  if (releaseKeys.some(({ keyId }) => platformKeys.some((key) => key.keyId === keyId))) {
+    throw new ReleaseError('KEY_REUSED', 'One key has both roles; the release key must not be the platform key.')
+  }
   return {
-    releaseKeys: await Promise.all(root.releaseKeys.map(importReleaseKey)),
-    platformKeys: await Promise.all(root.platformKeys.map(importPlatformKey)),
+    releaseKeys,
+    platformKeys,
     rootVersion: root.version,
     revokedBundleIds: root.revokedBundleIds,
   }

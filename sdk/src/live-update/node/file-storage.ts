@@ -1,5 +1,5 @@
 import { dirname, join, relative } from 'node:path'
-import { type FileDigest, sha256Hex } from '../../archive/index.js'
+import { type FileDigest, sha256Hex } from '../../archive/sha256.js'
 import type { BundleStorage, StagedBundle } from '../bundle-storage.js'
 import { type Disk, nodeDisk } from './disk.js'
 

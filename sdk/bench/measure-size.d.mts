@@ -1,0 +1,3 @@
+export function measureSizes(): Promise<
+  { bench: string; entry: string; coreGzipBytes: number; totalGzipBytes: number }[]
+>
