@@ -214,7 +214,7 @@ describe('a refused upload stores nothing', () => {
       () => ({ name: 'x', platform: 'android' }),
       400,
       'request-malformed',
-      /form|Media Type/,
+      /Content-Type/,
     ],
   ]
   test.each(cases)('%s', async (_, body, status, code, message) => {
