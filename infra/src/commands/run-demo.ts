@@ -73,7 +73,7 @@ export async function runDemo(config: Config, args: readonly string[]): Promise<
       await interruption.asked
     }
   } catch (error) {
-    if (teardown.hasBegun) return 130
+    if (interruption.wasAsked()) return 130
     throw error
   } finally {
     await teardown.run()

@@ -61,7 +61,7 @@ export async function runTests(config: Config, args: readonly string[]): Promise
     say(`${passed} passed, ${failed} failed`)
     return code === 0 && failed > 0 ? 1 : code
   } catch (error) {
-    if (teardown.hasBegun) return 130
+    if (interruption.wasAsked()) return 130
     throw error
   } finally {
     await teardown.run()

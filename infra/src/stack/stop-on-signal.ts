@@ -4,6 +4,7 @@ import type { Teardown } from './teardown.js'
 export interface Interruption {
   /** Resolves when the run was asked to end. */
   readonly asked: Promise<void>
+  readonly wasAsked: () => boolean
   readonly forget: () => void
 }
 
@@ -14,14 +15,17 @@ export function stopOnSignal(teardown: Teardown, say: Say): Interruption {
   const asked = new Promise<void>((resolve) => {
     resolveAsked = resolve
   })
+  let received = false
   const stop = (): void => {
-    if (!teardown.hasBegun) say('stopping')
+    if (!received) say('stopping')
+    received = true
     teardown.run().catch(() => {})
     resolveAsked()
   }
   for (const signal of signals) process.on(signal, stop)
   return {
     asked,
+    wasAsked: () => received,
     forget: () => {
       for (const signal of signals) process.off(signal, stop)
     },
