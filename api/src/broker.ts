@@ -1,12 +1,15 @@
 import { openDatabase } from '@capstan/migrations'
 import { pino } from 'pino'
 
-import { startBroker } from './broker/start-broker.js'
 import { SocketPathError } from './broker/listen-on-socket.js'
+import { openRootKeys } from './broker/open-root-keys.js'
+import { readDeletionSigner } from './broker/read-deletion-signer.js'
+import { startBroker } from './broker/start-broker.js'
 import { BrokerConfig, readConfig, readPassword } from './config.js'
 import { untilStopped } from './until-stopped.js'
-import { createLocalKeyManager, deriveLocalKeys } from './vault/local-key-manager.js'
-import { readMasterKeyFile } from './vault/master-key-file.js'
+import { openDirectoryKeyStore } from './vault/directory-key-store.js'
+import { KeyStoreError } from './vault/key-store.js'
+import { createOrganizationKeys } from './vault/organization-keys.js'
 import { readRawKeyFile, SecretFileError } from './vault/read-secret-file.js'
 
 const config = readConfig(BrokerConfig)
@@ -19,15 +22,16 @@ process.on('SIGUSR1', () => log.warn('SIGUSR1 ignored'))
 try {
   await run()
 } catch (error) {
-  if (!(error instanceof SecretFileError || error instanceof SocketPathError)) throw error
+  const refusals = [SecretFileError, SocketPathError, KeyStoreError]
+  if (!(error instanceof Error && refusals.some((refusal) => error instanceof refusal))) throw error
   process.stderr.write(`Configuration: ${error.message}\n`)
   process.exitCode = 78
 }
 
 async function run(): Promise<void> {
-  const master = await readMasterKeyFile(config.MASTER_KEY_FILE)
-  const keys = createLocalKeyManager(deriveLocalKeys(master))
-  master.key[Symbol.dispose]()
+  const root = await openRootKeys(config)
+  const keys = createOrganizationKeys({ root, store: await openDirectoryKeyStore(config.KEY_STORE_DIR) })
+  const deletionSigner = await readDeletionSigner(config.DELETION_KEY_FILE)
   const pepper = await readRawKeyFile(config.TOKEN_PEPPER_FILE, 'TOKEN_PEPPER_FILE')
   const password = readPassword(config.DATABASE_PASSWORD_FILE)
   await using database = openDatabase({
@@ -36,10 +40,15 @@ async function run(): Promise<void> {
     poolSize: 5,
     ...(password === undefined ? {} : { password }),
   })
+  const settings = { pepper, deletionSigner, keyStoreRetentionDays: config.KEY_STORE_RETENTION_DAYS }
   await using broker = await startBroker(
-    { db: database.db, keys, pepper, log, now: () => new Date() },
-    { sealSocket: config.BROKER_SEAL_SOCKET, openSocket: config.BROKER_OPEN_SOCKET },
+    { db: database.db, keys, ...settings, log, now: () => new Date() },
+    {
+      sealSocket: config.BROKER_SEAL_SOCKET,
+      openSocket: config.BROKER_OPEN_SOCKET,
+      adminSocket: config.BROKER_ADMIN_SOCKET,
+    },
   )
-  log.info({ kek: keys.id, sockets: broker.sockets }, 'ready')
+  log.info({ root: root.id, sockets: broker.sockets }, 'ready')
   await stopped
 }

@@ -52,10 +52,28 @@ export type ControlConfig = z.infer<typeof ControlConfig>
 
 export const BrokerConfig = z
   .object({
-    MASTER_KEY_FILE: z.string().min(1),
+    MASTER_KEY_FILE: Optional,
+    /** AWS KMS as the root; a master key beside it only unwraps what is still under it. */
+    KMS_KEY_ID: Optional,
+    KMS_OLD_KEY_IDS: z
+      .string()
+      .default('')
+      .transform((list) => list.split(',').flatMap((id) => (id.trim() === '' ? [] : [id.trim()]))),
+    KMS_ENDPOINT: z.url().optional(),
+    AWS_REGION: Optional,
+    KEY_STORE_DIR: z.string().min(1),
+    KEY_STORE_RETENTION_DAYS: z.coerce.number().int().min(0).max(3650).default(7),
+    DELETION_KEY_FILE: z.string().min(1),
     TOKEN_PEPPER_FILE: z.string().min(1),
     BROKER_SEAL_SOCKET: z.string().min(1),
     BROKER_OPEN_SOCKET: z.string().min(1),
+    BROKER_ADMIN_SOCKET: z.string().min(1),
+  })
+  .refine((env) => env.MASTER_KEY_FILE !== undefined || env.KMS_KEY_ID !== undefined, {
+    message: 'set MASTER_KEY_FILE or KMS_KEY_ID: the root of all keys',
+  })
+  .refine((env) => env.KMS_KEY_ID === undefined || env.AWS_REGION !== undefined, {
+    message: 'KMS_KEY_ID needs AWS_REGION',
   })
   .and(Database)
   .and(Logging)

@@ -10,7 +10,7 @@ import { crc32 } from 'node:zlib'
 import { createTestDatabase, type TestDatabase } from '@capstan/migrations/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
-import { askSocket } from './test-broker.js'
+import { askSocket, writeDeletionKey } from './test-broker.js'
 
 const entry = fileURLToPath(new URL('../dist/broker.js', import.meta.url))
 let database: TestDatabase
@@ -34,6 +34,9 @@ beforeAll(async () => {
     TOKEN_PEPPER_FILE: join(folder, 'pepper'),
     BROKER_SEAL_SOCKET: join(folder, 'seal.sock'),
     BROKER_OPEN_SOCKET: join(folder, 'open.sock'),
+    BROKER_ADMIN_SOCKET: join(folder, 'admin.sock'),
+    KEY_STORE_DIR: join(folder, 'keys'),
+    DELETION_KEY_FILE: await writeDeletionKey(folder),
   }
 })
 afterEach(() => {
@@ -112,7 +115,25 @@ describe('the broker process', () => {
   })
 
   const cases: [string, () => Record<string, string>, RegExp][] = [
-    ['no master key is named', () => ({ MASTER_KEY_FILE: '' }), /MASTER_KEY_FILE/],
+    ['no root key is named', () => ({ MASTER_KEY_FILE: '' }), /set MASTER_KEY_FILE or KMS_KEY_ID/],
+    ['KMS is named without a region', () => ({ KMS_KEY_ID: 'alias/root' }), /KMS_KEY_ID needs AWS_REGION/],
+    ['no key store is named', () => ({ KEY_STORE_DIR: '' }), /KEY_STORE_DIR/],
+    ['the key store is a file', () => ({ KEY_STORE_DIR: secretFile('store', 'x') }), /KEY_STORE_DIR: .* not a folder/],
+    [
+      'the key store is open to others',
+      () => {
+        const open = join(folder, 'open-store')
+        mkdirSync(open, { recursive: true })
+        chmodSync(open, 0o755)
+        return { KEY_STORE_DIR: open }
+      },
+      /KEY_STORE_DIR: .* run chmod 700/,
+    ],
+    [
+      'the deletion key is of another kind',
+      () => ({ DELETION_KEY_FILE: secretFile('rsa', 'x') }),
+      /DELETION_KEY_FILE: .* not one Ed25519/,
+    ],
     [
       'the master key is absent',
       () => ({ MASTER_KEY_FILE: join(folder, 'none') }),

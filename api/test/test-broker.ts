@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,21 +7,38 @@ import { join } from 'node:path'
 import { openDatabase } from '@capstan/migrations'
 import type { Logger } from 'pino'
 
+import type { DeletionSigner } from '../src/broker/broker-deps.js'
+import { readDeletionSigner } from '../src/broker/read-deletion-signer.js'
 import { startBroker } from '../src/broker/start-broker.js'
-import type { KeyManager } from '../src/vault/key-manager.js'
+import { openDirectoryKeyStore } from '../src/vault/directory-key-store.js'
+import type { RootKeys } from '../src/vault/key-manager.js'
+import type { KeyStore } from '../src/vault/key-store.js'
 import { createLocalKeyManager, deriveLocalKeys } from '../src/vault/local-key-manager.js'
+import { createOrganizationKeys, type OrganizationKeys } from '../src/vault/organization-keys.js'
 import { Secret } from '../src/vault/secret.js'
 import type { Fixture } from './fixture.js'
 
-export type BrokerSocketPaths = { folder: string; sealSocket: string; openSocket: string }
+export type BrokerSocketPaths = { folder: string; sealSocket: string; openSocket: string; adminSocket: string }
 
 /** Socket paths that can be named before the broker that will listen there is started. */
 export async function chooseSockets(): Promise<BrokerSocketPaths> {
   const folder = await mkdtemp(join(tmpdir(), 'capstan-broker-'))
-  return { folder, sealSocket: join(folder, 'seal.sock'), openSocket: join(folder, 'open.sock') }
+  const socket = (name: string) => join(folder, `${name}.sock`)
+  return { folder, sealSocket: socket('seal'), openSocket: socket('open'), adminSocket: socket('admin') }
 }
 
-export type TestBroker = AsyncDisposable & { keys: KeyManager; clock: { offsetMs: number } }
+export type TestBroker = AsyncDisposable & {
+  keys: OrganizationKeys
+  root: RootKeys
+  store: KeyStore
+  /** Folder of the key store. */
+  storeFolder: string
+  deletionSigner: DeletionSigner
+  clock: { offsetMs: number }
+}
+
+export const createTestRoot = (id = 'test'): RootKeys =>
+  createLocalKeyManager(deriveLocalKeys({ id, key: new Secret(randomBytes(32)) }))
 
 /** The real broker, in this process, under its own database role and with a random master key. */
 export async function startTestBroker(
@@ -30,15 +47,24 @@ export async function startTestBroker(
   log: Logger = fixture.deps.log,
 ): Promise<TestBroker> {
   const database = openDatabase({ url: fixture.databaseUrl('broker'), poolSize: 4 })
-  const keys = createLocalKeyManager(deriveLocalKeys({ id: 'test', key: new Secret(randomBytes(32)) }))
   const clock = { offsetMs: 0 }
   const now = () => new Date(Date.now() + clock.offsetMs)
+  const root = createTestRoot()
+  const storeFolder = join(sockets.folder, 'keys')
+  const store = await openDirectoryKeyStore(storeFolder)
+  const keys = createOrganizationKeys({ root, store, now })
+  const deletionSigner = await readDeletionSigner(await writeDeletionKey(sockets.folder))
+  const pepper = Buffer.from(fixture.deps.pepper)
   const broker = await startBroker(
-    { db: database.db, keys, pepper: Buffer.from(fixture.deps.pepper), log, now },
+    { db: database.db, keys, pepper, deletionSigner, keyStoreRetentionDays: 7, log, now },
     sockets,
   )
   return {
     keys,
+    root,
+    store,
+    storeFolder,
+    deletionSigner,
     clock,
     [Symbol.asyncDispose]: async () => {
       await broker[Symbol.asyncDispose]()
@@ -46,6 +72,13 @@ export async function startTestBroker(
       await rm(sockets.folder, { recursive: true, force: true })
     },
   }
+}
+
+export async function writeDeletionKey(folder: string): Promise<string> {
+  const path = join(folder, 'deletion-key.pem')
+  const { privateKey } = generateKeyPairSync('ed25519')
+  await writeFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
+  return path
 }
 
 export type SocketReply = { status: number; text: string }

@@ -17,6 +17,8 @@ export interface Config {
   readonly dockerHost: string | undefined
   /** Object store settings handed on to the API as they are. */
   readonly objectStore: Readonly<Record<string, string>>
+  /** AWS KMS as the root of all keys, handed on to the broker alone; none: the local master key is the root. */
+  readonly rootKeys: Readonly<Record<string, string>>
   /** PEM bundle of the network's own authorities. */
   readonly extraCaFile: string | undefined
   readonly logLevel: string
@@ -34,6 +36,15 @@ const objectStoreNames = [
 ]
 const inheritedNames = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'TERM', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'HTTP_PROXY']
 const proxyNames = ['HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy']
+
+/** `KMS_KEY_ID` is the key of the bucket; the broker's root has a name of its own. */
+function rootKeysOf(env: NodeJS.ProcessEnv): Record<string, string> {
+  const keyId = env['BROKER_KMS_KEY_ID']
+  if (!keyId) return {}
+  const names = ['KMS_OLD_KEY_IDS', 'KMS_ENDPOINT', 'AWS_REGION', 'AWS_SHARED_CREDENTIALS_FILE']
+  const profile = env['BROKER_AWS_PROFILE']
+  return { KMS_KEY_ID: keyId, ...pick(env, names), ...(profile ? { AWS_PROFILE: profile } : {}) }
+}
 
 function pick(env: NodeJS.ProcessEnv, names: readonly string[]): Record<string, string> {
   const entries = names.flatMap((name) => (env[name] ? [[name, env[name]] as const] : []))
@@ -57,6 +68,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     redisUrl: env['REDIS_URL'] || undefined,
     dockerHost: env['DOCKER_HOST'] || undefined,
     objectStore: pick(env, objectStoreNames),
+    rootKeys: rootKeysOf(env),
     extraCaFile: env['NODE_EXTRA_CA_CERTS'] || undefined,
     logLevel: env['LOG_LEVEL'] || 'info',
     baseEnv: { ...pick(env, [...inheritedNames, ...proxyNames]), PATH: withSystemFolders(env['PATH']) },

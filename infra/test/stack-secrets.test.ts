@@ -20,7 +20,7 @@ test('secrets are made once, each in a file that only its owner can read', () =>
   const { secrets } = makeStackFolders(folder)
   const first = openStackSecrets(secrets)
   expect(mode(secrets)).toBe(0o700)
-  for (const file of [first.masterKeyFile, first.tokenPepperFile, first.databaseFiles.api])
+  for (const file of [first.masterKeyFile, first.deletionKeyFile, first.tokenPepperFile, first.databaseFiles.api])
     expect(mode(file)).toBe(0o400)
   expect(statSync(first.tokenPepperFile).size).toBe(32)
   expect(openStackSecrets(secrets)).toEqual(first)

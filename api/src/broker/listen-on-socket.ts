@@ -11,10 +11,10 @@ export class SocketPathError extends Error {
 const MAX_PATH_BYTES = 107
 
 /**
- * Listens on a Unix socket that only its owner and group may connect to: the group is the right. A socket file that a
- * crash left behind is replaced; one that answers is not.
+ * Listens on a Unix socket that only its owner and group may connect to: the group is the right; mode 0600 leaves only
+ * the owner. A socket file that a crash left behind is replaced; one that answers is not.
  */
-export async function listenOnSocket(server: Server, path: string, setting: string): Promise<void> {
+export async function listenOnSocket(server: Server, path: string, setting: string, mode = 0o660): Promise<void> {
   if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
     throw new SocketPathError(`${setting}: ${path} is longer than the ${MAX_PATH_BYTES} bytes a socket path may have.`)
   }
@@ -29,7 +29,7 @@ export async function listenOnSocket(server: Server, path: string, setting: stri
     // Until chmod the mode comes from the umask, which can only be narrower for others than what follows.
     server.listen(path, () => resolve())
   })
-  await chmod(path, 0o660)
+  await chmod(path, mode)
 }
 
 async function removeStale(path: string, setting: string): Promise<void> {

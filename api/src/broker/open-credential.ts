@@ -26,6 +26,8 @@ export async function openCredential(deps: BrokerDeps, call: OpenCall): Promise<
   const tokenHash = hashToken(deps.pepper, token)
   const orgId = await findOrgOf(deps.db, 'lease', tokenHash)
   if (orgId === null) return refuseUnknown(deps, call, 'lease-unknown')
+  // A root key that cannot be reached is found out before the one opening of this lease is spent.
+  await deps.keys.prepare(orgId).catch(ignoreUnreadable)
 
   const decision = await withOrg(deps.db, orgId, async (tx) => {
     const decision = await findOpenTarget(tx, tokenHash, request, deps.now)
@@ -70,17 +72,23 @@ async function decrypt(deps: BrokerDeps, call: OpenCall, orgId: string, target: 
     return secret
   } catch (error) {
     if (!(error instanceof EnvelopeError)) throw error
-    deps.log.error({ ...logFacts(call, target), orgId, credentialId: credential.id }, 'credential does not decrypt')
+    const facts = { ...logFacts(call, target), orgId, credentialId: credential.id, reason: error.reason }
+    deps.log.error(facts, 'credential does not decrypt')
     await withOrg(deps.db, orgId, (tx) =>
       recordAudit(tx, auditorOf(orgId, target, call), {
         action: 'credential.decrypt_failed',
         target: { credential: credential.id, build: target.buildId },
         outcome: 'refused',
-        data: { version: version.version, attempt: target.attempt },
+        data: { reason: error.reason, version: version.version, attempt: target.attempt },
       }),
     )
     throw new OpenRefused()
   }
+}
+
+/** What does not open is refused, with its event, where it is used. */
+function ignoreUnreadable(error: unknown): void {
+  if (!(error instanceof EnvelopeError)) throw error
 }
 
 /** No organization is known: there is no chain to write to. */

@@ -3,49 +3,58 @@ import type { Server } from 'node:http'
 import { OpenCredentialRequest } from '@capstan/migrations/messages'
 import { sql } from 'drizzle-orm'
 
+import { answerAdmin } from './answer-admin.js'
 import type { BrokerDeps } from './broker-deps.js'
+import { destroyKeys } from './destroy-keys.js'
+import { DestroyCredentialRequest } from './destroy-request.js'
 import { listenOnSocket } from './listen-on-socket.js'
 import { openCredential, OpenRefused } from './open-credential.js'
 import { sealCredential } from './seal-credential.js'
 import { MAX_PAYLOAD_BYTES, SealRequest } from './seal-request.js'
 import { createSocketServer, jsonAnswer, parseJson, type SocketAnswer, type SocketRequest } from './socket-server.js'
 
-export type BrokerSockets = { sealSocket: string; openSocket: string }
+export type BrokerSockets = { sealSocket: string; openSocket: string; adminSocket: string }
 export type Broker = AsyncDisposable & { sockets: BrokerSockets }
 
 const REFUSED = { code: 'open-refused', message: 'The credential cannot be opened.' }
 const NOT_FOUND = { code: 'not-found', message: 'There is nothing at this address.' }
-const MAX_OPEN_REQUEST_BYTES = 16 * 1024
+const MAX_SMALL_REQUEST_BYTES = 16 * 1024
 
 /**
- * Two sockets, so that file permissions split the rights: who may connect to `seal` can encrypt, who may connect to
- * `open` can ask to decrypt and still needs a live lease.
+ * Three sockets, so that file permissions split the rights: who may connect to `seal` can encrypt and destroy, who may
+ * connect to `open` can ask to decrypt and still needs a live lease, and `admin`, the owner's alone, renews keys.
  */
 export async function startBroker(deps: BrokerDeps, sockets: BrokerSockets): Promise<Broker> {
   const { log } = deps
   // A payload is base64 in JSON; half as much again leaves room for the rest.
   const sealLimit = Math.ceil(MAX_PAYLOAD_BYTES * 1.5)
   const seal = createSocketServer({ maxBodyBytes: sealLimit, log, answer: (request) => answerSeal(deps, request) })
-  const open = createSocketServer({
-    maxBodyBytes: MAX_OPEN_REQUEST_BYTES,
-    log,
-    answer: (request) => answerOpen(deps, request),
-  })
-  await listenOnSocket(seal, sockets.sealSocket, 'BROKER_SEAL_SOCKET')
+  const small = { maxBodyBytes: MAX_SMALL_REQUEST_BYTES, log }
+  const open = createSocketServer({ ...small, answer: (request) => answerOpen(deps, request) })
+  const admin = createSocketServer({ ...small, answer: (request) => answerAdmin(deps, request) })
+  const listening: Server[] = []
+  const closeAll = async () => void (await Promise.all(listening.map(close)))
   try {
+    await listenOnSocket(seal, sockets.sealSocket, 'BROKER_SEAL_SOCKET')
+    listening.push(seal)
     await listenOnSocket(open, sockets.openSocket, 'BROKER_OPEN_SOCKET')
+    listening.push(open)
+    await listenOnSocket(admin, sockets.adminSocket, 'BROKER_ADMIN_SOCKET', 0o600)
+    listening.push(admin)
   } catch (error) {
-    await close(seal)
+    await closeAll()
     throw error
   }
-  return { sockets, [Symbol.asyncDispose]: async () => void (await Promise.all([close(seal), close(open)])) }
+  return { sockets, [Symbol.asyncDispose]: closeAll }
 }
 
-async function answerSeal(deps: BrokerDeps, { method, path, body }: SocketRequest): Promise<SocketAnswer> {
+async function answerSeal(deps: BrokerDeps, request: SocketRequest): Promise<SocketAnswer> {
+  const { method, path, body } = request
   if (method === 'GET' && path === '/health') {
     await deps.db.execute(sql`select 1`)
     return jsonAnswer(200, await deps.keys.health())
   }
+  if (method === 'POST' && path === '/destroy') return answerDestroy(deps, request)
   if (method !== 'POST' || path !== '/seal') return jsonAnswer(404, NOT_FOUND)
   const parsed = SealRequest.safeParse(parseJson(body))
   const sealed = parsed.success ? await sealCredential(deps.keys, parsed.data) : null
@@ -53,6 +62,18 @@ async function answerSeal(deps: BrokerDeps, { method, path, body }: SocketReques
     return jsonAnswer(422, { code: 'request-invalid', message: 'This is not something the broker can seal.' })
   }
   return jsonAnswer(200, sealed)
+}
+
+async function answerDestroy(deps: BrokerDeps, { body, requestId }: SocketRequest): Promise<SocketAnswer> {
+  const parsed = DestroyCredentialRequest.safeParse(parseJson(body))
+  if (!parsed.success) {
+    return jsonAnswer(422, { code: 'request-invalid', message: 'This is not something the broker can destroy.' })
+  }
+  const destroyed = await destroyKeys(deps, parsed.data, requestId)
+  if (destroyed === null) {
+    return jsonAnswer(404, { code: 'key-not-found', message: 'The organization has no such credential.' })
+  }
+  return jsonAnswer(200, destroyed)
 }
 
 async function answerOpen(deps: BrokerDeps, request: SocketRequest): Promise<SocketAnswer> {

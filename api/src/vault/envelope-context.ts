@@ -7,20 +7,26 @@ export type EnvelopeContext = {
   version: string
 }
 
-const KEYS = ['app', 'credential', 'kind', 'org', 'version'] as const
+/** What a wrapped key belongs to: ids and numbers only, for a key service may write them in the clear into its log. */
+export type KeyContext = Readonly<Record<string, string>>
 
 /** One message for every way to fail: what exactly was wrong helps nobody but an attacker. */
 export class EnvelopeError extends Error {
   override name = 'EnvelopeError' as const
-  constructor() {
+  /** For the log and the audit trail alone. */
+  readonly reason: 'unreadable' | 'key-destroyed'
+
+  constructor(reason: 'unreadable' | 'key-destroyed' = 'unreadable') {
     super('The envelope cannot be opened.')
+    this.reason = reason
   }
 }
 
 /** [E1] `u16 n | for each key in order: u16 len, key, u16 len, value`, UTF-8. */
-export function encodeContext(ctx: EnvelopeContext): Buffer {
-  const parts = KEYS.flatMap((key) => [lengthPrefixed(key), lengthPrefixed(ctx[key])])
-  return Buffer.concat([u16(KEYS.length), ...parts])
+export function encodeContext(ctx: KeyContext): Buffer {
+  const keys = Object.keys(ctx).toSorted()
+  const parts = keys.flatMap((key) => [lengthPrefixed(key), lengthPrefixed(ctx[key] ?? '')])
+  return Buffer.concat([u16(keys.length), ...parts])
 }
 
 export function lengthPrefixed(text: string): Buffer {

@@ -1,9 +1,9 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
 
-import { encodeContext, type EnvelopeContext, EnvelopeError, lengthPrefixed, u32 } from './envelope-context.js'
+import { encodeContext, EnvelopeError, type KeyContext, lengthPrefixed, u32 } from './envelope-context.js'
 import type { RandomBytes } from './envelope.js'
 import { gcmOpen, gcmSeal, NONCE_BYTES, TAG_BYTES } from './gcm.js'
-import type { KeyManager, WrappedDek } from './key-manager.js'
+import type { RootKeys, WrappedDek } from './key-manager.js'
 import type { MasterKey } from './master-key-file.js'
 import { Secret } from './secret.js'
 
@@ -28,12 +28,12 @@ export function deriveLocalKeys(master: MasterKey, versions: readonly number[] =
 }
 
 /** Keeps the key-encryption keys in this process's memory: only the broker makes one. */
-export function createLocalKeyManager({ kekId, keks, minKekVersion = 1, random = randomBytes }: LocalKeys): KeyManager {
+export function createLocalKeyManager({ kekId, keks, minKekVersion = 1, random = randomBytes }: LocalKeys): RootKeys {
   const newest = Math.max(...keks.keys())
   const newestKek = keks.get(newest)
   if (newestKek === undefined || newest < minKekVersion) throw new Error('a key manager needs a usable key')
 
-  function wrap(dek: Secret, ctx: EnvelopeContext): WrappedDek {
+  function wrap(dek: Secret, ctx: KeyContext): WrappedDek {
     const nonce = random(NONCE_BYTES)
     const aad = wrapAad(kekId, newest, ctx)
     const sealed = keks.get(newest)?.use((kek) => dek.use((bytes) => gcmSeal(kek, nonce, aad, bytes)))
@@ -41,7 +41,7 @@ export function createLocalKeyManager({ kekId, keks, minKekVersion = 1, random =
     return { wrapped: Buffer.concat([nonce, sealed]), kekId, kekVersion: newest }
   }
 
-  async function unwrap(key: WrappedDek, ctx: EnvelopeContext): Promise<Secret> {
+  async function unwrap(key: WrappedDek, ctx: KeyContext): Promise<Secret> {
     const kek = key.kekId === kekId && key.kekVersion >= minKekVersion ? keks.get(key.kekVersion) : undefined
     if (kek === undefined || key.wrapped.length !== WRAPPED_BYTES) throw new EnvelopeError()
     const nonce = key.wrapped.subarray(0, NONCE_BYTES)
@@ -52,6 +52,8 @@ export function createLocalKeyManager({ kekId, keks, minKekVersion = 1, random =
   return {
     id: kekId,
     unwrap,
+    wrap: async (key, ctx) => wrap(key, ctx),
+    knows: (id) => id === kekId,
     async generateDek(ctx) {
       const dek = new Secret(random(DEK_BYTES))
       return { dek, ...wrap(dek, ctx) }
@@ -66,7 +68,7 @@ export function createLocalKeyManager({ kekId, keks, minKekVersion = 1, random =
   }
 }
 
-function wrapAad(kekId: string, kekVersion: number, ctx: EnvelopeContext): Buffer {
+function wrapAad(kekId: string, kekVersion: number, ctx: KeyContext): Buffer {
   return Buffer.concat([
     Buffer.from('cre1:wrap\0', 'latin1'),
     lengthPrefixed(kekId),

@@ -34,10 +34,16 @@ describe('master key file', () => {
   test('a good one gives id and key', async () => {
     const key = randomBytes(32)
     for (const mode of [0o400, 0o600]) {
-      const read = await readMasterKeyFile(file(line(key), mode))
+      const [read, ...older] = await readMasterKeyFile(file(line(key), mode))
+      expect(older).toEqual([])
       expect(read.id).toBe('primary')
       read.key.use((bytes) => expect(bytes).toEqual(key))
     }
+  })
+
+  test('the first line is the primary, the others are older', async () => {
+    const keys = ['new', 'old', 'older'].map((id) => line(randomBytes(32), id)).join('')
+    expect((await readMasterKeyFile(file(keys))).map(({ id }) => id)).toEqual(['new', 'old', 'older'])
   })
 
   const good = line(randomBytes(32))
@@ -52,7 +58,13 @@ describe('master key file', () => {
     ['has no checksum', () => file(good.slice(0, good.lastIndexOf(':'))), /not one line of the form/],
     ['has a wrong checksum', () => file(good.replace(/:[0-9a-f]{8}\n$/, ':00000000\n')), /checksum .* does not fit/],
     ['has another id than it was made with', () => file(good.replace('primary', 'secondary')), /checksum/],
-    ['holds two lines', () => file(good + good), /not one line/],
+    ['holds one id twice', () => file(good + line(randomBytes(32))), /two keys of one id/],
+    ['holds an empty line', () => file(`${good}\n${line(randomBytes(32), 'older')}`), /not one line/],
+    [
+      'holds nine keys',
+      () => file(Array.from({ length: 9 }, (_, index) => line(randomBytes(32), `k${index}`)).join('')),
+      /more than 8 keys/,
+    ],
     ['holds 31 bytes', () => file(line(randomBytes(31))), /not one line/],
     ['holds 33 bytes', () => file(line(randomBytes(33))), /not one line/],
     ['holds zeros', () => file(weak(Array.from({ length: 32 }, () => 0))), /does not look random/],
@@ -68,7 +80,7 @@ describe('master key file', () => {
     const path = join(dir, 'link')
     symlinkSync(target, path)
     await expect(readMasterKeyFile(path)).rejects.toThrow(/symbolic link/)
-    expect((await readMasterKeyFile(target)).id).toBe('primary')
+    expect((await readMasterKeyFile(target))[0].id).toBe('primary')
   })
 
   test('a folder and a named pipe are refused at once', async () => {

@@ -7,12 +7,24 @@ import { Secret } from './secret.js'
 export type MasterKey = { id: string; key: Secret }
 
 const SETTING = 'MASTER_KEY_FILE'
-const LINE = /^mk1:([a-z0-9-]{1,32}):([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=):([0-9a-f]{8})\n?$/
+const MAX_KEYS = 8
+const LINE = /^mk1:([a-z0-9-]{1,32}):([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=):([0-9a-f]{8})$/
 
-/** One line `mk1:<id>:<base64 of 32 bytes>:<crc32>`; the CRC, eight hex digits, is of the text before its colon. */
-export async function readMasterKeyFile(path: string): Promise<MasterKey> {
-  using line = new Secret(await readSecretFile(path, SETTING))
-  return line.use((bytes) => parseLine(bytes.toString('latin1'), path))
+/**
+ * Lines `mk1:<id>:<base64 of 32 bytes>:<crc32>`; the CRC, eight hex digits, is of the text before its colon. The first
+ * is the primary, under which new keys go; the others are older and only unwrap.
+ */
+export async function readMasterKeyFile(path: string): Promise<[MasterKey, ...MasterKey[]]> {
+  using content = new Secret(await readSecretFile(path, SETTING))
+  const lines = content.use((bytes) => bytes.toString('latin1').replace(/\n$/, '').split('\n'))
+  if (lines.length > MAX_KEYS) throw new SecretFileError(`${SETTING}: ${path} holds more than ${MAX_KEYS} keys.`)
+  const [primary, ...older] = lines.map((line) => parseLine(line, path))
+  if (primary === undefined) throw new SecretFileError(`${SETTING}: ${path} is empty.`)
+  const ids = new Set([primary, ...older].map(({ id }) => id))
+  if (ids.size !== lines.length) {
+    throw new SecretFileError(`${SETTING}: ${path} holds two keys of one id; give every key its own.`)
+  }
+  return [primary, ...older]
 }
 
 function parseLine(text: string, path: string): MasterKey {

@@ -5,11 +5,19 @@ import { z } from 'zod'
 import type { EnvelopeContext } from './envelope-context.js'
 import type { Secret } from './secret.js'
 
-/** What the API may do with credentials: have them encrypted. There is no way back through this door. */
+/** What the API may do with credentials: have them encrypted or destroyed. There is no way back through this door. */
 export interface SealClient {
   seal(ctx: EnvelopeContext, payload: Secret): Promise<{ envelope: Uint8Array; kekId: string; kekVersion: number }>
+  /**
+   * Destroys the key of a credential, or of one version of it: no copy of its rows opens again. The rows must still be
+   * there. May be repeated; a deletion certificate is stored once. Call it before `recordAudit` in a transaction, since
+   * the broker writes to the same audit chain.
+   */
+  destroyCredential(subject: { org: string; credential: string; version?: number }): Promise<DestroyedKeys>
   health(): Promise<{ writable: boolean; kekVersion: number }>
 }
+
+export type DestroyedKeys = { certificateId: string; destroyedAt: string; backupsUntil: string }
 
 /** The broker does not answer or refuses: nothing was sealed, and nothing may be stored. */
 export class SealError extends Error {
@@ -21,6 +29,7 @@ const Sealed = z.object({
   kekId: z.string().min(1),
   kekVersion: z.number().int().positive(),
 })
+const Destroyed = z.object({ certificateId: z.uuid(), destroyedAt: z.string(), backupsUntil: z.string() })
 const Health = z.object({ writable: z.boolean(), kekVersion: z.number().int() })
 
 const TIMEOUT_MS = 5_000
@@ -33,6 +42,9 @@ export function createSealClient(socketPath: string): SealClient {
       const body = payload.use((bytes) => JSON.stringify({ ctx, payloadB64: bytes.toString('base64') }))
       const { envelopeB64, ...kek } = Sealed.parse(await ask(socketPath, 'POST', '/seal', body))
       return { ...kek, envelope: Buffer.from(envelopeB64, 'base64') }
+    },
+    async destroyCredential(subject) {
+      return Destroyed.parse(await ask(socketPath, 'POST', '/destroy', JSON.stringify(subject)))
     },
     async health() {
       return Health.parse(await ask(socketPath, 'GET', '/health'))

@@ -41,10 +41,14 @@ function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, st
   return {
     broker: {
       ...connections.database.broker,
+      ...config.rootKeys,
       MASTER_KEY_FILE: secrets.masterKeyFile,
+      KEY_STORE_DIR: folders.keys,
+      DELETION_KEY_FILE: secrets.deletionKeyFile,
       TOKEN_PEPPER_FILE: secrets.tokenPepperFile,
       BROKER_SEAL_SOCKET: sealSocket,
       BROKER_OPEN_SOCKET: openSocket,
+      BROKER_ADMIN_SOCKET: join(folders.sockets, 'admin.sock'),
     },
     api: {
       ...connections.database.api,

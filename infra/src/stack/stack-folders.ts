@@ -9,6 +9,8 @@ export interface StackFolders {
   readonly logs: string
   readonly secrets: string
   readonly objects: string
+  /** Organization keys: apart from the database, and from its backups. */
+  readonly keys: string
   readonly run: string
   /** Unix sockets; elsewhere when the data folder's path is too long for one. */
   readonly sockets: string
@@ -29,12 +31,14 @@ export function makeStackFolders(dataDir: string): StackFolders {
   const folder = (name: string): string => join(dataDir, name)
   mkdirSync(dataDir, { recursive: true })
   chmodSync(dataDir, 0o711)
-  for (const name of ['logs', 'secrets', 'objects', 'run']) mkdirSync(folder(name), { recursive: true, mode: 0o700 })
+  for (const name of ['logs', 'secrets', 'objects', 'keys', 'run'])
+    mkdirSync(folder(name), { recursive: true, mode: 0o700 })
   return {
     dataDir,
     logs: folder('logs'),
     secrets: folder('secrets'),
     objects: folder('objects'),
+    keys: folder('keys'),
     run: folder('run'),
     sockets: socketFolder(folder('run')),
     postgres: folder('postgres'),

@@ -11,6 +11,8 @@ export interface StackSecrets {
   readonly tokenPepperFile: string
   readonly objectStoreKeyFile: string
   readonly masterKeyFile: string
+  /** Ed25519 key with which the broker signs deletion certificates. */
+  readonly deletionKeyFile: string
   /** Ed25519 key with which the platform signs channel statements. */
   readonly channelStatementKeyFile: string
 }
@@ -38,6 +40,7 @@ export function openStackSecrets(folder: string): StackSecrets {
     tokenPepperFile: file('token-pepper', randomKey),
     objectStoreKeyFile: file('object-store-key', randomKey),
     masterKeyFile: file('master-key', masterKeyLine),
+    deletionKeyFile: file('deletion-key', signingKey),
     channelStatementKeyFile: file('channel-statement-key', signingKey),
   }
 }

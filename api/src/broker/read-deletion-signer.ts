@@ -1,0 +1,31 @@
+import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
+
+import { importPlatformSigner } from '@capstan/sdk/release'
+
+import { readSecretFile, SecretFileError } from '../vault/read-secret-file.js'
+import type { DeletionSigner } from './broker-deps.js'
+
+const SETTING = 'DELETION_KEY_FILE'
+
+/** The Ed25519 key that signs deletion certificates and nothing else: one unencrypted PKCS#8 PEM. */
+export async function readDeletionSigner(path: string): Promise<DeletionSigner> {
+  const pem = (await readSecretFile(path, SETTING)).toString('latin1')
+  const key = readKey(pem)
+  if (key?.asymmetricKeyType !== 'ed25519') {
+    throw new SecretFileError(`${SETTING}: ${path} is not one Ed25519 private key in PKCS#8 PEM.`)
+  }
+  const publicKey = createPublicKey(key)
+  const keyId = createHash('sha256')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('hex')
+  const publicKeyPem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
+  return { ...(await importPlatformSigner(pem, keyId)), publicKeyPem }
+}
+
+function readKey(pem: string): KeyObject | null {
+  try {
+    return createPrivateKey(pem)
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,127 @@
+import { hkdfSync } from 'node:crypto'
+
+import { CredentialEntries, type CredentialRef } from './credential-entries.js'
+import { type EnvelopeContext, EnvelopeError } from './envelope-context.js'
+import { createTurns } from './in-turn.js'
+import type { KeyManager, RootKeys } from './key-manager.js'
+import { backUpKeyStore, type KeyStoreBackup } from './back-up-key-store.js'
+import type { KeyStore } from './key-store.js'
+import { createLocalKeyManager } from './local-key-manager.js'
+import { type OrganizationKeyFacts, OrganizationKeyring, type Ring } from './organization-keyring.js'
+import { Secret } from './secret.js'
+
+export type OrganizationFacts = { org: string; keys: OrganizationKeyFacts[]; credentials: number }
+
+/**
+ * Root → organization key → credential's key → data key. Seals and opens envelopes as any `KeyManager`, and is where
+ * keys are renewed and destroyed. Changes to the key store are made one at a time.
+ */
+export interface OrganizationKeys extends KeyManager {
+  readonly rootId: string
+  /** Brings the organization's keys into memory, so that opening does not wait for the root. */
+  prepare(org: string): Promise<void>
+  newestVersion(org: string): Promise<number>
+  rotate(org: string): Promise<number>
+  rewrapEntries(org: string, limit: number): Promise<{ moved: number; left: number }>
+  retireOlder(org: string): Promise<number[]>
+  rewrapRoot(org: string): Promise<number>
+  destroyCredential(ref: CredentialRef): Promise<Date>
+  destroyVersion(ref: CredentialRef, version: number): Promise<void>
+  destroyOrganization(org: string): Promise<Date>
+  organizations(): Promise<string[]>
+  /** Every record as it lies in the store: wrapped. */
+  backup(): Promise<KeyStoreBackup>
+  describe(org: string): Promise<OrganizationFacts | null>
+}
+
+export type OrganizationKeysOptions = { root: RootKeys; store: KeyStore; now?: () => Date }
+
+export function createOrganizationKeys({
+  root,
+  store,
+  now = () => new Date(),
+}: OrganizationKeysOptions): OrganizationKeys {
+  const keyring = new OrganizationKeyring(root, store, now)
+  const entries = new CredentialEntries(keyring, store, now)
+  const inTurn = createTurns()
+
+  /** A key manager that knows the keys of one credential version: the newest and, if asked, the one of an envelope. */
+  async function managerOf(ctx: EnvelopeContext, kekVersion?: number): Promise<KeyManager> {
+    const entry = await entries.find(refOf(ctx), Number(ctx.version))
+    if (entry === null) throw new EnvelopeError()
+    return keyring.use(ctx.org, (ring) => {
+      const versions = [ring.newest, ...(kekVersion === undefined ? [] : [kekVersion])]
+      return createLocalKeyManager({ kekId: kekIdOf(ctx.org), keks: deriveKeks(ring, versions, entry) })
+    })
+  }
+
+  /** Rows of before there were organization keys lie under the root itself, until they are re-wrapped. */
+  async function unwrap(key: Parameters<KeyManager['unwrap']>[0], ctx: EnvelopeContext): Promise<Secret> {
+    if (key.kekId === kekIdOf(ctx.org)) return (await managerOf(ctx, key.kekVersion)).unwrap(key, ctx)
+    if (await keyring.isDestroyed(ctx.org)) throw new EnvelopeError('key-destroyed')
+    await entries.find(refOf(ctx), Number(ctx.version))
+    return root.unwrap(key, ctx)
+  }
+
+  async function prepareToSeal(ctx: EnvelopeContext): Promise<void> {
+    const version = Number(ctx.version)
+    await keyring.use(ctx.org, () => {}).catch(() => inTurn(() => keyring.ensure(ctx.org)))
+    if ((await entries.find(refOf(ctx), version)) === null) await inTurn(() => entries.add(refOf(ctx), version))
+  }
+
+  return {
+    id: 'organization-keys',
+    rootId: root.id,
+    async generateDek(ctx) {
+      await prepareToSeal(ctx)
+      return (await managerOf(ctx)).generateDek(ctx)
+    },
+    unwrap,
+    async rewrap(key, ctx) {
+      if (key.kekId === kekIdOf(ctx.org)) return (await managerOf(ctx, key.kekVersion)).rewrap(key, ctx)
+      using dek = await unwrap(key, ctx)
+      await prepareToSeal(ctx)
+      const newest = await keyring.use(ctx.org, (ring) => ring.newest)
+      const entry = await entries.find(refOf(ctx), Number(ctx.version))
+      if (entry === null) throw new EnvelopeError()
+      const keks = await keyring.use(ctx.org, (ring) => deriveKeks(ring, [newest], entry))
+      return createLocalKeyManager({ kekId: kekIdOf(ctx.org), keks }).wrap(dek, ctx)
+    },
+    health: () => root.health(),
+    prepare: (org) => keyring.use(org, () => {}),
+    newestVersion: (org) => keyring.use(org, (ring) => ring.newest),
+    rotate: (org) => inTurn(() => keyring.rotate(org)),
+    rewrapEntries: (org, limit) => inTurn(() => entries.rewrap(org, limit)),
+    retireOlder: (org) => inTurn(() => keyring.retireOlder(org)),
+    rewrapRoot: (org) => inTurn(() => keyring.rewrapRoot(org)),
+    destroyCredential: (ref) => inTurn(() => entries.destroy(ref)),
+    destroyVersion: (ref, version) => inTurn(() => entries.destroyVersion(ref, version)),
+    destroyOrganization: (org) =>
+      inTurn(async () => {
+        const destroyedAt = await keyring.destroy(org)
+        entries.forgetAll()
+        return destroyedAt
+      }),
+    organizations: () => store.organizations(),
+    backup: () => inTurn(() => backUpKeyStore(store, root.id, now())),
+    async describe(org) {
+      if (await keyring.isDestroyed(org)) return null
+      return { org, keys: await keyring.facts(org), credentials: await entries.count(org) }
+    },
+  }
+}
+
+const refOf = (ctx: EnvelopeContext): CredentialRef => ({ org: ctx.org, credential: ctx.credential })
+const kekIdOf = (org: string): string => `org:${org}`
+
+/** [S6] */
+function deriveKeks(ring: Ring, versions: readonly number[], entry: Buffer): Map<number, Secret> {
+  const keks = new Map<number, Secret>()
+  for (const version of versions) {
+    const orgKey = ring.keys.get(version)
+    if (orgKey === undefined || version < ring.minVersion) throw new EnvelopeError()
+    const kek = orgKey.use((key) => Buffer.from(hkdfSync('sha512', key, entry, 'cre1:credential-kek', 32)))
+    keks.set(version, new Secret(kek))
+  }
+  return keks
+}
