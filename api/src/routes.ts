@@ -9,6 +9,7 @@ import { registerSessionRoutes } from './sessions/routes.js'
 import { registerTokenRoutes } from './tokens/routes.js'
 import { registerUserRoutes } from './users/routes.js'
 import { registerCredentialRoutes } from './credentials/routes.js'
+import { registerCredentialVersionRoutes } from './credential-versions/routes.js'
 import { registerBundleRoutes } from './bundles/routes.js'
 import { registerChannelRoutes } from './channels/routes.js'
 import { registerDeploymentRoutes } from './deployments/routes.js'
@@ -32,6 +33,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerAuditRoutes(app)
   registerAppRoutes(app)
   registerCredentialRoutes(app)
+  registerCredentialVersionRoutes(app)
   registerBundleRoutes(app)
   registerChannelRoutes(app)
   registerDeploymentRoutes(app)

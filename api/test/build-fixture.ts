@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { writeArchive } from '@capstan/sdk/archive'
-import { apps, auditEvents, credentials, newId, withOrg } from '@capstan/migrations'
+import { apps, auditEvents, credentials, credentialVersions, newId, withOrg } from '@capstan/migrations'
 import { asc } from 'drizzle-orm'
 import type { ArtifactUpload, Claim } from '@capstan/migrations/messages'
 import type { Answer, Fixture, TestOrganization } from './fixture.js'
@@ -30,11 +30,11 @@ export async function createTestApp(fixture: Fixture, org?: TestOrganization): P
   return { id, org: owner, token: owner.tokens.developer }
 }
 
-/** A credential row without an envelope: enough for everything but opening it. */
+/** A credential whose envelope holds nothing: enough for everything but opening it. */
 export async function addCertificate(fixture: Fixture, app: TestApp, name: string): Promise<string> {
   const id = newId()
-  await withOrg(fixture.deps.db, app.org.id, (tx) =>
-    tx.insert(credentials).values({
+  await withOrg(fixture.deps.db, app.org.id, async (tx) => {
+    await tx.insert(credentials).values({
       id,
       orgId: app.org.id,
       appId: app.id,
@@ -44,8 +44,21 @@ export async function addCertificate(fixture: Fixture, app: TestApp, name: strin
       type: 'production',
       kind: 'android.keystore',
       currentVersion: 3,
-    }),
-  )
+    })
+    await tx.insert(credentialVersions).values({
+      id: newId(),
+      orgId: app.org.id,
+      credentialId: id,
+      version: 3,
+      envelope: new Uint8Array(1),
+      kekId: 'none',
+      kekVersion: 1,
+      fingerprintSha256: 'f'.repeat(64),
+      fileName: 'test.p12',
+      fileMimeType: 'application/x-pkcs12',
+      fileSizeBytes: 1,
+    })
+  })
   return id
 }
 

@@ -7,6 +7,7 @@ import { answerAdmin } from './answer-admin.js'
 import type { BrokerDeps } from './broker-deps.js'
 import { destroyKeys } from './destroy-keys.js'
 import { DestroyCredentialRequest } from './destroy-request.js'
+import { canarySign, CanaryRequest } from './canary-sign.js'
 import { listenOnSocket } from './listen-on-socket.js'
 import { openCredential, OpenRefused } from './open-credential.js'
 import { sealCredential } from './seal-credential.js'
@@ -55,6 +56,7 @@ async function answerSeal(deps: BrokerDeps, request: SocketRequest): Promise<Soc
     return jsonAnswer(200, await deps.keys.health())
   }
   if (method === 'POST' && path === '/destroy') return answerDestroy(deps, request)
+  if (method === 'POST' && path === '/canary') return answerCanary(deps, body)
   if (method !== 'POST' || path !== '/seal') return jsonAnswer(404, NOT_FOUND)
   const parsed = SealRequest.safeParse(parseJson(body))
   const sealed = parsed.success ? await sealCredential(deps.keys, parsed.data) : null
@@ -74,6 +76,12 @@ async function answerDestroy(deps: BrokerDeps, { body, requestId }: SocketReques
     return jsonAnswer(404, { code: 'key-not-found', message: 'The organization has no such credential.' })
   }
   return jsonAnswer(200, destroyed)
+}
+
+async function answerCanary(deps: BrokerDeps, body: Buffer): Promise<SocketAnswer> {
+  const parsed = CanaryRequest.safeParse(parseJson(body))
+  if (parsed.success) return jsonAnswer(200, await canarySign(deps, parsed.data))
+  return jsonAnswer(422, { code: 'request-invalid', message: 'This is not something the broker can try.' })
 }
 
 async function answerOpen(deps: BrokerDeps, request: SocketRequest): Promise<SocketAnswer> {

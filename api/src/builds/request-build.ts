@@ -3,6 +3,7 @@ import { BuildMessage } from '@capstan/migrations/messages'
 import { and, eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
+import { requireUsable } from '../credential-versions/pre-flight.js'
 import { Problem } from '../problems.js'
 import { chooseCertificate } from './choose-certificate.js'
 import type { LoadedBuild } from './present-build.js'
@@ -37,6 +38,7 @@ export async function requestBuild(ctx: Context, input: RequestBuild): Promise<L
       const hint = 'Name one with --certificate, or build the type "debug".'
       throw new Problem('certificate-missing', `A release build for Android is signed and needs a certificate. ${hint}`)
     }
+    if (certificate) await requireUsable(tx, certificate, ctx.now())
     const number = await takeBuildNumber(tx, input.appId)
     const owner = { orgId: ctx.orgId, appId: input.appId, createdBy: ctx.actor.id }
     const [build] = await tx

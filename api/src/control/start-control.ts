@@ -1,19 +1,25 @@
 import { QueueUnavailable } from './build-queue.js'
 import type { ControlDeps } from './control-deps.js'
+import { giveExpiryNotices } from './give-expiry-notices.js'
 import { relayOutbox } from './relay-outbox.js'
 import { repeat } from './repeat.js'
+import { retireVersions } from './retire-versions.js'
 import { ringAgain } from './ring-again.js'
 import { sweepLeases } from './sweep-leases.js'
 
 const RING_AGAIN_AFTER_MS = 15_000
+const NOTICES_MS = 10 * 60_000
 
-export type ControlOptions = { relayMs: number; sweepMs: number; ringAgainAfterMs?: number }
+export type ControlOptions = { relayMs: number; sweepMs: number; ringAgainAfterMs?: number; noticesMs?: number }
 
-/** Runs the relay, the sweeper and the second bell until disposed. `ready` settles once each has looked at the database. */
+/**
+ * Runs the relay, the sweeper, the second bell, the retirement of credentials and the notices of their expiry until
+ * disposed. `ready` settles once each has looked at the database.
+ */
 export function startControl(deps: ControlDeps, options: ControlOptions): AsyncDisposable & { ready: Promise<void> } {
   const stopping = new AbortController()
   const { signal } = stopping
-  const { relayMs, sweepMs, ringAgainAfterMs = RING_AGAIN_AFTER_MS } = options
+  const { relayMs, sweepMs, ringAgainAfterMs = RING_AGAIN_AFTER_MS, noticesMs = NOTICES_MS } = options
   const start = (name: string, everyMs: number, work: () => Promise<unknown>) => {
     let done: () => void = () => undefined
     const first = new Promise<void>((resolve) => (done = resolve))
@@ -28,6 +34,8 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
   const loops = [
     start('relay', relayMs, () => relayOutbox(deps)),
     start('sweep', sweepMs, () => sweepLeases(deps)),
+    start('retire-versions', sweepMs, () => retireVersions(deps)),
+    start('expiry-notices', noticesMs, () => giveExpiryNotices(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
   ]
   return {

@@ -14,6 +14,8 @@ export interface SealClient {
    * the broker writes to the same audit chain.
    */
   destroyCredential(subject: { org: string; credential: string; version?: number }): Promise<DestroyedKeys>
+  /** Whether the stored version opens and its key signs what its certificate verifies. */
+  proveKey(version: { org: string; credential: string; version: number; requestId: string }): Promise<boolean>
   health(): Promise<{ writable: boolean; kekVersion: number }>
 }
 
@@ -30,6 +32,7 @@ const Sealed = z.object({
   kekVersion: z.number().int().positive(),
 })
 const Destroyed = z.object({ certificateId: z.uuid(), destroyedAt: z.string(), backupsUntil: z.string() })
+const Canary = z.object({ passed: z.boolean() })
 const Health = z.object({ writable: z.boolean(), kekVersion: z.number().int() })
 
 const TIMEOUT_MS = 5_000
@@ -45,6 +48,9 @@ export function createSealClient(socketPath: string): SealClient {
     },
     async destroyCredential(subject) {
       return Destroyed.parse(await ask(socketPath, 'POST', '/destroy', JSON.stringify(subject)))
+    },
+    async proveKey(version) {
+      return Canary.parse(await ask(socketPath, 'POST', '/canary', JSON.stringify(version))).passed
     },
     async health() {
       return Health.parse(await ask(socketPath, 'GET', '/health'))

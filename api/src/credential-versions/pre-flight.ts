@@ -1,0 +1,37 @@
+import { type Transaction, withOrg } from '@capstan/migrations'
+
+import { type Context, requireScope } from '../context.js'
+import { Problem } from '../problems.js'
+import { type Finding, findLinkedProfiles, judgeVersion } from './judge-version.js'
+import { type CredentialPath, type CredentialRow, requireCredentialRow, requireVersion } from './queries.js'
+
+export type Obstacle = Finding | { code: 'credential-version-not-active'; message: string }
+
+/** What a build that asked to sign with this credential now would be refused for. */
+export async function preFlight(
+  ctx: Context,
+  path: CredentialPath,
+): Promise<{ version: number; obstacles: Obstacle[] }> {
+  requireScope(ctx, 'credentials:read')
+  return withOrg(ctx.db, ctx.orgId, async (tx) => {
+    const credential = await requireCredentialRow(tx, path)
+    return { version: credential.currentVersion, obstacles: await findObstacles(tx, credential, ctx.now()) }
+  })
+}
+
+/** Refuses a credential that a build could not sign with, before the build takes anybody's place. */
+export async function requireUsable(tx: Transaction, credential: CredentialRow, now: Date): Promise<void> {
+  const obstacles = await findObstacles(tx, credential, now)
+  const [first] = obstacles
+  if (first !== undefined) throw new Problem(first.code, obstacles.map(({ message }) => message).join(' '))
+}
+
+async function findObstacles(tx: Transaction, credential: CredentialRow, now: Date): Promise<Obstacle[]> {
+  const { id: credentialId, appId, kind, currentVersion } = credential
+  const version = await requireVersion(tx, { appId, credentialId, version: currentVersion })
+  if (version.status !== 'active') {
+    const message = `No version of the certificate "${credential.name}" is active: version ${currentVersion} is ${version.status}. Make a version active first.`
+    return [{ code: 'credential-version-not-active', message }]
+  }
+  return judgeVersion({ kind, version, profiles: await findLinkedProfiles(tx, credentialId) }, now)
+}

@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto'
+
+import { canonicalJson, type CanonicalValue } from '../audit/canonical-json.js'
+import { type Context, requireScope } from '../context.js'
+
+/** What may need a second person's consent. */
+export type ApprovalAction = 'credential.rotate' | 'credential.delete'
+
+/** Belongs into the audit event of the change: it says exactly what was consented to. */
+export type Approval = { contentHash: string }
+
+const DOMAIN = 'approval-content-v1\0'
+
+/** Names what is to change, byte for byte: another content has another hash and needs a consent of its own. */
+export function hashContent(content: CanonicalValue): string {
+  return createHash('sha256').update(DOMAIN).update(canonicalJson(content)).digest('hex')
+}
+
+/**
+ * Asked before a credential is rotated or deleted, and before the transaction that does it. Whoever may write
+ * credentials may do both alone; a rule that asks for a second person refuses here, by the action and the hash.
+ */
+export async function requireApproval(ctx: Context, _action: ApprovalAction, contentHash: string): Promise<Approval> {
+  requireScope(ctx, 'credentials:write')
+  return { contentHash }
+}
