@@ -100,7 +100,7 @@ describe('configuration', () => {
   test.each([
     ['an RSA key of 1024 bits', { publicKey: weak }, 'KEY_SIZE'],
     ['a private key', { publicKey: customer.privateKey }, 'KEY_PRIVATE'],
-    ['an Ed25519 key for releases', { publicKey: platformKeys.publicKey }, 'KEY_ALGORITHM'],
+    ["the platform's key for releases", { publicKey: platformKeys.publicKey }, 'KEY_REUSED'],
     ['no key', { publicKey: [] }, 'CONFIG'],
     ['an empty key', { publicKey: '' }, 'KEY_NOT_PEM'],
     ['an RSA platform key', { platformKey: customer.publicKey }, 'KEY_ALGORITHM'],

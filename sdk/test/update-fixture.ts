@@ -121,6 +121,11 @@ export const replyJson = json
 export async function startServer(): Promise<UpdateServer> {
   const server = createServer((request, response) => {
     updates.requests.push(`${request.method} ${request.url}`)
+    // The web client asks from another origin.
+    response.setHeader('access-control-allow-origin', '*')
+    response.setHeader('access-control-allow-headers', '*')
+    response.setHeader('access-control-expose-headers', 'X-Signature')
+    if (request.method === 'OPTIONS') return void response.writeHead(204).end()
     if (request.url?.includes('/bundles/latest')) updates.latest(request, response)
     else updates.download(request, response)
   })

@@ -12,7 +12,7 @@ export interface StagedBundle {
 
 /**
  * Where bundles and the client's state live. Every method is durable when it resolves, and a crash at any moment leaves
- * either what was before or what is after. One process uses a storage at a time.
+ * either what was before or what is after. One client uses a storage at a time, unless it has a `lock`.
  */
 export interface BundleStorage {
   /** The last text given to `writeState`, or `null`. */
@@ -26,6 +26,8 @@ export interface BundleStorage {
   prune(keep: readonly string[]): Promise<void>
   /** Removes what interrupted stagings left. */
   clearStaged(): Promise<void>
+  /** Keeps others that share this storage out while `run` changes the state; for storages that several clients use. */
+  lock?<T>(run: () => Promise<T>): Promise<T>
   /** Where the host finds a bundle's web root, or the built-in bundle for `null`. */
   locate(bundle: { id: string; root: string } | null): string
 }

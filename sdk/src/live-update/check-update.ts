@@ -19,14 +19,18 @@ export interface CheckResult {
   candidate: Candidate | null
 }
 
+function channelOf(session: Session, state: State): string {
+  return state.channel ?? session.config.channel
+}
+
 /** Under which name a device keeps its floor and history. */
-export function lineOf(session: Session): string {
-  return `${session.config.channel}\n${session.config.platform}`
+export function lineOf(session: Session, state: State): string {
+  return `${channelOf(session, state)}\n${session.config.platform}`
 }
 
 /** The floor compiled into the app, or the one this device has reached, whichever is higher. */
 function floorOf(session: Session, state: State): SequenceFloor | null {
-  const seen = state.floors[lineOf(session)] ?? null
+  const seen = state.floors[lineOf(session, state)] ?? null
   const minimum = session.config.minimumSequence ?? 0
   return seen === null || seen.sequence < minimum ? { sequence: minimum, releaseId: null } : seen
 }
@@ -64,6 +68,7 @@ export async function checkUpdate(session: Session): Promise<CheckResult> {
   const before = await session.load()
   const latest = await queryLatest(world.fetch, config, {
     deviceId: before.deviceId,
+    channel: channelOf(session, before),
     bundleId: before.current?.bundleId ?? null,
   })
   if (latest === null) return { status: 'none', bundleId: null, candidate: null }
@@ -75,7 +80,7 @@ export async function checkUpdate(session: Session): Promise<CheckResult> {
   const verified = await verifyRelease(latest, trust, {
     appId: config.appId,
     platform: config.platform,
-    channel: config.channel,
+    channel: channelOf(session, state),
     nativeVersion: config.appVersionName,
     now: world.now(),
     floor: floorOf(session, state),

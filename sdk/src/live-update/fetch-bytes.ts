@@ -30,7 +30,11 @@ async function readBody(
   if (!response.body) return new Uint8Array()
   const chunks: Uint8Array[] = []
   let length = 0
-  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+  // Not `for await`: not every web view can iterate over a stream.
+  const reader = response.body.getReader() as { read(): Promise<{ done: boolean; value?: Uint8Array }> }
+  for (;;) {
+    const { done, value: chunk } = await reader.read()
+    if (done || chunk === undefined) break
     length += chunk.length
     received.bytes += chunk.length
     if (length > request.maximumBytes) return null

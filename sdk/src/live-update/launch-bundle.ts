@@ -1,18 +1,11 @@
 import { isIntact } from './digest-bundle.js'
 import type { LiveUpdateEvent } from './events.js'
+import type { Launch } from './launch.js'
 import { LiveUpdateError } from './live-update-error.js'
-import type { Session } from './session.js'
+import type { LaunchConfig, LaunchWorld, Session } from './session.js'
 import { emptyState, readState, remember, type State } from './state.js'
 
-/** What the host shall show. */
-export interface Launch {
-  /** `null` is the built-in bundle. */
-  bundleId: string | null
-  /** Where its index.html is, in the terms of the storage. */
-  directory: string
-  /** To be given to `ready` when the page works; `null` when nothing has to be confirmed. */
-  nonce: string | null
-}
+type LaunchSession = Session<LaunchConfig, LaunchWorld>
 
 interface Step {
   state: State
@@ -44,7 +37,7 @@ function startOver({ state, events }: Step, nativeVersion: string): Step {
 }
 
 /** What was confirmed before, else the built-in bundle: a bundle that changed on disk is not run. */
-async function settle(session: Session, { state, events }: Step): Promise<Step> {
+async function settle(session: LaunchSession, { state, events }: Step): Promise<Step> {
   const good = state.lastGood
   if (good === null || (await isIntact(session.world.storage, good)))
     return { state: { ...state, current: good }, events }
@@ -55,13 +48,13 @@ async function settle(session: Session, { state, events }: Step): Promise<Step> 
 }
 
 /** Puts a staged bundle on trial; `null` when there is none, or it changed on disk. */
-async function switchToNext(session: Session, state: State): Promise<State | null> {
+async function switchToNext(session: LaunchSession, state: State): Promise<State | null> {
   const { next } = state
   if (next === null || !(await isIntact(session.world.storage, next))) return null
   return { ...state, current: next, next: null, trial: { nonce: session.world.randomId() } }
 }
 
-function describe(session: Session, state: State): Launch {
+function describe(session: LaunchSession, state: State): Launch {
   return {
     bundleId: state.current?.bundleId ?? null,
     directory: session.world.storage.locate(state.current),
@@ -69,7 +62,7 @@ function describe(session: Session, state: State): Launch {
   }
 }
 
-async function run(session: Session, decide: (state: State) => Promise<Step>): Promise<Launch> {
+async function run(session: LaunchSession, decide: (state: State) => Promise<Step>): Promise<Launch> {
   const { launch, events } = await session.update(async (before) => {
     const { state, events } = await decide(before)
     return { state, result: { launch: describe(session, state), events } }
@@ -79,7 +72,7 @@ async function run(session: Session, decide: (state: State) => Promise<Step>): P
   return launch
 }
 
-async function decideLaunch(session: Session, before: State): Promise<Step> {
+async function decideLaunch(session: LaunchSession, before: State): Promise<Step> {
   const fresh = startOver({ state: before, events: [] }, session.config.nativeVersion)
   const step = rollBack(fresh)
   // The start after a failure runs what worked before; what is staged by now waits for the start after it.
@@ -90,7 +83,7 @@ async function decideLaunch(session: Session, before: State): Promise<Step> {
 }
 
 /** Without a disk to write on, a trial cannot be recorded, so nothing new is run; what was confirmed can. */
-async function launchUnrecorded(session: Session, reason: unknown): Promise<Launch> {
+async function launchUnrecorded(session: LaunchSession, reason: unknown): Promise<Launch> {
   const { config, world } = session
   const state = readState(await world.storage.readState(), config.appId, config.nativeVersion)
   if (state.nativeVersion !== config.nativeVersion) throw reason
@@ -104,7 +97,7 @@ async function launchUnrecorded(session: Session, reason: unknown): Promise<Laun
  *
  * @throws {LiveUpdateError} `STORAGE`; the host then shows its built-in bundle
  */
-export async function launchBundle(session: Session): Promise<Launch> {
+export async function launchBundle(session: LaunchSession): Promise<Launch> {
   try {
     return await run(session, (before) => decideLaunch(session, before))
   } catch (error) {
@@ -113,7 +106,7 @@ export async function launchBundle(session: Session): Promise<Launch> {
 }
 
 /** Switches to a staged bundle now, without a new start; without one, what runs stays as it is. */
-export function applyUpdate(session: Session): Promise<Launch> {
+export function applyUpdate(session: LaunchSession): Promise<Launch> {
   return run(session, async (state) => {
     const switched = await switchToNext(session, state)
     return { state: switched ?? { ...state, next: null }, events: [] }
@@ -121,7 +114,7 @@ export function applyUpdate(session: Session): Promise<Launch> {
 }
 
 /** What the last launch decided, without deciding anew. */
-export async function currentBundle(session: Session): Promise<Launch> {
+export async function currentBundle(session: LaunchSession): Promise<Launch> {
   return describe(session, await session.load())
 }
 
@@ -130,7 +123,7 @@ export async function currentBundle(session: Session): Promise<Launch> {
  *
  * @throws {LiveUpdateError} `NONCE_MISMATCH` when the nonce is of another launch
  */
-export async function confirmLaunch(session: Session, nonce: string | null): Promise<void> {
+export async function confirmLaunch(session: LaunchSession, nonce: string | null): Promise<void> {
   const confirmed = await session.update((state) => {
     if (state.trial === null && nonce === null) return Promise.resolve({ state, result: null })
     if (state.trial?.nonce !== nonce) {
@@ -152,7 +145,7 @@ export async function confirmLaunch(session: Session, nonce: string | null): Pro
  * Goes back to the built-in bundle from the next launch on. Floors and blocked bundles are kept, unless the stored state
  * cannot be read any more: then this starts a new one.
  */
-export async function resetBundles(session: Session): Promise<void> {
+export async function resetBundles(session: LaunchSession): Promise<void> {
   const { config, world } = session
   try {
     await session.update((state) =>

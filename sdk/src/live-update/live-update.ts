@@ -1,9 +1,11 @@
 import { checkUpdate } from './check-update.js'
 import type { LiveUpdateListener } from './events.js'
-import { applyUpdate, confirmLaunch, currentBundle, type Launch, launchBundle, resetBundles } from './launch-bundle.js'
+import { followStrategy } from './follow-strategy.js'
+import { applyUpdate, confirmLaunch, currentBundle, launchBundle, resetBundles } from './launch-bundle.js'
+import type { Launch } from './launch.js'
 import { LiveUpdateError, toLiveUpdateError } from './live-update-error.js'
 import { checkOptions, type LiveUpdateOptions } from './options.js'
-import { openSession, type World } from './session.js'
+import { openSession, type Session, type World } from './session.js'
 import { type SyncResult, syncUpdate } from './sync-update.js'
 
 /** One app's live updates. Every method throws only `LiveUpdateError`. */
@@ -25,8 +27,21 @@ export interface LiveUpdate {
   ready(nonce: string | null): Promise<void>
   /** Back to the built-in bundle. */
   reset(): Promise<void>
+  /**
+   * From now on updates come from another channel; `null` is the configured one. What runs keeps running. In the release
+   * profile a release must name the channel, so nobody but the customer decides what may run on it.
+   */
+  setChannel(channel: string | null): Promise<void>
+  /** Stops looking for updates in the background. */
+  stop(): void
   /** Calls `listener` with every event until the returned function is called. */
   subscribe(listener: LiveUpdateListener): () => void
+}
+
+async function chooseChannel(session: Session, channel: string | null): Promise<void> {
+  if (channel !== null && (typeof channel !== 'string' || channel === '' || channel.length > 200))
+    throw new LiveUpdateError('CONFIG', 'A channel is a text of 1 to 200 characters.')
+  await session.update((state) => Promise.resolve({ state: { ...state, channel, next: null }, result: null }))
 }
 
 /**
@@ -35,7 +50,8 @@ export interface LiveUpdate {
  * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`: an app with a wrong key does not run updates at all
  */
 export async function openLiveUpdate(options: LiveUpdateOptions, world: World): Promise<LiveUpdate> {
-  const session = openSession(await checkOptions(options), world)
+  const config = await checkOptions(options)
+  const session = openSession(config, world)
   let syncing = false
 
   async function guard<T>(operation: () => Promise<T>): Promise<T> {
@@ -51,25 +67,32 @@ export async function openLiveUpdate(options: LiveUpdateOptions, world: World): 
   async function syncOnce(): Promise<SyncResult> {
     if (syncing) throw new LiveUpdateError('BUSY', 'A sync is already running.')
     syncing = true
+    const start = (free: boolean): Promise<SyncResult> => {
+      if (!free) throw new LiveUpdateError('BUSY', 'Another page of this app is running a sync.')
+      return syncUpdate(session)
+    }
     try {
-      return await syncUpdate(session)
+      return await (world.exclusively ? world.exclusively(start) : start(true))
     } finally {
       syncing = false
     }
   }
 
-  return {
+  const client: LiveUpdate = {
     check: () =>
       guard(async () => {
         const { status, bundleId } = await checkUpdate(session)
         return { status, bundleId }
       }),
     sync: () => guard(syncOnce),
-    launch: () => guard(() => launchBundle(session)),
-    apply: () => guard(() => applyUpdate(session)),
+    launch: () => guard(() => world.host?.launch() ?? launchBundle(session)),
+    apply: () => guard(() => world.host?.apply() ?? applyUpdate(session)),
     current: () => guard(() => currentBundle(session)),
     ready: (nonce) => guard(() => confirmLaunch(session, nonce)),
     reset: () => guard(() => resetBundles(session)),
+    setChannel: (channel) => guard(() => chooseChannel(session, channel)),
+    stop: () => undefined,
     subscribe: (listener) => session.subscribe(listener),
   }
+  return followStrategy(client, config)
 }

@@ -11,6 +11,15 @@ export interface TransferLimits {
   minimumBytes: number
 }
 
+/**
+ * When updates are fetched and run without being asked for:
+ * `manual` never; `next-start` fetched after each launch and run by the next one; `background` the same, and looked for
+ * again while the app runs; `immediate` fetched during the launch, which waits for it a moment, and run at once.
+ */
+export type Strategy = 'manual' | 'next-start' | 'background' | 'immediate'
+
+export const strategies: readonly Strategy[] = ['manual', 'next-start', 'background', 'immediate']
+
 /** What an app compiles in. Keys come from the native app, never from a bundle. */
 export interface LiveUpdateOptions {
   appId: string
@@ -36,6 +45,12 @@ export interface LiveUpdateOptions {
   customId?: string
   /** Compat profile: accept a content that this device already left behind. Default false. */
   allowReturn?: boolean
+  /** Default `manual`. */
+  strategy?: Strategy
+  /** `immediate`: how long a launch waits for an update, in milliseconds. Default 5000. */
+  launchTimeoutMs?: number
+  /** `background`: how often to look, in milliseconds; a minute at least. Default one hour. */
+  intervalMs?: number
   limits?: Partial<ArchiveLimits>
   transfer?: Partial<TransferLimits>
 }
@@ -96,6 +111,18 @@ export async function checkOptions(options: LiveUpdateOptions): Promise<Config> 
   }
   if (profile !== 'release' && profile !== 'compat')
     throw new LiveUpdateError('CONFIG', 'profile must be release or compat.')
+  if (options.strategy !== undefined && !strategies.includes(options.strategy))
+    throw new LiveUpdateError('CONFIG', `strategy must be one of ${strategies.join(', ')}.`)
+  for (const [name, minimum] of Object.entries({
+    intervalMs: 60_000,
+    launchTimeoutMs: 0,
+    minimumSequence: 0,
+    rootVersion: 1,
+  })) {
+    const value = options[name as 'intervalMs']
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= minimum))
+      throw new LiveUpdateError('CONFIG', `${name} must be a whole number from ${minimum}.`)
+  }
   if (profile === 'release' && !options.channel)
     throw new LiveUpdateError('CONFIG', 'The release profile needs a channel.')
   const releaseKeys = [...listKeys(publicKey, 'publicKey')]

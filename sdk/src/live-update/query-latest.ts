@@ -22,7 +22,7 @@ export function deviceHeaders(deviceId: string): Record<string, string> {
   return { 'x-capawesome-device-id': deviceId }
 }
 
-function latestUrl(config: Config, device: { deviceId: string; bundleId: string | null }): string {
+function latestUrl(config: Config, device: { deviceId: string; channel: string; bundleId: string | null }): string {
   const query = new URLSearchParams({
     appVersionCode: config.appVersionCode,
     appVersionName: config.appVersionName,
@@ -32,7 +32,7 @@ function latestUrl(config: Config, device: { deviceId: string; bundleId: string 
     pluginVersion: clientVersion,
   })
   if (device.bundleId !== null) query.set('bundleId', device.bundleId)
-  if (config.channel !== '') query.set('channelName', config.channel)
+  if (device.channel !== '') query.set('channelName', device.channel)
   if (config.customId !== undefined) query.set('customId', config.customId)
   if (config.platform === 'electron') query.set('runtime', 'electron')
   // RFC 3986: the device protocol takes a plus for a plus.
@@ -81,7 +81,7 @@ function parseLatest(bytes: Uint8Array): Latest {
 export async function queryLatest(
   fetch: Fetch,
   config: Config,
-  device: { deviceId: string; bundleId: string | null },
+  device: { deviceId: string; channel: string; bundleId: string | null },
 ): Promise<Latest | null> {
   const { status, bytes } = await fetchBytes(fetch, {
     url: latestUrl(config, device),

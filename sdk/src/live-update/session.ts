@@ -1,6 +1,7 @@
 import type { BundleStorage } from './bundle-storage.js'
 import type { LiveUpdateEvent, LiveUpdateListener } from './events.js'
 import type { Fetch } from './fetch-bytes.js'
+import type { Launch } from './launch.js'
 import type { Config } from './options.js'
 import { readState, type State } from './state.js'
 
@@ -12,12 +13,20 @@ export interface World {
   now: () => number
   /** An unguessable text for each launch. */
   randomId: () => string
+  /** For hosts in which something else decides what runs, like a service worker. `apply` then starts the app anew. */
+  host?: { launch(): Promise<Launch>; apply(): Promise<Launch> }
+  /** For storages that several clients use: runs a sync, told whether no other client is in one. */
+  exclusively?<T>(run: (free: boolean) => Promise<T>): Promise<T>
 }
 
+/** What a client has to know about itself to decide what runs, apart from what it downloads. */
+export type LaunchConfig = Pick<Config, 'appId' | 'nativeVersion'>
+export type LaunchWorld = Pick<World, 'storage' | 'randomId'>
+
 /** What every operation of one client shares. */
-export interface Session {
-  readonly config: Config
-  readonly world: World
+export interface Session<C extends LaunchConfig = Config, W extends LaunchWorld = World> {
+  readonly config: C
+  readonly world: W
   emit(event: LiveUpdateEvent): void
   subscribe(listener: LiveUpdateListener): () => void
   /** The stored state, made and stored on first use. */
@@ -27,7 +36,7 @@ export interface Session {
 }
 
 /** Ties checked options to a world. */
-export function openSession(config: Config, world: World): Session {
+export function openSession<C extends LaunchConfig, W extends LaunchWorld>(config: C, world: W): Session<C, W> {
   const listeners = new Set<LiveUpdateListener>()
   let queue: Promise<unknown> = Promise.resolve()
 
@@ -39,7 +48,7 @@ export function openSession(config: Config, world: World): Session {
     return result
   }
 
-  const session: Session = {
+  const session: Session<C, W> = {
     config,
     world,
     emit: (event) => {
@@ -51,7 +60,8 @@ export function openSession(config: Config, world: World): Session {
     },
     load: () => session.update((state) => Promise.resolve({ state, result: state })),
     update: (apply) => {
-      const turn = queue.then(() => change(apply))
+      const { storage } = world
+      const turn = queue.then(() => (storage.lock ? storage.lock(() => change(apply)) : change(apply)))
       queue = turn.catch(() => null)
       return turn
     },

@@ -22,6 +22,8 @@ export interface State {
   deviceId: string
   /** The native version that wrote this; another one starts from its own built-in bundle. */
   nativeVersion: string
+  /** The channel that the app chose at run time; `null` is the configured one. */
+  channel: string | null
   /** What the last launch ran; `null` is the built-in bundle. */
   current: BundleRef | null
   /** The last bundle that was confirmed; `null` is the built-in bundle. */
@@ -49,6 +51,7 @@ export function emptyState(appId: string, nativeVersion: string): State {
     appId,
     deviceId: globalThis.crypto.randomUUID(),
     nativeVersion,
+    channel: null,
     current: null,
     lastGood: null,
     next: null,
@@ -87,7 +90,7 @@ export function readState(text: string | null, appId: string, nativeVersion: str
   if (state.appId !== appId) {
     throw new LiveUpdateError('CONFIG', `The directory belongs to app ${state.appId}; give each app its own.`)
   }
-  return state as State
+  return { ...(state as State), channel: state.channel ?? null }
 }
 
 /** Remembers one more value, newest last, each once, the oldest forgotten. */

@@ -39,7 +39,7 @@ async function download(
 }
 
 function checkHistory(session: Session, state: State, id: string): void {
-  const history = state.history[lineOf(session)] ?? []
+  const history = state.history[lineOf(session, state)] ?? []
   const place = history.indexOf(id)
   // [C3] replay of an older bundle; the signature alone cannot tell it from a new one
   if (place !== -1 && place !== history.length - 1 && session.config.allowReturn !== true) {
@@ -109,7 +109,7 @@ async function stage(session: Session, candidate: Candidate, archive: Archive, i
 
 /** The state in which the bundle runs next, and nothing older is accepted any more. */
 function accept(session: Session, state: State, candidate: Candidate, bundle: BundleRef): State {
-  const line = lineOf(session)
+  const line = lineOf(session, state)
   if (candidate.verified === null) {
     const history = remember(state.history[line] ?? [], bundle.id, (a, b) => a === b)
     return { ...state, next: bundle, history: { ...state.history, [line]: history } }

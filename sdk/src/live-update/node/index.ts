@@ -4,7 +4,7 @@
  * @module
  */
 export { LiveUpdateError, type LiveUpdateErrorCode } from '../live-update-error.js'
-export type { Launch } from '../launch-bundle.js'
+export type { Launch } from '../launch.js'
 export type { LiveUpdate } from '../live-update.js'
 export type { LiveUpdateEvent, LiveUpdateListener } from '../events.js'
 export type { SyncResult } from '../sync-update.js'
