@@ -2,9 +2,9 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { assembleWebContext } from './assemble-web-context.js'
+import { holdLock } from '../hold-lock.js'
 import { BuilderImageError } from './builder-image-error.js'
 import { buildImage, findImage, readDaemonArchitecture } from './docker.js'
-import { holdLock } from './hold-lock.js'
 import { makeBaseImage } from './make-base-image.js'
 import { definitionFolder, readDefinition, type ImageDefinition } from './read-definition.js'
 import { reportStep, type Log } from './report-step.js'
@@ -24,9 +24,10 @@ export async function ensureBuilderImages(options: { log: Log; signal?: AbortSig
     const definition = await readDefinition(definitionFolder, architecture)
     const found = await findImage(definition.builder.tag, signal)
     if (found) return { builder: definition.builder.tag, id: found }
-    return holdLock(lockName, options.log, signal, () =>
-      makeImages({ definition, architecture, log: options.log, signal }),
-    )
+    return holdLock(lockName, () => makeImages({ definition, architecture, log: options.log, signal }), {
+      signal,
+      onWait: () => options.log('builder images: another run is building them; waiting for it'),
+    })
   })
 }
 

@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Failure, missing } from '../failure.js'
+import { holdLock } from '../hold-lock.js'
 import type { Say } from '../report-progress.js'
 import { defaultDockerHost, dockerProblem } from './ask-docker.js'
 import { identifyProcess, isRunning, type ProcessIdentity } from './identify-process.js'
-import { withLockFile } from './lock-file.js'
 import { lastLines } from './read-log.js'
 import { stopProcess } from './stop-process.js'
 
@@ -97,13 +97,14 @@ export async function useDocker(options: DockerOptions): Promise<DockerUse> {
     return { dockerHost, release: async () => {} }
   }
   mkdirSync(join(folder, 'users'), { recursive: true, mode: 0o700 })
+  const lock = `capstan-docker-${createHash('sha256').update(folder).digest('hex').slice(0, 16)}`
   const ticket = join(folder, 'users', randomUUID())
-  await withLockFile(join(folder, 'lock'), async () => {
+  await holdLock(lock, async () => {
     if ((await dockerProblem(dockerHost)) !== undefined) await startDaemon(folder, dockerHost, options)
     writeFileSync(ticket, JSON.stringify(identifyProcess(process.pid)))
   })
   const release = async (): Promise<void> =>
-    withLockFile(join(folder, 'lock'), async () => {
+    holdLock(lock, async () => {
       rmSync(ticket, { force: true })
       const started = readIdentity(daemon)
       if (countUsers(folder) > 0 || !started) return

@@ -5,9 +5,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { holdLock } from './hold-lock.js'
 
-const never = new AbortController().signal
-const silent = () => undefined
-
 describe('holdLock', () => {
   test('lets one run work at a time and returns what each made', async () => {
     const name = `capstan-lock-test-${randomUUID()}`
@@ -19,32 +16,27 @@ describe('holdLock', () => {
       working--
       return result
     }
-    const runs = [1, 2, 3].map((result) => holdLock(name, silent, never, () => work(result)))
+    const runs = [1, 2, 3].map((result) => holdLock(name, () => work(result)))
     expect(await Promise.all(runs)).toEqual([1, 2, 3])
     expect(most).toBe(1)
   })
 
   test('is free again after work that failed', async () => {
     const name = `capstan-lock-test-${randomUUID()}`
-    await expect(holdLock(name, silent, never, () => Promise.reject(new Error('aground')))).rejects.toThrow('aground')
-    await expect(holdLock(name, silent, never, async () => 'afloat')).resolves.toBe('afloat')
+    await expect(holdLock(name, () => Promise.reject(new Error('aground')))).rejects.toThrow('aground')
+    await expect(holdLock(name, async () => 'afloat')).resolves.toBe('afloat')
   })
 
   test('gives up waiting when it is told to stop', async () => {
     const name = `capstan-lock-test-${randomUUID()}`
     const stop = new AbortController()
-    const lines: string[] = []
-    await holdLock(name, silent, never, async () => {
-      const waiting = holdLock(
-        name,
-        (line) => lines.push(line),
-        stop.signal,
-        async () => 'taken',
-      )
+    const waits: string[] = []
+    await holdLock(name, async () => {
+      const waiting = holdLock(name, async () => 'taken', { signal: stop.signal, onWait: () => waits.push('waits') })
       setTimeout(() => stop.abort(), 30)
       await expect(waiting).rejects.toThrow(/abort/)
     })
-    expect(lines).toEqual(['builder images: another run is building them; waiting for it'])
+    expect(waits).toEqual(['waits'])
   })
 
   test.runIf(process.platform === 'linux')('is released by a holder that was killed', async () => {
@@ -57,6 +49,6 @@ describe('holdLock', () => {
       killed = true
       holder.kill('SIGKILL')
     }, 50)
-    expect(await holdLock(name, silent, never, async () => killed)).toBe(true)
+    expect(await holdLock(name, async () => killed)).toBe(true)
   })
 })

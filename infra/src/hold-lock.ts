@@ -3,18 +3,25 @@ import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { unlink } from 'node:fs/promises'
-import type { Log } from './report-step.js'
+
+export interface LockOptions {
+  /** Gives up waiting. */
+  readonly signal?: AbortSignal
+  /** Called once when another process holds the lock. */
+  readonly onWait?: () => void
+}
 
 /**
  * Runs `work` while no other process of this machine runs it under the same name.
  * The lock is a listening socket, so the system releases it however the holder dies; on Linux it is an abstract
  * socket, which leaves no file behind either.
  */
-export async function holdLock<T>(name: string, log: Log, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+export async function holdLock<T>(name: string, work: () => Promise<T>, options: LockOptions = {}): Promise<T> {
+  const { signal, onWait } = options
   const path = process.platform === 'linux' ? `\0${name}` : join(tmpdir(), `${name}.sock`)
   let told = false
   for (;;) {
-    signal.throwIfAborted()
+    signal?.throwIfAborted()
     const held = await tryListen(path)
     if (held) {
       try {
@@ -23,7 +30,7 @@ export async function holdLock<T>(name: string, log: Log, signal: AbortSignal, w
         await held.release()
       }
     }
-    if (!told) log('builder images: another run is building them; waiting for it')
+    if (!told) onWait?.()
     told = true
     await waitForHolder(path, signal)
   }
@@ -55,10 +62,10 @@ async function tryListen(path: string): Promise<Held | undefined> {
   }
 }
 
-async function waitForHolder(path: string, signal: AbortSignal): Promise<void> {
+async function waitForHolder(path: string, signal: AbortSignal | undefined): Promise<void> {
   const socket = connect({ path })
   const stop = () => socket.destroy()
-  signal.addEventListener('abort', stop, { once: true })
+  signal?.addEventListener('abort', stop, { once: true })
   try {
     const stale = await new Promise<boolean>((resolve) => {
       socket.once('close', () => resolve(false))
@@ -66,7 +73,7 @@ async function waitForHolder(path: string, signal: AbortSignal): Promise<void> {
     })
     if (stale && !path.startsWith('\0')) await unlink(path).catch(() => undefined)
   } finally {
-    signal.removeEventListener('abort', stop)
+    signal?.removeEventListener('abort', stop)
     socket.destroy()
   }
 }
