@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { jobPhases, leases, withOrg } from '@capstan/migrations'
 import { type ArtifactUpload, Claim, FinishReport, type LogBatch } from '@capstan/migrations/messages'
 import { eq } from 'drizzle-orm'
@@ -77,6 +78,24 @@ describe('claiming', () => {
     const statuses = answers.map((answer) => answer.status).toSorted((a, b) => a - b)
     expect(statuses).toEqual([200, 409, 409, 409, 409, 409])
     expect(await jobOf(fixture, build)).toMatchObject({ attempt: 1 })
+  })
+
+  test('sent again after a lost answer gives the same attempt under a new token; to anyone else, nothing', async () => {
+    const build = await queueBuild(fixture, app)
+    const nonce = randomUUID()
+    const send = (by: TestWorker, with_: string) =>
+      fixture.request('POST', `/worker/v1/builds/${build.id}/claim`, {
+        token: by.token,
+        body: { worker: 'test-worker', capabilities: [], nonce: with_ },
+      })
+    const lost = await (await send(worker, nonce)).json<Claim>()
+    expect((await send(worker, randomUUID())).status).toBe(409)
+    expect((await send(await fixture.createWorker(), nonce)).status).toBe(409)
+    const again = await (await send(worker, nonce)).json<Claim>()
+    expect([again.attempt, again.lease.id]).toEqual([1, lost.lease.id])
+    expect((await underLease(fixture, again, 'heartbeat')).status).toBe(200)
+    expect((await underLease(fixture, lost, 'heartbeat')).status).toBe(401)
+    expect(await jobOf(fixture, build)).toMatchObject({ status: 'in_progress', attempt: 1 })
   })
 
   test('is refused to people, to leases, and for unknown or canceled builds', async () => {

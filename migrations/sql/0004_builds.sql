@@ -138,6 +138,7 @@ create table leases (
   worker_id uuid not null references workers (id),
   worker_name text not null,
   token_hash text not null,
+  claim_nonce uuid,
   expires_at timestamptz not null,
   ended_at timestamptz,
   created_at timestamptz not null default now(),

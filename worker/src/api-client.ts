@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type {
   ArtifactDeclaration,
   ClaimRequest,
@@ -42,7 +43,7 @@ export type LeaseClient = {
 
 export type ApiClient = {
   /** `undefined` when the build is not to be had: claimed by another, canceled, finished or unknown. */
-  claim(buildId: string, request: ClaimRequest, options?: CallOptions): Promise<Claim | undefined>
+  claim(buildId: string, request: Omit<ClaimRequest, 'nonce'>, options?: CallOptions): Promise<Claim | undefined>
   reportWaiting(buildId: string, report: WaitingReport, options?: CallOptions): Promise<void>
   withLease(leaseToken: string): LeaseClient
 }
@@ -66,7 +67,8 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
     })
 
   return {
-    async claim(buildId, body, callOptions) {
+    async claim(buildId, request, callOptions) {
+      const body = { ...request, nonce: randomUUID() }
       try {
         return Claim.parse(
           await post({ path: `/builds/${buildId}/claim`, token: options.workerToken, body, ...callOptions }),

@@ -1,6 +1,6 @@
 import { findOrgOf, jobs, leases, newId, sourcesOf, withOrg, type Transaction } from '@capstan/migrations'
 import type { Claim, ClaimRequest } from '@capstan/migrations/messages'
-import { and, eq, inArray, sql } from 'drizzle-orm'
+import { and, eq, gt, inArray, isNull, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { createToken, hashToken } from '../auth/tokens.js'
 import type { Context, Deps } from '../context.js'
@@ -22,7 +22,10 @@ export async function claimBuild(deps: Deps, input: ClaimBuild): Promise<Claim> 
     const parts = await loadBuildParts(tx, input.buildId)
     if ('missing' in parts) return rejectBuild(tx, ctx, input.buildId, parts.missing)
     const job = await startAttempt(tx, input.buildId)
-    if (!job) return { refused: 'The build is not waiting for a worker.' }
+    if (!job) {
+      const repeated = await repeatClaim(tx, ctx, input, hashToken(deps.pepper, token))
+      return repeated ? { ...repeated, parts } : { refused: 'The build is not waiting for a worker.' }
+    }
     const lease = await grantLease(tx, ctx, { job, input, tokenHash: hashToken(deps.pepper, token) })
     await recordAudit(tx, ctx, {
       action: 'build.claimed',
@@ -79,9 +82,41 @@ async function grantLease(tx: Transaction, ctx: Context, { job, input, tokenHash
       workerId: input.workerId,
       workerName: input.request.worker,
       tokenHash,
+      claimNonce: input.request.nonce ?? null,
       expiresAt: new Date(ctx.now().getTime() + ctx.leaseMs),
     })
     .returning({ id: leases.id, expiresAt: leases.expiresAt })
   if (!lease) throw new Error('The lease was not inserted.')
   return lease
+}
+
+/** The answer to this very claim was lost on the way: the attempt stands, under a token that nobody has seen. */
+async function repeatClaim(
+  tx: Transaction,
+  ctx: Context,
+  { buildId, workerId, request }: ClaimBuild,
+  tokenHash: string,
+) {
+  if (!request.nonce) return undefined
+  const [job] = await tx
+    .select()
+    .from(jobs)
+    .where(and(eq(jobs.buildId, buildId), eq(jobs.status, 'in_progress')))
+    .for('update')
+  if (!job) return undefined
+  const [lease] = await tx
+    .update(leases)
+    .set({ tokenHash, expiresAt: new Date(ctx.now().getTime() + ctx.leaseMs) })
+    .where(
+      and(
+        eq(leases.jobId, job.id),
+        eq(leases.attempt, job.attempt),
+        eq(leases.workerId, workerId),
+        eq(leases.claimNonce, request.nonce),
+        isNull(leases.endedAt),
+        gt(leases.expiresAt, ctx.now()),
+      ),
+    )
+    .returning({ id: leases.id, expiresAt: leases.expiresAt })
+  return lease ? { job, lease } : undefined
 }

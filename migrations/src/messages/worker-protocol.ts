@@ -24,8 +24,15 @@ export const buildPhases = [
 export const BuildPhase = z.enum(buildPhases)
 export type BuildPhase = z.infer<typeof BuildPhase>
 
-/** `POST /worker/v1/builds/{buildId}/claim` */
-export const ClaimRequest = z.strictObject({ worker: Label, capabilities: z.array(Label).max(20) })
+/**
+ * `POST /worker/v1/builds/{buildId}/claim`. The same `nonce` again is the same claim: a worker whose answer was lost
+ * gets the attempt it was given, with a new lease token, instead of letting the lease run out.
+ */
+export const ClaimRequest = z.strictObject({
+  worker: Label,
+  capabilities: z.array(Label).max(20),
+  nonce: z.uuid().optional(),
+})
 export type ClaimRequest = z.infer<typeof ClaimRequest>
 
 export const BuildSpec = z.object({
@@ -126,12 +133,17 @@ export const OpenCredentialRequest = z.strictObject({
 })
 export type OpenCredentialRequest = z.infer<typeof OpenCredentialRequest>
 
-/** Plaintext of an android keystore's envelope (canonical JSON). */
+/**
+ * Plaintext of a credential's envelope (JSON): the uploaded file with its passwords, and the same key and chain as
+ * PKCS#8 and X.509 (DER, the key's own certificate first; empty where a kind has none).
+ */
 export const KeystorePayload = z.strictObject({
   fileB64: z.string(),
   filename: z.string(),
   password: z.string(),
   keyAlias: z.string(),
   keyPassword: z.string(),
+  keyPkcs8B64: z.string().optional(),
+  chainDerB64: z.array(z.string()).optional(),
 })
 export type KeystorePayload = z.infer<typeof KeystorePayload>
