@@ -13,6 +13,7 @@ import { refuseForgeries } from '../demo/steps/refuse-forgeries.js'
 import { uploadKeystore } from '../demo/steps/upload-keystore.js'
 import { verifyApk } from '../demo/steps/verify-apk.js'
 import { Failure } from '../failure.js'
+import { readComplaints } from '../stack/read-complaints.js'
 import { startStack } from '../stack/start-stack.js'
 import { stopOnSignal } from '../stack/stop-on-signal.js'
 import { Teardown } from '../stack/teardown.js'
@@ -52,6 +53,7 @@ export async function runDemo(config: Config, args: readonly string[]): Promise<
   const keep = args.includes('--keep')
   const teardown = new Teardown()
   const interruption = stopOnSignal(teardown, say)
+  let logs: string | undefined
   try {
     await requireComponents(config, say)
     const folder = mkdtempSync(join(config.tempDir, 'capstan-demo-'))
@@ -63,17 +65,20 @@ export async function runDemo(config: Config, args: readonly string[]): Promise<
       ports: 'free',
       ...(keep ? { devJsonFolder: config.dataDir } : {}),
     })
+    logs = stack.folders.logs
     say(`stack ready at ${stack.apiUrl} (${seconds(started)})`)
     const summary = await playSteps({ config, say, stack, folder, made: {} })
     say(`\n${summary.join('\n')}\n   ${seconds(started).padStart(7)}  in all: every step proved`)
     if (keep) {
       say(
-        `\nconsole: ${stack.apiUrl}/console; credentials: ${join(config.dataDir, 'dev.json')}; Ctrl-C stops everything`,
+        `\nstill running: ${stack.apiUrl} (it has no console yet); credentials: ${join(config.dataDir, 'dev.json')}; Ctrl-C stops everything`,
       )
       await interruption.asked
     }
   } catch (error) {
     if (interruption.wasAsked()) return 130
+    // The logs go with the stack: what they say of the failure would be gone.
+    if (logs !== undefined) for (const line of readComplaints(logs)) console.error(line)
     throw error
   } finally {
     await teardown.run()

@@ -4,6 +4,7 @@ import { missing } from '../failure.js'
 import { reportProgress, type Say } from '../report-progress.js'
 import { runTool } from '../run-tool.js'
 import type { Component } from './find-components.js'
+import { removeStartLinks } from './remove-start-links.js'
 
 const startPolicy = '/usr/sbin/policy-rc.d'
 const denyStarts =
@@ -40,7 +41,13 @@ function newServices(wanted: readonly Component[]): string[] {
 }
 
 async function keepServicesOff(services: readonly string[], env: Readonly<Record<string, string>>): Promise<void> {
-  for (const service of services) await runTool('systemctl', ['disable', '--quiet', service], { env })
+  for (const service of services) {
+    const { code } = await runTool('systemctl', ['disable', '--quiet', service], { env })
+    if (code === 0) continue
+    // Without systemd the packages still ask to be started: by this machine's own init, and by a systemd installed later.
+    removeStartLinks('/etc/systemd/system', service)
+    if (service.endsWith('.service')) await runTool('update-rc.d', [service.slice(0, -8), 'disable'], { env })
+  }
 }
 
 /** Installs Debian packages; their services are neither started nor enabled. */

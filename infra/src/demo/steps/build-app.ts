@@ -21,13 +21,17 @@ export async function buildApp(world: DemoWorld): Promise<string> {
   const apkFile = join(world.folder, 'tour.apk')
   const watch = watchContainers(world.stack)
   const started = Date.now()
+  let logLines = 0
   const what = ['--app-id', need(world, 'appId'), '--platform', 'android', '--type', 'release']
   const inputs = ['--path', sampleApp(world), '--certificate', need(world, 'keystore').name]
   const call = ['apps:builds:create', ...what, ...inputs, '--apk', apkFile, '--yes']
-  const output = await callOfficialCli(world, call, echoLines(world))
-  Object.assign(world.made, { containers: await watch.stop() })
+  try {
+    const output = await callOfficialCli(world, call, echoLines(world))
+    logLines = output.split('\n').filter((line) => line.trim()).length
+  } finally {
+    Object.assign(world.made, { containers: await watch.stop() })
+  }
   prove(existsSync(apkFile), 'the CLI downloaded the APK')
   Object.assign(world.made, { apkFile })
-  const logLines = output.split('\n').filter((line) => line.trim()).length
   return `${logLines} lines of log followed, APK downloaded after ${((Date.now() - started) / 1000).toFixed(1)} s`
 }
