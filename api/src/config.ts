@@ -7,6 +7,17 @@ const Port = z.coerce.number().int().min(0).max(65535)
 const Milliseconds = z.coerce.number().int().min(1)
 const Optional = z.string().min(1).optional()
 
+/** SHA-256 of Apple Root CA, G2 and G3. */
+const APPLE_ROOTS = [
+  'b0b1730ecbc7ff4505142c49f1295e6eda6bcaed7e2c68c5be91b5a11001f024',
+  'c2b9b042dd57830e7d117dac55ac8ae19407d38e41d88f3215bc3a890444a050',
+  '63343abfb89a6a03ebb57e9b3f5fa7be7c4f5c756f3017b3a8c488c3653e9179',
+]
+const Fingerprints = z
+  .string()
+  .transform((list) => list.split(',').map((item) => item.trim().replaceAll(':', '').toLowerCase()))
+  .pipe(z.array(z.string().regex(/^[0-9a-f]{64}$/, 'is no SHA-256 fingerprint')).min(1))
+
 const Database = z.object({ DATABASE_URL: z.url(), DATABASE_PASSWORD_FILE: Optional })
 const Redis = z.object({ REDIS_URL: z.url(), REDIS_USERNAME: Optional, REDIS_PASSWORD_FILE: Optional })
 const Logging = z.object({ LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info') })
@@ -35,6 +46,7 @@ export const ApiConfig = z
     BROKER_SEAL_SOCKET: z.string().min(1),
     LEASE_MS: Milliseconds.default(60_000),
     CHANNEL_STATEMENT_KEY_FILE: Optional,
+    APPLE_ROOT_FINGERPRINTS: Fingerprints.default(APPLE_ROOTS),
   })
   .and(Database)
   .and(Redis)

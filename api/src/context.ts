@@ -25,6 +25,8 @@ export type Deps = {
   leaseMs: number
   /** PKCS#8 PEM of the platform's Ed25519 key for channel statements; null: none is signed. */
   channelStatementKey: string | null
+  /** SHA-256 of the root certificates to which signatures of provisioning profiles must lead. */
+  appleRoots: readonly string[]
 }
 
 /** Who acts. `user` through a session or an API token; `device` without any; `worker` through a lease. */

@@ -1,20 +1,21 @@
 import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { serve, type ServerType } from '@hono/node-server'
+import type { ServerType } from '@hono/node-server'
 import { openDatabase } from '@capstan/migrations'
-import { pino } from 'pino'
 import { createApp } from './app.js'
 import { ApiConfig, objectStoreSettings, readConfig, readPassword } from './config.js'
 import type { Deps } from './context.js'
+import { createLog } from './create-log.js'
 import { exitOnBadConfiguration } from './exit-on-bad-configuration.js'
 import { openObjectStore } from './objects/open-object-store.js'
 import { openRedis } from './redis.js'
 import { untilStopped } from './until-stopped.js'
+import { serveApp } from './serve-app.js'
 import { createSealClient } from './vault/seal-client.js'
 import { readRawKeyFile } from './vault/read-secret-file.js'
 
 const config = readConfig(ApiConfig)
-const log = pino({ level: config.LOG_LEVEL, base: { component: 'api' } })
+const log = createLog('api', config.LOG_LEVEL)
 const stopped = untilStopped()
 
 const password = readPassword(config.DATABASE_PASSWORD_FILE)
@@ -41,30 +42,16 @@ const deps: Deps = {
   publicUrl,
   pepper,
   leaseMs: config.LEASE_MS,
+  appleRoots: config.APPLE_ROOT_FINGERPRINTS,
   channelStatementKey: config.CHANNEL_STATEMENT_KEY_FILE ? readSigningKey(config.CHANNEL_STATEMENT_KEY_FILE) : null,
 }
 
-const server = await listen()
+const server = await serveApp(createApp(deps), { host: config.HOST, port: config.PORT })
 log.info({ host: config.HOST, port: config.PORT }, 'ready')
 await stopped
 await close(server)
 redis.disconnect()
 await database[Symbol.asyncDispose]()
-
-function listen(): Promise<ServerType> {
-  return new Promise((resolve, reject) => {
-    const server = serve(
-      {
-        fetch: createApp(deps).fetch,
-        hostname: config.HOST,
-        port: config.PORT,
-        serverOptions: { headersTimeout: 10_000, keepAliveTimeout: 5_000, maxHeaderSize: 16_384 },
-      },
-      () => resolve(server),
-    )
-    server.once('error', reject)
-  })
-}
 
 function close(server: ServerType): Promise<void> {
   return new Promise((resolve) => {

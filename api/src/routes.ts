@@ -9,6 +9,9 @@ import { registerSessionRoutes } from './sessions/routes.js'
 import { registerTokenRoutes } from './tokens/routes.js'
 import { registerUserRoutes } from './users/routes.js'
 import { registerCredentialRoutes } from './credentials/routes.js'
+import { registerProvisioningProfileRoutes } from './provisioning-profiles/routes.js'
+import { registerAppleApiKeyRoutes } from './apple-api-keys/routes.js'
+import { registerGoogleServiceAccountKeyRoutes } from './google-service-account-keys/routes.js'
 import { registerCredentialVersionRoutes } from './credential-versions/routes.js'
 import { registerBundleRoutes } from './bundles/routes.js'
 import { registerChannelRoutes } from './channels/routes.js'
@@ -33,6 +36,9 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerAuditRoutes(app)
   registerAppRoutes(app)
   registerCredentialRoutes(app)
+  registerProvisioningProfileRoutes(app)
+  registerAppleApiKeyRoutes(app)
+  registerGoogleServiceAccountKeyRoutes(app)
   registerCredentialVersionRoutes(app)
   registerBundleRoutes(app)
   registerChannelRoutes(app)

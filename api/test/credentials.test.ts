@@ -1,3 +1,5 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+
 import { auditEvents, credentials, credentialVersions, jobs, openDatabase, withOrg } from '@capstan/migrations'
 import { desc, eq } from 'drizzle-orm'
 import { pino } from 'pino'
@@ -99,7 +101,8 @@ describe('an upload', () => {
     const credential = { id: shown.id, appId, version: 1, versionId: '' }
     const build = await leaseBuild(fixture, org.id, credential)
     const reply = await askSocket(sockets.openSocket, '/open', { token: build.token, body: build.request })
-    expect([reply.status, JSON.parse(reply.text)]).toEqual([
+    const { keyPkcs8B64, chainDerB64, ...original } = JSON.parse(reply.text) as Record<string, unknown>
+    expect([reply.status, original]).toEqual([
       200,
       {
         fileB64: keystore('rsa.jks').fileB64,
@@ -109,6 +112,10 @@ describe('an upload', () => {
         keyPassword: 'other-key-pass',
       },
     ])
+    const key = createPrivateKey({ key: Buffer.from(String(keyPkcs8B64), 'base64'), format: 'der', type: 'pkcs8' })
+    const [own] = (chainDerB64 as string[]).map((der) => new X509Certificate(Buffer.from(der, 'base64')))
+    expect(own?.checkPrivateKey(key)).toBe(true)
+    expect(own?.fingerprint256.replaceAll(':', '').toLowerCase()).toBe(keystore('rsa.jks').sha256[0])
   })
 
   test('without key password seals the store password as the key password', async () => {
@@ -186,18 +193,11 @@ describe('a refused upload stores nothing', () => {
     ['half a file', () => form(bytes('ec.p12').subarray(0, 500)), 422, 'keystore-unrecognized', /not a complete/],
     ['a large file', () => form(Buffer.alloc(1024 * 1024 + 1)), 422, 'keystore-too-large', /1048576 bytes/],
     [
-      'ios',
-      () => form(bytes('ec.p12'), { platform: 'ios' }),
+      'web, which the organization has not asked for',
+      () => form(text('-----BEGIN PRIVATE KEY-----'), { platform: 'web' }),
       422,
-      'credential-kind-unsupported',
-      /ios are not there yet/,
-    ],
-    [
-      'web',
-      () => form(bytes('ec.p12'), { platform: 'web' }),
-      422,
-      'credential-kind-unsupported',
-      /web are not there yet/,
+      'web-certificates-not-allowed',
+      /^The private key stays with you/,
     ],
     ['an unknown platform', () => form(bytes('ec.p12'), { platform: 'tv' }), 422, 'request-invalid', /^platform:/],
     ['no file', () => form(null), 422, 'request-invalid', /^file: Send the keystore/],
@@ -209,13 +209,7 @@ describe('a refused upload stores nothing', () => {
       'request-invalid',
       /line break/,
     ],
-    [
-      'JSON in place of a form',
-      () => ({ name: 'x', platform: 'android' }),
-      400,
-      'request-malformed',
-      /Content-Type/,
-    ],
+    ['JSON in place of a form', () => ({ name: 'x', platform: 'android' }), 400, 'request-malformed', /Content-Type/],
   ]
   test.each(cases)('%s', async (_, body, status, code, message) => {
     await refused(await upload(body()), status, code, message)

@@ -81,6 +81,7 @@ export async function createFixture(
     pepper,
     leaseMs: 60_000,
     channelStatementKey: null,
+    appleRoots: [],
     ...options.overrides,
   }
   const app = createApp(deps)

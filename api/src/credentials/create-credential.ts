@@ -1,33 +1,32 @@
-import { credentials, credentialVersions, newId, withOrg } from '@capstan/migrations'
+import { type CredentialKind, credentials, credentialVersions, newId, withOrg } from '@capstan/migrations'
 import { and, eq } from 'drizzle-orm'
 
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
 import { prepareVersion, type VersionUpload } from './prepare-version.js'
-import type { platforms, StoredCredential } from './present-credential.js'
+import { certificateKinds, type platforms, type StoredCredential } from './present-credential.js'
 
-export type CreateCredential = Omit<VersionUpload, 'kind'> & {
-  appId: string
-  name: string
-  platform: (typeof platforms)[number]
-}
+export type CreateCredential = VersionUpload & { appId: string; name: string }
 
-const KIND = 'android.keystore'
+/** Which platform a kind belongs to; the official CLI knows the platform only. */
+const platformOf = {
+  'android.keystore': 'android',
+  'google.service-account': 'android',
+  'apple.identity': 'ios',
+  'apple.app-store-connect-key': 'ios',
+  'apple.push-key': 'ios',
+  'web.signing-key': 'web',
+} as const satisfies Record<CredentialKind, (typeof platforms)[number]>
 
-/** Takes a signing keystore: opened and checked in a child process, sealed by the broker, stored as an envelope only. */
+/** Takes a signing credential: opened and checked in a child process, sealed by the broker, stored as an envelope only. */
 export async function createCredential(ctx: Context, input: CreateCredential): Promise<StoredCredential> {
   requireScope(ctx, 'credentials:write')
-  if (input.platform !== 'android') {
-    throw new Problem(
-      'credential-kind-unsupported',
-      `Signing credentials for ${input.platform} are not there yet; Android keystores are.`,
-    )
-  }
+  const { kind } = input
   await refuseTakenName(ctx, input)
   const id = newId()
   const target = { appId: input.appId, credentialId: id, version: 1 }
-  const { row, type } = await prepareVersion(ctx, target, { ...input, kind: KIND })
+  const { row, type } = await prepareVersion(ctx, target, input)
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const createdBy = ctx.actor.type === 'user' ? ctx.actor.id : null
     const [credential] = await tx
@@ -38,9 +37,9 @@ export async function createCredential(ctx: Context, input: CreateCredential): P
         appId: input.appId,
         name: input.name,
         nameLower: input.name.toLowerCase(),
-        platform: input.platform,
+        platform: platformOf[kind],
         type,
-        kind: KIND,
+        kind,
         currentVersion: 1,
         createdBy,
         updatedBy: createdBy,
@@ -56,7 +55,7 @@ export async function createCredential(ctx: Context, input: CreateCredential): P
     await recordAudit(tx, ctx, {
       action: 'credential.created',
       target: { app: input.appId, credential: id },
-      data: { platform: input.platform, kind: KIND, version: 1, fingerprint: inserted.fingerprintSha256 },
+      data: { platform: platformOf[kind], kind, version: 1, fingerprint: inserted.fingerprintSha256 },
     })
     const { envelope: _envelope, ...version } = inserted
     return { credential, version }
@@ -66,8 +65,7 @@ export async function createCredential(ctx: Context, input: CreateCredential): P
 async function refuseTakenName(ctx: Context, input: CreateCredential): Promise<void> {
   const same = and(
     eq(credentials.appId, input.appId),
-    eq(credentials.platform, input.platform),
-    eq(credentials.kind, KIND),
+    eq(credentials.kind, input.kind),
     eq(credentials.nameLower, input.name.toLowerCase()),
   )
   const [taken] = await withOrg(ctx.db, ctx.orgId, (tx) =>
@@ -76,9 +74,10 @@ async function refuseTakenName(ctx: Context, input: CreateCredential): Promise<v
   if (taken !== undefined) throw nameTaken(input)
 }
 
-export function nameTaken({ name, platform }: { name: string; platform: string }): Problem {
+export function nameTaken({ name, kind }: { name: string; kind: CredentialKind }): Problem {
+  const what = certificateKinds.includes(kind) ? 'certificate' : 'key'
   return new Problem(
     'credential-name-taken',
-    `The app has an ${platform} certificate named "${name}" already. Choose another name, or delete that one first.`,
+    `The app has an ${platformOf[kind]} ${what} named "${name}" already. Choose another name, or delete that one first.`,
   )
 }

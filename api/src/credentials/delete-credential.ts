@@ -1,38 +1,64 @@
-import { builds, credentials, credentialVersions, jobs, withOrg } from '@capstan/migrations'
+import { builds, credentials, credentialVersions, jobs, type Transaction, withOrg } from '@capstan/migrations'
 import { and, eq, isNull } from 'drizzle-orm'
 
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
+import { hashContent, requireApproval } from '../credential-versions/require-approval.js'
 import { Problem } from '../problems.js'
+import { type DestroyedKeys, SealError } from '../vault/seal-client.js'
 import { requireCredential } from './find-credentials.js'
 import type { CredentialPath } from './get-credential.js'
 
-/** Deletes a credential with all its versions; refused while a build that is not finished will sign with it. */
-export async function deleteCredential(ctx: Context, { appId, credentialId }: CredentialPath): Promise<void> {
+/**
+ * Deletes a credential with all its versions and has its key destroyed, so that no copy of its rows opens again; refused
+ * while a build that is not finished will sign with it.
+ */
+export async function deleteCredential(ctx: Context, { appId, credentialId, kinds }: CredentialPath): Promise<void> {
   requireScope(ctx, 'credentials:write')
+  const content = { action: 'credential.deleted', credential: credentialId }
+  const approval = await requireApproval(ctx, 'credential.delete', hashContent(content))
   await withOrg(ctx.db, ctx.orgId, async (tx) => {
-    const { credential } = await requireCredential(tx, appId, credentialId)
-    const [waiting] = await tx
-      .select({ number: builds.number })
-      .from(builds)
-      .innerJoin(jobs, eq(jobs.buildId, builds.id))
-      .where(and(eq(builds.credentialId, credential.id), isNull(jobs.finishedAt)))
-      .limit(1)
-    if (waiting !== undefined) {
-      throw new Problem(
-        'credential-in-use',
-        `Build ${waiting.number} is not finished and signs with this certificate. Wait for it, or cancel it first.`,
-      )
-    }
+    const { credential } = await requireCredential(tx, { appId, ...(kinds && { kinds }) }, credentialId)
+    await tx.select({ id: credentials.id }).from(credentials).where(eq(credentials.id, credential.id)).for('update')
+    await refuseWhileUsed(tx, credential.id)
     const versions = await tx
       .select({ version: credentialVersions.version, fingerprint: credentialVersions.fingerprintSha256 })
       .from(credentialVersions)
       .where(eq(credentialVersions.credentialId, credential.id))
+    const { certificateId } = await destroyKey(ctx, credential.id)
     await tx.delete(credentials).where(eq(credentials.id, credential.id))
     await recordAudit(tx, ctx, {
       action: 'credential.deleted',
       target: { app: appId, credential: credential.id },
-      data: { versions },
+      data: { kind: credential.kind, versions, deletionCertificate: certificateId, approval },
     })
   })
+}
+
+async function refuseWhileUsed(tx: Transaction, credentialId: string): Promise<void> {
+  const [waiting] = await tx
+    .select({ number: builds.number })
+    .from(builds)
+    .innerJoin(jobs, eq(jobs.buildId, builds.id))
+    .where(and(eq(builds.credentialId, credentialId), isNull(jobs.finishedAt)))
+    .limit(1)
+  if (waiting === undefined) return
+  throw new Problem(
+    'credential-in-use',
+    `Build ${waiting.number} is not finished and signs with this certificate. Wait for it, or cancel it first.`,
+  )
+}
+
+/** Before the rows go: were the key destroyed after them, a fault in between would leave backups that open. */
+async function destroyKey(ctx: Context, credential: string): Promise<DestroyedKeys> {
+  try {
+    return await ctx.seal.destroyCredential({ org: ctx.orgId, credential })
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error
+    ctx.log.error({ err: error, requestId: ctx.requestId }, 'credential key was not destroyed')
+    throw new Problem(
+      'dependency-unavailable',
+      'The key of the credential could not be destroyed just now, so nothing was deleted. Try again in a moment.',
+    )
+  }
 }

@@ -1,11 +1,12 @@
-import { type CredentialKind, type credentials, credentialVersions, newId } from '@capstan/migrations'
+import { type CredentialKind, type credentials, type credentialVersions, newId } from '@capstan/migrations'
 
 import type { Context } from '../context.js'
 import { Problem } from '../problems.js'
 import { SealError } from '../vault/seal-client.js'
 import { Secret } from '../vault/secret.js'
-import { checkKeystore } from './check-keystore.js'
-import { type KeystoreFacts, KeystoreRefusal } from './keystore-verdict.js'
+import { checkCredential } from './check-credential.js'
+import type { CredentialFacts, NormalizedKey } from './credential-facts.js'
+import { requireWebCertificates } from './require-web-certificates.js'
 
 export type VersionUpload = {
   kind: CredentialKind
@@ -13,17 +14,27 @@ export type VersionUpload = {
   password?: string | undefined
   keyAlias?: string | undefined
   keyPassword?: string | undefined
+  /** What a file without a certificate does not tell itself; shown, not secret. */
+  stated?: { keyId?: string | undefined; issuerId?: string | undefined; teamId?: string | undefined } | undefined
 }
 export type VersionTarget = { appId: string; credentialId: string; version: number }
+export type StoredFacts = CredentialFacts & { issuerId?: string }
 export type PreparedVersion = {
   /** A row of `credential_versions`; its `status` is the caller's to choose. */
-  row: typeof credentialVersions.$inferInsert
+  row: typeof credentialVersions.$inferInsert & { facts: StoredFacts }
   /** What the credential is of, read from the file. */
   type: (typeof credentials.$inferSelect)['type']
 }
 
-const MAX_FILE_BYTES = 1024 * 1024
-const mimeTypes = { pkcs12: 'application/x-pkcs12', jks: 'application/x-java-keystore' } as const
+const KEYSTORE_BYTES = 1024 * 1024
+const TEXT_BYTES = 16 * 1024
+const mimeTypes = {
+  pkcs12: 'application/x-pkcs12',
+  jks: 'application/x-java-keystore',
+  pem: 'application/x-pem-file',
+  p8: 'application/pkcs8',
+  json: 'application/json',
+} as const
 
 /** Checks an uploaded file as its kind asks, in a child process, and has the broker seal it. Nothing is stored yet. */
 export async function prepareVersion(
@@ -31,9 +42,18 @@ export async function prepareVersion(
   target: VersionTarget,
   upload: VersionUpload,
 ): Promise<PreparedVersion> {
-  checkSize(upload)
-  const facts = await inspect(upload)
-  const sealed = await seal(ctx, target, upload, facts)
+  checkUpload(upload)
+  const keyId = keyIdOf(upload)
+  if (upload.kind === 'web.signing-key') await requireWebCertificates(ctx)
+  const { facts: found, key } = await inspect(upload)
+  const { issuerId, teamId } = upload.stated ?? {}
+  const facts = {
+    ...found,
+    keyId: keyId ?? found.keyId,
+    teamId: teamId ?? found.teamId,
+    ...(issuerId === undefined ? {} : { issuerId }),
+  }
+  const sealed = await seal(ctx, target, upload, { facts, key })
   const row = {
     id: newId(),
     orgId: ctx.orgId,
@@ -45,45 +65,72 @@ export async function prepareVersion(
     fileName: cleanFileName(upload.file.name),
     fileMimeType: mimeTypes[facts.format],
     fileSizeBytes: upload.file.bytes.byteLength,
-    expiresAt: new Date(facts.notAfter),
+    expiresAt: facts.notAfter === null ? null : new Date(facts.notAfter),
     facts,
     createdBy: ctx.actor.type === 'user' ? ctx.actor.id : null,
   }
-  return { row, type: isDebugKey(facts) ? 'development' : 'production' }
+  return { row, type: facts.type }
 }
 
-function checkSize({ file, password }: VersionUpload): void {
-  if (file.bytes.byteLength > MAX_FILE_BYTES) {
+function checkUpload({ kind, file, password }: VersionUpload): void {
+  const size = file.bytes.byteLength
+  if (kind === 'android.keystore' || kind === 'apple.identity') {
+    if (size > KEYSTORE_BYTES) {
+      throw new Problem(
+        'keystore-too-large',
+        `file: a keystore has ${KEYSTORE_BYTES} bytes at most; this is another file.`,
+      )
+    }
+  } else if (size > TEXT_BYTES) {
     throw new Problem(
-      'keystore-too-large',
-      `file: a keystore has ${MAX_FILE_BYTES} bytes at most; this is another file.`,
+      'credential-file-too-large',
+      `file: such a key has ${TEXT_BYTES} bytes at most; this is another file.`,
     )
   }
-  if (!password) throw new Problem('keystore-password-missing', 'password: give the password of the keystore.')
-}
-
-async function inspect({ file, password = '', keyAlias, keyPassword }: VersionUpload): Promise<KeystoreFacts> {
-  const fileB64 = Buffer.from(file.bytes).toString('base64')
-  const question = { fileB64, password, ...(keyAlias && { keyAlias }), ...(keyPassword && { keyPassword }) }
-  try {
-    return await checkKeystore(question)
-  } catch (error) {
-    throw error instanceof KeystoreRefusal ? new Problem(error.code, error.message) : error
+  if (kind === 'android.keystore' && !password) {
+    throw new Problem('keystore-password-missing', 'password: give the password of the keystore.')
   }
 }
 
-/** File and passwords in one payload under one envelope, so that they cannot be mixed with another's. */
-async function seal(ctx: Context, target: VersionTarget, upload: VersionUpload, facts: KeystoreFacts) {
+function inspect({ kind, file, password = '', keyAlias, keyPassword }: VersionUpload) {
+  const fileB64 = Buffer.from(file.bytes).toString('base64')
+  return checkCredential({
+    kind,
+    fileB64,
+    password,
+    ...(keyAlias && { keyAlias }),
+    ...(keyPassword && { keyPassword }),
+  })
+}
+
+/** Apple names a key's file after its id; nothing inside the file tells it. */
+function keyIdOf({ kind, file, stated }: VersionUpload): string | null {
+  if (kind !== 'apple.app-store-connect-key' && kind !== 'apple.push-key') return null
+  const keyId = stated?.keyId ?? /(?:^|[/\\])[A-Za-z]*Key_([A-Z0-9]{10})\.p8$/.exec(file.name)?.[1]
+  if (keyId !== undefined) return keyId
+  throw new Problem(
+    'key-id-missing',
+    'keyId: the key id (ten letters and digits) stands in the name of the file that Apple gave out, AuthKey_<id>.p8. Keep that name, or give the id.',
+  )
+}
+
+/** File, passwords and the normalised key in one payload under one envelope, so that they cannot be mixed. */
+async function seal(
+  ctx: Context,
+  target: VersionTarget,
+  upload: VersionUpload,
+  { facts, key }: { facts: CredentialFacts; key: NormalizedKey },
+) {
   const password = upload.password ?? ''
-  const keyPassword = upload.keyPassword ? upload.keyPassword : password
   using payload = new Secret(
     Buffer.from(
       JSON.stringify({
         fileB64: Buffer.from(upload.file.bytes).toString('base64'),
         filename: cleanFileName(upload.file.name),
         password,
-        keyAlias: facts.keyAlias,
-        keyPassword,
+        keyAlias: facts.keyAlias ?? '',
+        keyPassword: upload.keyPassword ? upload.keyPassword : password,
+        ...key,
       }),
       'utf8',
     ),
@@ -105,12 +152,7 @@ async function seal(ctx: Context, target: VersionTarget, upload: VersionUpload, 
   }
 }
 
-/** The key that the Android SDK makes on every developer's machine. */
-function isDebugKey({ subject }: KeystoreFacts): boolean {
-  return /(^|, )CN=Android Debug(,|$)/.test(subject)
-}
-
-function cleanFileName(name: string): string {
+export function cleanFileName(name: string): string {
   const last = name.split(/[/\\]/).at(-1) ?? ''
   return (
     last

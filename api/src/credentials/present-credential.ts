@@ -1,4 +1,4 @@
-import type { credentials, credentialVersions } from '@capstan/migrations'
+import { type CredentialKind, credentialKinds, type credentials, type credentialVersions } from '@capstan/migrations'
 import { z } from '@hono/zod-openapi'
 
 import { Id, Timestamp } from '../define-route.js'
@@ -10,6 +10,13 @@ export type StoredCredential = {
 }
 
 export const platforms = ['android', 'ios', 'web'] as const
+/** What the official CLI calls certificates, one kind a platform; keys of stores and of push services are not. */
+export const certificateKindOf = {
+  android: 'android.keystore',
+  ios: 'apple.identity',
+  web: 'web.signing-key',
+} as const satisfies Record<(typeof platforms)[number], CredentialKind>
+export const certificateKinds: readonly CredentialKind[] = Object.values(certificateKindOf)
 export const types = ['development', 'production'] as const
 
 /** The file and its passwords go in and never come out again. */
@@ -21,6 +28,7 @@ export const Certificate = z
     nameLower: z.string(),
     platform: z.enum(platforms),
     type: z.enum(types),
+    kind: z.enum(credentialKinds),
     version: z.number().int(),
     fileMimeType: z.string(),
     fileName: z.string(),
@@ -31,6 +39,7 @@ export const Certificate = z
     subject: z.string().nullable(),
     keyType: z.string().nullable(),
     keyBits: z.number().int().nullable(),
+    teamId: z.string().nullable(),
     warnings: z.array(z.string()),
     createdAt: Timestamp,
     createdBy: Id.nullable(),
@@ -43,6 +52,7 @@ const ShownFacts = z.object({
   subject: z.string().nullable().catch(null),
   keyType: z.string().nullable().catch(null),
   keyBits: z.number().int().nullable().catch(null),
+  teamId: z.string().nullable().catch(null),
   warnings: z.array(z.string()).catch([]),
 })
 
@@ -54,6 +64,7 @@ export function presentCredential({ credential, version }: StoredCredential): z.
     nameLower: credential.nameLower,
     platform: credential.platform,
     type: credential.type,
+    kind: credential.kind,
     version: version.version,
     fileMimeType: version.fileMimeType,
     fileName: version.fileName,

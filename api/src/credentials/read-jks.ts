@@ -1,10 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 
-import forge from 'node-forge'
+import { BerError, BerTag, childAt, expectTag, readBer, readOctets, readOid } from './ber.js'
+import { CredentialRefusal } from './credential-refusal.js'
+import type { KeystoreEntry, OpenedKeystore } from './opened-keystore.js'
 
-import { type KeystoreEntry, KeystoreRefusal, type OpenedKeystore } from './keystore-verdict.js'
-
-const { asn1 } = forge
 const DIGEST_BYTES = 20
 const SUN_KEY_PROTECTOR = '1.3.6.1.4.1.42.2.17.1.1'
 const MAX_ENTRIES = 1000
@@ -14,17 +13,18 @@ export function readJks(bytes: Buffer, password: string): OpenedKeystore {
   const content = bytes.subarray(0, -DIGEST_BYTES)
   const expected = sha1(utf16(password), Buffer.from('Mighty Aphrodite', 'utf8'), content)
   if (bytes.length < 32 || !timingSafeEqual(expected, bytes.subarray(-DIGEST_BYTES))) {
-    throw new KeystoreRefusal('keystore-password-wrong', 'The keystore password is wrong, or the file is damaged.')
+    throw new CredentialRefusal('keystore-password-wrong', 'The keystore password is wrong, or the file is damaged.')
   }
-  return { format: 'jks', entries: readEntries(new Cursor(content)) }
+  return { format: 'jks', ...readEntries(new Cursor(content)) }
 }
 
-function readEntries(cursor: Cursor): KeystoreEntry[] {
+function readEntries(cursor: Cursor): Pick<OpenedKeystore, 'entries' | 'certificates'> {
   cursor.skip(4)
   const version = cursor.u32()
   const count = cursor.u32()
   if (version > 2 || count > MAX_ENTRIES) throw damaged()
   const entries: KeystoreEntry[] = []
+  const certificates: Buffer[] = []
   for (let index = 0; index < count; index += 1) {
     const tag = cursor.u32()
     const alias = cursor.text()
@@ -32,6 +32,7 @@ function readEntries(cursor: Cursor): KeystoreEntry[] {
     if (tag === 1) {
       const sealed = cursor.bytes(cursor.u32())
       const chain = Array.from({ length: Math.min(cursor.u32(), 100) }, () => readCertificate(cursor, version))
+      certificates.push(...chain)
       entries.push({
         alias,
         certificate: chain[0] ?? null,
@@ -43,7 +44,7 @@ function readEntries(cursor: Cursor): KeystoreEntry[] {
       throw damaged()
     }
   }
-  return entries
+  return { entries, certificates }
 }
 
 function readCertificate(cursor: Cursor, version: number): Buffer {
@@ -68,7 +69,7 @@ function openKey(alias: string, sealed: Buffer, keyPassword = ''): Buffer {
     }
   }
   if (!timingSafeEqual(sha1(password, key), check)) {
-    throw new KeystoreRefusal(
+    throw new CredentialRefusal(
       'key-password-wrong',
       `The password of the key "${alias}" is wrong. If it differs from the keystore's, give it as the key password.`,
     )
@@ -78,17 +79,13 @@ function openKey(alias: string, sealed: Buffer, keyPassword = ''): Buffer {
 
 /** `EncryptedPrivateKeyInfo ::= SEQUENCE { SEQUENCE { OID, … }, OCTET STRING }` */
 function unwrap(sealed: Buffer): Buffer {
-  const [algorithm, octets] = childrenOf(asn1.fromDer(sealed.toString('binary')))
-  const [oid] = algorithm === undefined ? [] : childrenOf(algorithm)
-  if (oid === undefined || octets === undefined || typeof oid.value !== 'string' || typeof octets.value !== 'string') {
-    throw damaged()
+  try {
+    const root = readBer(sealed)
+    if (readOid(childAt(childAt(root, 0), 0)) !== SUN_KEY_PROTECTOR) throw damaged()
+    return readOctets(expectTag(childAt(root, 1), BerTag.octetString))
+  } catch (error) {
+    throw error instanceof BerError ? damaged() : error
   }
-  if (asn1.derToOid(oid.value) !== SUN_KEY_PROTECTOR) throw damaged()
-  return Buffer.from(octets.value, 'binary')
-}
-
-function childrenOf(node: forge.asn1.Asn1): forge.asn1.Asn1[] {
-  return Array.isArray(node.value) ? node.value : []
 }
 
 class Cursor {
@@ -124,6 +121,6 @@ function utf16(text: string): Buffer {
   return Buffer.from(text, 'utf16le').swap16()
 }
 
-function damaged(): KeystoreRefusal {
-  return new KeystoreRefusal('keystore-damaged', 'The keystore is damaged. Upload it again from the original file.')
+function damaged(): CredentialRefusal {
+  return new CredentialRefusal('keystore-damaged', 'The keystore is damaged. Upload it again from the original file.')
 }

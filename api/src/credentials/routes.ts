@@ -4,12 +4,13 @@ import type { Env } from '../auth/access.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery } from '../define-route.js'
 import { createCredential } from './create-credential.js'
 import { deleteCredential } from './delete-credential.js'
+import { deleteCredentialNamed } from './delete-credential-named.js'
 import { getCredential } from './get-credential.js'
 import { listCredentials } from './list-credentials.js'
-import { Certificate, platforms, presentCredential, types } from './present-credential.js'
+import { Certificate, certificateKindOf, platforms, presentCredential, types } from './present-credential.js'
 import { updateCredential } from './update-credential.js'
 
-// The official CLI speaks of certificates; inside they are credentials, of which an Android keystore is one kind.
+// The official CLI speaks of certificates; inside they are credentials: a keystore, an Apple identity, a web signing key.
 const AppPath = z.object({ appId: Id })
 const CertificatePath = z.object({ appId: Id, certificateId: Id })
 const Name = z.string().trim().min(1).max(200)
@@ -104,12 +105,26 @@ const deleteRoute = defineRoute({
   responses: { 204: { description: 'Deleted' } },
 })
 
+const deleteNamedRoute = defineRoute({
+  method: 'delete',
+  path: '/v1/apps/{appId}/certificates',
+  operationId: 'deleteCertificateNamed',
+  summary: 'Delete the certificate of a name, with all its versions',
+  access: { kind: 'app', scope: 'credentials:write' },
+  request: {
+    params: AppPath,
+    query: z.object({ name: Name, platform: z.enum(platforms).optional(), type: z.enum(types).optional() }),
+  },
+  responses: { 204: { description: 'Deleted' } },
+})
+
 export function registerCredentialRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(createRoute, async (c) => {
     const { appId } = c.req.valid('param')
     const { file, name, platform, password, keyAlias, keyPassword } = c.req.valid('form')
     const content = { name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) }
-    const input = { appId, file: content, name, platform, password, keyAlias, keyPassword }
+    const kind = certificateKindOf[platform]
+    const input = { appId, file: content, name, kind, password, keyAlias, keyPassword }
     return c.json(presentCredential(await createCredential(c.get('ctx'), input)), 201)
   })
   app.openapi(listRoute, async (c) => {
@@ -131,6 +146,11 @@ export function registerCredentialRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(deleteRoute, async (c) => {
     const { appId, certificateId } = c.req.valid('param')
     await deleteCredential(c.get('ctx'), { appId, credentialId: certificateId })
+    return c.body(null, 204)
+  })
+  app.openapi(deleteNamedRoute, async (c) => {
+    const { appId } = c.req.valid('param')
+    await deleteCredentialNamed(c.get('ctx'), { appId, ...c.req.valid('query') })
     return c.body(null, 204)
   })
 }

@@ -20,7 +20,7 @@ export type UpdateCredential = {
 export async function updateCredential(ctx: Context, input: UpdateCredential): Promise<StoredCredential> {
   requireScope(ctx, 'credentials:write')
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
-    const found = await requireCredential(tx, input.appId, input.credentialId)
+    const found = await requireCredential(tx, input, input.credentialId)
     refuseSecrets(input.secrets)
     const { name } = input
     if (name === undefined || name === found.credential.name) return found
@@ -30,12 +30,12 @@ export async function updateCredential(ctx: Context, input: UpdateCredential): P
       .where(
         and(
           eq(credentials.appId, input.appId),
-          eq(credentials.platform, found.credential.platform),
+          eq(credentials.kind, found.credential.kind),
           eq(credentials.nameLower, name.toLowerCase()),
           ne(credentials.id, found.credential.id),
         ),
       )
-    if (other !== undefined) throw nameTaken({ name, platform: found.credential.platform })
+    if (other !== undefined) throw nameTaken({ name, kind: found.credential.kind })
     const [credential] = await tx
       .update(credentials)
       .set({
@@ -60,7 +60,7 @@ function refuseSecrets(secrets: string[]): void {
   if (secrets.length === 0) return
   throw new Problem(
     'request-invalid',
-    `${secrets.join(', ')}: passwords and alias were checked when the keystore was uploaded and are sealed with it. To change them, upload the keystore again.`,
+    `${secrets.join(', ')}: passwords and alias were checked when the keystore was uploaded and are sealed with it. To change them, upload the keystore again as a new version (POST …/versions) and make that one active.`,
     secrets.map((name) => ({ pointer: `/${name}`, detail: 'cannot be changed without the keystore file' })),
   )
 }

@@ -6,6 +6,7 @@ import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Timestamp } from '.
 import { Problem } from '../problems.js'
 import { createOrganization } from './create-organization.js'
 import { listOrganizations } from './list-organizations.js'
+import { updateOrganization } from './update-organization.js'
 
 const Organization = z
   .object({
@@ -16,6 +17,8 @@ const Organization = z
     countryAllowlist: z.array(z.string()).nullable(),
     ipAllowlist: z.array(z.string()).nullable(),
     twoFactorRequired: z.boolean(),
+    /** Whether keys that sign web builds may be stored. */
+    webCertificatesAllowed: z.boolean(),
     createdAt: Timestamp,
     updatedAt: Timestamp,
   })
@@ -51,6 +54,21 @@ const getRoute = defineRoute({
   responses: { 200: jsonResponse(Organization, 'The organization') },
 })
 
+const updateRoute = defineRoute({
+  method: 'patch',
+  path: '/v1/organizations/{organizationId}',
+  operationId: 'updateOrganization',
+  summary: 'Rename an organization, or let it store keys that sign web builds',
+  access: { kind: 'organization', scope: 'organizations:write' },
+  request: {
+    params: z.object({ organizationId: Id }),
+    body: jsonBody(
+      z.object({ name: z.string().trim().min(1).max(200).optional(), webCertificatesAllowed: z.boolean().optional() }),
+    ),
+  },
+  responses: { 200: jsonResponse(Organization, 'The organization') },
+})
+
 export function registerOrganizationRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(createOrganizationRoute, async (c) => {
     const principal = c.get('principal')
@@ -73,6 +91,9 @@ export function registerOrganizationRoutes(app: OpenAPIHono<Env>): void {
     if (!row) throw new Problem('not-found')
     return c.json(present(row), 200)
   })
+  app.openapi(updateRoute, async (c) => {
+    return c.json(present(await updateOrganization(c.get('ctx'), c.req.valid('json'))), 200)
+  })
 }
 
 function present(row: typeof organizations.$inferSelect): z.infer<typeof Organization> {
@@ -84,6 +105,7 @@ function present(row: typeof organizations.$inferSelect): z.infer<typeof Organiz
     countryAllowlist: null,
     ipAllowlist: null,
     twoFactorRequired: false,
+    webCertificatesAllowed: row.webCertificatesAllowed,
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),
   }

@@ -1,34 +1,36 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-import { type KeystoreFacts, type KeystoreQuestion, KeystoreRefusal, KeystoreVerdict } from './keystore-verdict.js'
+import { Verdict } from './credential-facts.js'
+import { CredentialRefusal } from './credential-refusal.js'
+import type { FileQuestion } from './file-question.js'
 
 // The compiled file, also when this one runs from source in a test.
-const CHILD = fileURLToPath(new URL('../../dist/credentials/keystore-child.js', import.meta.url))
-// Processor time, so that a busy machine does not make a good keystore look costly; the clock is the backstop.
+const CHILD = fileURLToPath(new URL('../../dist/credentials/file-child.js', import.meta.url))
+// Processor time, so that a busy machine does not make a good file look costly; the clock is the backstop.
 const CPU_LIMIT_SECONDS = 5
 const TIME_LIMIT_MS = 15_000
 const LIMITED = `ulimit -c 0; ulimit -t ${CPU_LIMIT_SECONDS}; exec "$0" "$@"`
 const NODE_FLAGS = ['--max-old-space-size=192', '--disallow-code-generation-from-strings']
-const MAX_ANSWER_BYTES = 64 * 1024
+const MAX_ANSWER_BYTES = 256 * 1024
 const MAX_CHILDREN = 2
 
 let running = 0
 const waiting: (() => void)[] = []
 
-/** Opens a keystore in a child process of its own and answers its facts; throws `KeystoreRefusal`. */
-export async function checkKeystore(question: KeystoreQuestion, child = CHILD): Promise<KeystoreFacts> {
+/** Reads an uploaded file in a child process of its own and answers what it found; throws `CredentialRefusal`. */
+export async function checkFile(question: FileQuestion, child = CHILD): Promise<unknown> {
   await turn()
   try {
     const verdict = readVerdict(await runChild(JSON.stringify(question), child))
-    if (verdict.ok) return verdict.facts
-    throw new KeystoreRefusal(verdict.code, verdict.message)
+    if (verdict.ok) return verdict.result
+    throw new CredentialRefusal(verdict.code, verdict.message)
   } finally {
     leave()
   }
 }
 
-/** Few at a time: a keystore may cost a whole processor for seconds. */
+/** Few at a time: a file may cost a whole processor for seconds. */
 async function turn(): Promise<void> {
   if (running < MAX_CHILDREN) running += 1
   else await new Promise<void>((resolve) => waiting.push(resolve))
@@ -66,11 +68,11 @@ function runChild(question: string, entry: string): Promise<string | null> {
   })
 }
 
-function readVerdict(answer: string | null): KeystoreVerdict {
-  if (answer !== null) return KeystoreVerdict.parse(JSON.parse(answer))
+function readVerdict(answer: string | null): Verdict {
+  if (answer !== null) return Verdict.parse(JSON.parse(answer))
   return {
     ok: false,
     code: 'keystore-too-costly',
-    message: 'Opening the keystore took too much time or memory. Export it again with default settings.',
+    message: 'Opening the file took too much time or memory. Export it again with default settings.',
   }
 }

@@ -1,0 +1,14 @@
+import { checkFile } from '../credentials/check-file.js'
+import { ProfileFacts } from '../credentials/credential-facts.js'
+import { CredentialRefusal } from '../credentials/credential-refusal.js'
+import { Problem } from '../problems.js'
+
+/** Verifies and reads a provisioning profile in the bounded child; a refusal is a `Problem`. */
+export async function checkProfile(bytes: Uint8Array, appleRoots: readonly string[]): Promise<ProfileFacts> {
+  const fileB64 = Buffer.from(bytes).toString('base64')
+  try {
+    return ProfileFacts.parse(await checkFile({ kind: 'apple.provisioning-profile', fileB64, appleRoots }))
+  } catch (error) {
+    throw error instanceof CredentialRefusal ? new Problem(error.code, error.message) : error
+  }
+}
