@@ -24,13 +24,14 @@ export type RewrapStep = {
   /** Versions of the organization key that were removed, as nothing needs them any more. */
   retired: number[]
 }
+type RewrapDeps = Pick<BrokerDeps, 'db' | 'keys' | 'now'>
 type Options = { org: string; cursor: string | null; limit: number; requestId: string }
 
 /**
  * One batch of moving an organization to its newest key. Each batch is one transaction that changes only rows still as
  * they were read, so it may be killed, repeated and run beside deletions.
  */
-export async function rewrapOrganization(deps: BrokerDeps, options: Options): Promise<RewrapStep> {
+export async function rewrapOrganization(deps: RewrapDeps, options: Options): Promise<RewrapStep> {
   const { org, limit } = options
   const keyVersion = await deps.keys.newestVersion(org)
   const moved = await deps.keys.rewrapEntries(org, limit)
@@ -53,13 +54,13 @@ function isStale(org: string, keyVersion: number): SQL | undefined {
   return and(isNotNull(credentialVersions.envelope), other)
 }
 
-async function countStale({ db }: BrokerDeps, org: string, keyVersion: number): Promise<number> {
+async function countStale({ db }: RewrapDeps, org: string, keyVersion: number): Promise<number> {
   return withOrg(db, org, (tx) =>
     tx.$count(credentialVersions, and(eq(credentialVersions.orgId, org), isStale(org, keyVersion))),
   )
 }
 
-async function moveRows(deps: BrokerDeps, { org, cursor, limit }: Options, keyVersion: number) {
+async function moveRows(deps: RewrapDeps, { org, cursor, limit }: Options, keyVersion: number) {
   return withOrg(deps.db, org, async (tx) => {
     const found = await tx
       .select({ version: credentialVersions, app: credentials.appId, kind: credentials.kind })
@@ -97,7 +98,7 @@ async function moveRows(deps: BrokerDeps, { org, cursor, limit }: Options, keyVe
   })
 }
 
-async function retire(deps: BrokerDeps, { org, requestId }: Options, keyVersion: number): Promise<number[]> {
+async function retire(deps: RewrapDeps, { org, requestId }: Options, keyVersion: number): Promise<number[]> {
   const facts = await deps.keys.describe(org)
   const newest = facts?.keys.at(-1)
   if (newest === undefined || deps.now().getTime() - newest.createdAt < SEAL_GRACE_MS) return []

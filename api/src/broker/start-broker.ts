@@ -4,6 +4,7 @@ import { OpenCredentialRequest } from '@capstan/migrations/messages'
 import { sql } from 'drizzle-orm'
 
 import { answerAdmin } from './answer-admin.js'
+import { EnvelopeError } from '../vault/envelope-context.js'
 import type { BrokerDeps } from './broker-deps.js'
 import { destroyKeys } from './destroy-keys.js'
 import { DestroyCredentialRequest } from './destroy-request.js'
@@ -59,9 +60,12 @@ async function answerSeal(deps: BrokerDeps, request: SocketRequest): Promise<Soc
   if (method === 'POST' && path === '/canary') return answerCanary(deps, body)
   if (method !== 'POST' || path !== '/seal') return jsonAnswer(404, NOT_FOUND)
   const parsed = SealRequest.safeParse(parseJson(body))
-  const sealed = parsed.success ? await sealCredential(deps.keys, parsed.data) : null
+  const sealed = parsed.success ? await sealCredential(deps.keys, parsed.data).catch(asDestroyed) : null
   if (sealed === null) {
     return jsonAnswer(422, { code: 'request-invalid', message: 'This is not something the broker can seal.' })
+  }
+  if (sealed === 'destroyed') {
+    return jsonAnswer(409, { code: 'key-destroyed', message: 'The key of this credential is destroyed for good.' })
   }
   return jsonAnswer(200, sealed)
 }
@@ -100,6 +104,11 @@ async function answerOpen(deps: BrokerDeps, request: SocketRequest): Promise<Soc
     if (error instanceof OpenRefused) return jsonAnswer(403, REFUSED)
     throw error
   }
+}
+
+function asDestroyed(error: unknown): 'destroyed' {
+  if (error instanceof EnvelopeError && error.reason === 'key-destroyed') return 'destroyed'
+  throw error
 }
 
 function close(server: Server): Promise<void> {

@@ -149,14 +149,11 @@ function seal(ring: Ring, ref: CredentialRef, createdAt: number, content: Buffer
   return { type: 'entries', createdAt, wrapped }
 }
 
-function unseal(
-  ring: Ring,
-  ref: CredentialRef,
-  { createdAt, wrapped: { kekVersion, wrapped } }: EntriesRecord,
-): Buffer {
-  const aad = aadOf(ref, createdAt, kekVersion)
-  const [nonce, sealed] = [wrapped.subarray(0, NONCE_BYTES), wrapped.subarray(NONCE_BYTES)]
-  return withKey(ring, ref.org, kekVersion, (key) => gcmOpen(key, nonce, aad, sealed))
+function unseal(ring: Ring, ref: CredentialRef, { createdAt, wrapped: key }: EntriesRecord): Buffer {
+  if (key.kekId !== `org:${ref.org}`) throw new EnvelopeError()
+  const aad = aadOf(ref, createdAt, key.kekVersion)
+  const [nonce, sealed] = [key.wrapped.subarray(0, NONCE_BYTES), key.wrapped.subarray(NONCE_BYTES)]
+  return withKey(ring, ref.org, key.kekVersion, (bytes) => gcmOpen(bytes, nonce, aad, sealed))
 }
 
 function withKey<T>(ring: Ring, org: string, version: number, work: (key: Buffer) => T): T {

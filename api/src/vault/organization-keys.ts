@@ -48,7 +48,7 @@ export function createOrganizationKeys({
   /** A key manager that knows the keys of one credential version: the newest and, if asked, the one of an envelope. */
   async function managerOf(ctx: EnvelopeContext, kekVersion?: number): Promise<KeyManager> {
     const entry = await entries.find(refOf(ctx), Number(ctx.version))
-    if (entry === null) throw new EnvelopeError()
+    if (entry === null) throw new EnvelopeError((await keyring.isDestroyed(ctx.org)) ? 'key-destroyed' : 'unreadable')
     return keyring.use(ctx.org, (ring) => {
       const versions = [ring.newest, ...(kekVersion === undefined ? [] : [kekVersion])]
       return createLocalKeyManager({ kekId: kekIdOf(ctx.org), keks: deriveKeks(ring, versions, entry) })
