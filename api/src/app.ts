@@ -1,5 +1,4 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
-import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import type { Context as HonoContext } from 'hono'
 import { v7 } from 'uuid'
@@ -8,8 +7,6 @@ import type { Deps } from './context.js'
 import { ObjectStoreError } from './objects/object-store.js'
 import { Problem, type FieldError, toProblemDocument } from './problems.js'
 import { registerRoutes } from './routes.js'
-
-const BODY_LIMIT_BYTES = 12 * 1024 * 1024
 
 /** The HTTP API as a value: served by `main.ts`, called directly by tests. */
 export function createApp(deps: Deps): OpenAPIHono<Env> {
@@ -25,22 +22,11 @@ export function createApp(deps: Deps): OpenAPIHono<Env> {
     c.header('x-content-type-options', 'nosniff')
     await next()
   })
-  app.use('/v1/*', unlessStreamed(bodyLimit({ maxSize: BODY_LIMIT_BYTES, onError: tooLarge })))
-  app.use('/worker/*', bodyLimit({ maxSize: BODY_LIMIT_BYTES, onError: tooLarge }))
   app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' })
   registerRoutes(app)
   app.notFound((c) => problemResponse(c, new Problem('not-found', 'There is nothing at this address.')))
   app.onError((error, c) => problemResponse(c, toProblem(error, c)))
   return app
-}
-
-/** Object bytes are counted while they stream (see objects/), so that they need not fit in memory. */
-function unlessStreamed(limit: ReturnType<typeof bodyLimit>): ReturnType<typeof bodyLimit> {
-  return (c, next) => (c.req.path.startsWith('/v1/objects/') ? next() : limit(c, next))
-}
-
-function tooLarge(): never {
-  throw new Problem('request-too-large', `The request is larger than ${BODY_LIMIT_BYTES / 1024 / 1024} MiB.`)
 }
 
 function describeIssues(issues: readonly { path: PropertyKey[]; message: string }[]): [string, FieldError[]] {
@@ -55,19 +41,39 @@ function toProblem(error: unknown, c: HonoContext<Env>): Problem {
     if (error.status === 413) return new Problem('request-too-large')
     return new Problem('request-malformed', readable(error))
   }
-  if (isUnstorableText(error)) return new Problem('request-invalid', 'Text may not contain the character NUL.')
+  const state = databaseCode(error)
+  if (state !== null && UNSTORABLE.includes(state)) {
+    return new Problem('request-invalid', 'Text may not contain the character NUL.')
+  }
   const { log } = c.get('deps')
-  log.error({ err: error, requestId: c.get('requestId'), path: c.req.path }, 'request failed')
+  log.error({ err: error, requestId: c.get('requestId'), path: pathOf(c) }, 'request failed')
+  if (state !== null && CONFLICTS.includes(state)) {
+    return new Problem('request-conflict', 'Something else changed at the same time. Look at it and send this again.')
+  }
+  // The official CLI repeats a multipart request after a 5xx with a body that it has used up, and hangs.
+  if (c.req.header('content-type')?.startsWith('multipart/')) {
+    return new Problem('upload-not-stored', 'The file could not be stored just now. Upload it again in a moment.')
+  }
   if (error instanceof ObjectStoreError && error.code === 'object-store-unavailable') {
     return new Problem('dependency-unavailable', 'The object store does not answer. Try again in a moment.')
   }
   return new Problem('internal-error', `Something went wrong on our side. Quote request ${c.get('requestId')}.`)
 }
 
-/** Text that Postgres cannot store: a NUL character, a lone surrogate (22021, 22P05). */
-function isUnstorableText(error: unknown): boolean {
+/** Text that Postgres cannot store: a NUL character, a lone surrogate. */
+const UNSTORABLE = ['22021', '22P05']
+/** A unique or foreign key that another request was faster at, and a deadlock that this one lost. */
+const CONFLICTS = ['23503', '23505', '40P01']
+
+function databaseCode(error: unknown): string | null {
   const cause = error instanceof Error ? error.cause : undefined
-  return cause instanceof Error && 'code' in cause && ['22021', '22P05'].includes(String(cause.code))
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : null
+}
+
+/** A signed link is a permission: it does not belong in a log. */
+function pathOf(c: HonoContext<Env>): string {
+  const { path } = c.req
+  return path.startsWith('/v1/objects/') ? '/v1/objects/…' : path
 }
 
 function readable({ status, message }: HTTPException): string {

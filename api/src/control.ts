@@ -1,15 +1,15 @@
 import { openDatabase } from '@capstan/migrations'
-import { pino } from 'pino'
 import { ControlConfig, objectStoreSettings, readConfig, readPassword } from './config.js'
 import { openBuildQueue } from './control/build-queue.js'
 import { startControl } from './control/start-control.js'
+import { createLog } from './create-log.js'
 import { exitOnBadConfiguration } from './exit-on-bad-configuration.js'
 import { openObjectStore } from './objects/open-object-store.js'
 import { openRedis } from './redis.js'
 import { untilStopped } from './until-stopped.js'
 
 const config = readConfig(ControlConfig)
-const log = pino({ level: config.LOG_LEVEL, base: { component: 'control' } })
+const log = createLog('control', config.LOG_LEVEL)
 const stopped = untilStopped()
 
 const password = readPassword(config.DATABASE_PASSWORD_FILE)

@@ -127,9 +127,14 @@ function registerLogRoutes(app: OpenAPIHono<Env>): void {
     return streamSSE(c, async (out) => {
       const gone = new AbortController()
       out.onAbort(() => gone.abort())
-      for await (const event of followLog(ctx, jobId, after, gone.signal)) {
-        if (event.kind === 'idle') await out.write(': waiting\n\n')
-        else await out.writeSSE(toServerEvent(jobId, event))
+      try {
+        for await (const event of followLog(ctx, jobId, after, gone.signal)) {
+          if (event.kind === 'idle') await out.write(': waiting\n\n')
+          else await out.writeSSE(toServerEvent(jobId, event))
+        }
+      } catch (error) {
+        // Hono would send or print the message, which is the failed query. Without "end" a reader comes back.
+        ctx.log.error({ err: error, jobId, requestId: ctx.requestId }, 'a live log broke off')
       }
     })
   })

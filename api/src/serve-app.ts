@@ -1,0 +1,43 @@
+import { serve, type ServerType } from '@hono/node-server'
+import type { OpenAPIHono } from '@hono/zod-openapi'
+import type { Env } from './auth/access.js'
+
+export type ServeOptions = {
+  host: string
+  port: number
+  /** How long the headers of a request may take. */
+  headersMs?: number
+  /** How long a whole request may take: as long as the largest artefact on a slow line. */
+  requestMs?: number
+}
+
+const HEADERS_MS = 10_000
+const REQUEST_MS = 60 * 60_000
+const CHECK_MS = 1_000
+const MAX_HEADER_BYTES = 16 * 1024
+const MAX_CONNECTIONS = 5_000
+
+/** Listens, with limits on what a connection may cost before anybody has signed in. */
+export function serveApp(app: OpenAPIHono<Env>, options: ServeOptions): Promise<ServerType> {
+  const { host, port, headersMs = HEADERS_MS, requestMs = REQUEST_MS } = options
+  return new Promise((resolve, reject) => {
+    const server = serve(
+      {
+        fetch: app.fetch,
+        hostname: host,
+        port,
+        serverOptions: {
+          headersTimeout: headersMs,
+          requestTimeout: requestMs,
+          keepAliveTimeout: 5_000,
+          // Slow connections are looked for this often; the default of half a minute would outlive the limits above.
+          connectionsCheckingInterval: Math.min(CHECK_MS, headersMs),
+          maxHeaderSize: MAX_HEADER_BYTES,
+        },
+      },
+      () => resolve(server),
+    )
+    server.maxConnections = MAX_CONNECTIONS
+    server.once('error', reject)
+  })
+}
