@@ -1,5 +1,5 @@
 import { buildSources } from '@capstan/migrations'
-import { eq } from 'drizzle-orm'
+import { and, eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
@@ -16,19 +16,28 @@ export async function acceptBuildSource(ctx: Context, params: SourceParams, uplo
   const source = await getBuildSource(ctx, params)
   const { objectKey, sizeBytes, sha256 } = upload.joined
   if (source.status === 'ready' && source.sha256 === sha256) return
-  if (source.status === 'ready')
-    throw new Problem('build-source-invalid', 'This source is uploaded already; create a new one.')
+  if (source.status === 'ready') throw uploadedAlready()
   if (source.fileSizeBytes !== sizeBytes) {
     const sentence = `The source was announced with ${source.fileSizeBytes} bytes but ${sizeBytes} arrived. Upload it again.`
     throw new Problem('upload-incomplete', sentence)
   }
   await checkSourceArchive(ctx.objects, objectKey, sizeBytes)
   await settleUpload(ctx, upload.target, upload.uploadId, async (tx) => {
-    await tx.update(buildSources).set({ status: 'ready', sha256, objectKey }).where(eq(buildSources.id, source.id))
+    const [accepted] = await tx
+      .update(buildSources)
+      .set({ status: 'ready', sha256, objectKey })
+      .where(and(eq(buildSources.id, source.id), eq(buildSources.status, 'pending')))
+      .returning({ id: buildSources.id })
+    // Another upload of this source was accepted since it was looked at; a build may have it already.
+    if (!accepted) throw uploadedAlready()
     await recordAudit(tx, ctx, {
       action: 'build-source.uploaded',
       target: { app: params.appId, 'build-source': source.id },
       data: { sha256, sizeBytes },
     })
   })
+}
+
+function uploadedAlready(): Problem {
+  return new Problem('build-source-invalid', 'This source is uploaded already; create a new one.')
 }

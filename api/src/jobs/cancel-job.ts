@@ -15,6 +15,8 @@ type Job = typeof jobs.$inferSelect
 export async function cancelJob(ctx: Context, jobId: string): Promise<Job> {
   requireScope(ctx, 'builds:write')
   const job = await withOrg(ctx.db, ctx.orgId, async (tx) => {
+    // Held before it is looked at: an attempt that ends meanwhile would be neither waiting nor running.
+    await tx.select({ id: jobs.id }).from(jobs).where(eq(jobs.id, jobId)).for('update')
     const canceled = (await cancelWaiting(tx, jobId)) ?? (await askRunning(tx, jobId))
     if (canceled) {
       await recordAudit(tx, ctx, {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { uploadParts, withOrg, type Transaction } from '@capstan/migrations'
-import { and, eq } from 'drizzle-orm'
+import { newId, uploadParts, withOrg, type Transaction } from '@capstan/migrations'
+import { and, eq, ne, sql } from 'drizzle-orm'
 import type { Context } from '../context.js'
-import { ObjectStoreError } from '../objects/object-store.js'
 import { Problem } from '../problems.js'
+import { deleteDiscarded } from '../jobs/delete-discarded.js'
 import { findUpload } from './find-upload.js'
 import type { UploadedPart, UploadTarget } from './upload-target.js'
 
@@ -20,23 +20,34 @@ export async function storeUploadPart(
 ): Promise<UploadedPart> {
   if (bytes.byteLength === 0) throw new Problem('upload-part-invalid', `Part ${partNumber} is empty.`)
   const sha256 = createHash('sha256').update(bytes).digest('hex')
-  const before = await withOrg(ctx.db, ctx.orgId, (tx) => admitPart(tx, target, { uploadId, partNumber, sha256 }))
+  const part = { uploadId, partNumber, sha256, sizeBytes: bytes.byteLength }
+  const before = await withOrg(ctx.db, ctx.orgId, (tx) => admitPart(tx, target, part))
   if (before?.sha256 === sha256) return { partNumber, etag: sha256 }
-  const objectKey = `${target.folder}/parts/${uploadId}/${partNumber}-${sha256}`
+  const objectKey = `${target.folder}/parts/${uploadId}/${partNumber}-${newId()}`
   await putPart(ctx, objectKey, bytes, sha256)
-  const row = { orgId: ctx.orgId, uploadId, partNumber, objectKey, sizeBytes: bytes.byteLength, sha256 }
-  await withOrg(ctx.db, ctx.orgId, async (tx) => {
-    await admitPart(tx, target, row)
-    const { orgId: _, ...changes } = row
-    await tx
-      .insert(uploadParts)
-      .values(row)
-      .onConflictDoUpdate({ target: [uploadParts.uploadId, uploadParts.partNumber], set: changes })
-  })
+  const replaced = await withOrg(ctx.db, ctx.orgId, (tx) => record(tx, target, part, objectKey)).catch(
+    async (error: unknown) => {
+      await deleteDiscarded(ctx.objects, ctx.log, [objectKey])
+      throw error
+    },
+  )
+  await deleteDiscarded(ctx.objects, ctx.log, replaced)
   return { partNumber, etag: sha256 }
 }
 
-type Candidate = { uploadId: string; partNumber: number; sha256: string }
+type Candidate = { uploadId: string; partNumber: number; sha256: string; sizeBytes: number }
+
+/** Notes where a part is; answers the objects that nothing refers to from then on. */
+async function record(tx: Transaction, target: UploadTarget, part: Candidate, objectKey: string): Promise<string[]> {
+  const before = await admitPart(tx, target, part)
+  if (before?.sha256 === part.sha256) return [objectKey]
+  const row = { ...part, objectKey, orgId: sql`app_org()` }
+  await tx
+    .insert(uploadParts)
+    .values(row)
+    .onConflictDoUpdate({ target: [uploadParts.uploadId, uploadParts.partNumber], set: { ...part, objectKey } })
+  return before ? [before.objectKey] : []
+}
 
 async function admitPart(tx: Transaction, target: UploadTarget, part: Candidate) {
   const upload = await findUpload(tx, target, part.uploadId)
@@ -46,6 +57,13 @@ async function admitPart(tx: Transaction, target: UploadTarget, part: Candidate)
     .where(and(eq(uploadParts.uploadId, part.uploadId), eq(uploadParts.partNumber, part.partNumber)))
   if (upload.status === 'completed' && before?.sha256 !== part.sha256) {
     throw new Problem('upload-part-invalid', 'The upload is complete; its content cannot change. Start a new upload.')
+  }
+  const [others] = await tx
+    .select({ bytes: sql<number>`coalesce(sum(${uploadParts.sizeBytes}), 0)`.mapWith(Number) })
+    .from(uploadParts)
+    .where(and(eq(uploadParts.uploadId, part.uploadId), ne(uploadParts.partNumber, part.partNumber)))
+  if ((others?.bytes ?? 0) + part.sizeBytes > target.maxBytes) {
+    throw new Problem('request-too-large', `The file may have ${target.maxBytes} bytes; its parts have more.`)
   }
   return before
 }
@@ -58,7 +76,6 @@ async function putPart(ctx: Context, key: string, bytes: Uint8Array, sha256: str
   try {
     await ctx.objects.put(key, bytes, { contentType: 'application/octet-stream', sha256, sizeBytes: bytes.byteLength })
   } catch (error) {
-    if (error instanceof ObjectStoreError && error.code === 'object-exists') return
     ctx.log.error({ err: error, requestId: ctx.requestId }, 'upload part was not stored')
     throw new Problem('upload-not-stored', 'The part could not be stored just now. Run the upload again in a moment.')
   }
