@@ -12,6 +12,10 @@ const platforms = ['android', 'ios', 'web'] as const
 const BuildParams = z.object({ appId: Id, buildId: Id })
 const Name = storableText(200).min(1).nullish()
 const VersionCode = storableText(100).nullish()
+// Every device that asks is sent them.
+const CustomProperties = z
+  .record(storableText(100).min(1), storableText(100))
+  .refine((properties) => Object.keys(properties).length <= 10, 'at most 10 custom properties')
 
 const requestBuildRoute = defineRoute({
   method: 'post',
@@ -77,7 +81,7 @@ const updateBuildRoute = defineRoute({
     params: BuildParams,
     body: jsonBody(
       z.object({
-        customProperties: z.record(storableText(100), storableText(100)).optional(),
+        customProperties: CustomProperties.optional(),
         displayName: Name,
         eqAndroidAppVersionCode: VersionCode,
         minAndroidAppVersionCode: VersionCode,

@@ -24,9 +24,10 @@ const CustomProperties = z
   .record(plainText(100).min(1), plainText(100))
   .refine((properties) => Object.keys(properties).length <= 10, 'at most 10 custom properties')
 
+const MAX_RELEASE_CHARACTERS = 6 * 1024 * 1024
 const Release = z
   .record(z.string(), z.unknown())
-  .refine((envelope) => !JSON.stringify(envelope).includes('\\u0000'), 'must not hold a NUL character')
+  .refine(isStorable, 'must be JSON of a sensible depth and size, without a NUL character')
   .openapi({ description: 'A DSSE envelope.' })
 
 const CreateBody = z.object({
@@ -152,6 +153,16 @@ export function registerBundleRoutes(app: OpenAPIHono<Env>): void {
     target: findBundleFileTarget,
     accept: acceptBundleFile,
   })
+}
+
+/** What is nested too deeply cannot be written as JSON again. */
+function isStorable(envelope: object): boolean {
+  try {
+    const text = JSON.stringify(envelope)
+    return text.length <= MAX_RELEASE_CHARACTERS && !text.includes('\\u0000')
+  } catch {
+    return false
+  }
 }
 
 /** The entries that have a value. */

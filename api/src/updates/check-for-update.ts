@@ -1,5 +1,5 @@
 import { apps, builds, bundles, channels, deployments, devices, withOrg, type Transaction } from '@capstan/migrations'
-import { and, desc, eq, lte } from 'drizzle-orm'
+import { and, desc, eq, getTableColumns, lte } from 'drizzle-orm'
 import { validate as isUuid } from 'uuid'
 import { findCopyHazard } from '../bundles/find-copy-hazard.js'
 import type { Context } from '../context.js'
@@ -25,6 +25,9 @@ export type CheckForUpdate = {
 }
 
 type Channel = typeof channels.$inferSelect
+
+/** Release statements are large, and only that of the chosen bundle is needed. */
+const { releaseEnvelope: _, ...lightBundle } = getTableColumns(bundles)
 
 /** What a device should run now, 404 `no-update` when it should stay as it is. */
 export async function checkForUpdate(ctx: Context, input: CheckForUpdate): Promise<Candidate & { channel: Channel }> {
@@ -54,7 +57,7 @@ async function choose(
   if (channel.expiresAt && channel.expiresAt <= ctx.now()) return `Channel "${channel.name}" has expired.`
   if (!channel.appDeploymentId) return `Channel "${channel.name}" has no deployment.`
   const candidates = await tx
-    .select({ deployment: deployments, bundle: bundles, build: builds })
+    .select({ deployment: deployments, bundle: lightBundle, build: builds })
     .from(deployments)
     .innerJoin(bundles, eq(bundles.id, deployments.bundleId))
     .innerJoin(builds, eq(builds.id, deployments.appBuildId))
@@ -74,7 +77,11 @@ async function choose(
     const href = await findCopyHazard(tx, { from: input.bundleId, to: chosen.bundle.id })
     if (href !== null) return `The device would mix up "${href}" with a file it has. Publish the bundle as a zip.`
   }
-  return chosen
+  const [release] = await tx
+    .select({ releaseEnvelope: bundles.releaseEnvelope })
+    .from(bundles)
+    .where(eq(bundles.id, chosen.bundle.id))
+  return { ...chosen, bundle: { ...chosen.bundle, releaseEnvelope: release?.releaseEnvelope ?? null } }
 }
 
 function noChannel({ channelNames }: CheckForUpdate): string {

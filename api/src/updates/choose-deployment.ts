@@ -15,10 +15,10 @@ export type DeviceFacts = { deviceId: string; platform: number; appVersionCode: 
  * the device. One that does not fit its native version ends the search, since going further back would change what
  * the channel means for that version each time an older deployment is removed.
  */
-export async function chooseDeployment(
-  candidates: readonly Candidate[],
+export async function chooseDeployment<C extends Pick<Candidate, 'deployment' | 'build'>>(
+  candidates: readonly C[],
   device: DeviceFacts,
-): Promise<Candidate | 'outside-rollout' | 'native-version'> {
+): Promise<C | 'outside-rollout' | 'native-version'> {
   for (const candidate of candidates) {
     const { id, rolloutPercentage } = candidate.deployment
     if (!(await isInRollout(device.deviceId, { deploymentId: id, percentage: rolloutPercentage }))) continue

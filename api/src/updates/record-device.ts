@@ -1,6 +1,8 @@
 import { type channels, devices, type Transaction } from '@capstan/migrations'
+import { and, eq } from 'drizzle-orm'
 import { validate as isUuid } from 'uuid'
 import type { Context } from '../context.js'
+import { admitNewDevice } from './admit-new-device.js'
 import type { Candidate } from './choose-deployment.js'
 import type { CheckForUpdate } from './check-for-update.js'
 
@@ -26,6 +28,12 @@ export async function recordDevice(
     bundleId,
     lastSeenAt: ctx.now(),
   }
+  const [there] = await tx
+    .update(devices)
+    .set(facts)
+    .where(and(eq(devices.appId, input.appId), eq(devices.id, input.deviceId)))
+    .returning({ id: devices.id })
+  if (there || !admitNewDevice(input.appId, ctx.now())) return
   await tx
     .insert(devices)
     .values({ orgId: ctx.orgId, appId: input.appId, id: input.deviceId, ...facts })
