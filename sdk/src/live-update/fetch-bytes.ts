@@ -73,7 +73,10 @@ export async function fetchBytes(fetch: Fetch, request: FetchRequest): Promise<F
     seen = received.bytes
   }, windowMs)
   try {
-    const response = await fetch(request.url, { headers: request.headers, redirect: 'follow', signal: stop.signal })
+    const { url, headers } = request
+    // A cached answer, or a redirect that was permanent once, must not outlive what the server says now.
+    const init = { headers, redirect: 'follow', cache: 'no-store', signal: stop.signal } as const
+    const response = await fetch(url, init)
     if (response.url) checkUrl(response.url)
     const bytes = await readBody(response, request, received)
     if (bytes === null) stop.abort()

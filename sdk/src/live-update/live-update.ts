@@ -78,6 +78,9 @@ export async function openLiveUpdate(options: LiveUpdateOptions, world: World): 
     }
   }
 
+  const decide = (): Promise<Launch> => launchBundle(session)
+  const change = (): Promise<Launch> => applyUpdate(session)
+  const current = (): Promise<Launch> => currentBundle(session)
   const client: LiveUpdate = {
     check: () =>
       guard(async () => {
@@ -85,9 +88,9 @@ export async function openLiveUpdate(options: LiveUpdateOptions, world: World): 
         return { status, bundleId }
       }),
     sync: () => guard(syncOnce),
-    launch: () => guard(() => world.host?.launch() ?? launchBundle(session)),
-    apply: () => guard(() => world.host?.apply() ?? applyUpdate(session)),
-    current: () => guard(() => currentBundle(session)),
+    launch: () => guard(() => world.host?.launch(decide, current) ?? decide()),
+    apply: () => guard(() => world.host?.apply(change, current) ?? change()),
+    current: () => guard(current),
     ready: (nonce) => guard(() => confirmLaunch(session, nonce)),
     reset: () => guard(() => resetBundles(session)),
     setChannel: (channel) => guard(() => chooseChannel(session, channel)),

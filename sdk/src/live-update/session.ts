@@ -13,8 +13,11 @@ export interface World {
   now: () => number
   /** An unguessable text for each launch. */
   randomId: () => string
-  /** For hosts in which something else decides what runs, like a service worker. `apply` then starts the app anew. */
-  host?: { launch(): Promise<Launch>; apply(): Promise<Launch> }
+  /** For hosts that show what was decided themselves, or in which something else decides, like a service worker. */
+  host?: {
+    launch(decide: () => Promise<Launch>, current: () => Promise<Launch>): Promise<Launch>
+    apply(decide: () => Promise<Launch>, current: () => Promise<Launch>): Promise<Launch>
+  }
   /** For storages that several clients use: runs a sync, told whether no other client is in one. */
   exclusively?<T>(run: (free: boolean) => Promise<T>): Promise<T>
 }

@@ -245,7 +245,7 @@ const archives: Attack[] = archiveCorpus
     })),
   )
 
-const network: Attack[] = [
+const broken: [what: string, code: string, arrange: (server: HostileServer) => void][] = [
   ['a server error', 'SERVER_REFUSED', (server) => (server.http.latest = replyJson({}, 500))],
   [
     'no JSON',
@@ -268,12 +268,13 @@ const network: Attack[] = [
         void response.writeHead(200, { 'content-length': 1000 }).write('x', () => response.destroy())
     },
   ],
-].map(([what, code, arrange]) => ({
+]
+const network = broken.map(([what, code, arrange]): Attack => ({
   id: 'network',
-  what: what as string,
+  what,
   profile: 'compat',
-  code: code as string,
-  arrange: arrange as Attack['arrange'],
+  code,
+  arrange,
 }))
 
 /** Every attack on a running client. */

@@ -7,6 +7,8 @@ import { type HostileServer, startHostileServer } from './hostile-server.js'
 interface Subject {
   platform: ClientSettings['platform']
   open(): Promise<ConformanceClient>
+  /** Where a start is slow, the archive rules are tried in one profile only: they are the same code in both. */
+  archivesInOneProfile?: boolean
 }
 
 const knownCodes =
@@ -44,20 +46,18 @@ export function describeConformance(name: string, subject: Subject, fuzzed: numb
     test.each(
       attacks
         .filter((attack) => attack.profile === profile)
+        .filter(({ id }) => !(subject.archivesInOneProfile && profile === 'compat' && id === 'D25-D28'))
         .map((attack) => [`${attack.id} ${attack.what}`, attack] as const),
-    )(
-      '%s is refused, and an honest update is taken after it',
-      { timeout: 60_000 },
-      async (_what, { arrange, code, variants = 1 }) => {
-        const { version } = server.accepted
-        for (let variant = 0; variant < variants; variant++) {
-          await arrange(server, variant)
-          expect(await client.sync(), `variant ${variant}`).toEqual({ ok: false, code })
-        }
-        await expectRunning(version)
-        await expectHonestTaken()
-      },
-    )
+    )('%s is refused, and an honest update is taken after it', { timeout: 60_000 }, async (_what, attack) => {
+      const { code, variants = 1 } = attack
+      const { version } = server.accepted
+      for (let variant = 0; variant < variants; variant++) {
+        await attack.arrange(server, variant)
+        expect(await client.sync(), `variant ${variant}`).toEqual({ ok: false, code })
+      }
+      await expectRunning(version)
+      await expectHonestTaken()
+    })
 
     test(
       `${fuzzed} mutated answers: refused with a known code, or the signed content`,

@@ -72,21 +72,16 @@ export function fuzzAnswer(server: UpdateServer, seed: number): string {
   }
   if (kind === 2) {
     const { download } = server
-    const cut = random(3)
+    const [cut, status] = [random(3), [204, 404, 500, 206][random(4)]!]
     server.download = (request, response) => {
-      if (cut === 0) return void response.writeHead([204, 404, 500, 206][random(4)]!).end()
       const parts: Buffer[] = []
-      const head = {
-        writeHead: (_status: number, headers: object) => (Object.assign(headers, {}), sink),
-        end: () => undefined,
-      }
-      const sink = { ...head, end: (body: Uint8Array) => void parts.push(Buffer.from(body)) }
+      const sink = { writeHead: () => sink, end: (body: Uint8Array) => void parts.push(Buffer.from(body)) }
       download(request, sink as never)
       const body = Buffer.concat(parts)
       const at = random(body.length)
-      const changed =
-        cut === 1 ? body.subarray(0, at) : Buffer.from(body.map((byte, index) => (index === at ? byte ^ 1 : byte)))
-      response.writeHead(200).end(changed)
+      const flipped = Buffer.from(body.map((byte, index) => (index === at ? byte ^ 1 : byte)))
+      response.writeHead(cut === 0 ? status : 200)
+      response.end(cut === 0 ? undefined : cut === 1 ? body.subarray(0, at) : flipped)
     }
     return 'the download'
   }

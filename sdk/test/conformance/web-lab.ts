@@ -42,7 +42,7 @@ export async function command<T>(page: Page, name: string, argument: unknown = n
       const client = (globalThis as never as { capstanClient: Record<string, (value: unknown) => Promise<object>> })
         .capstanClient
       try {
-        return { ok: true, ...(await client[method as string]!(value)) }
+        return { ok: true, ...(await client[method]!(value)) }
       } catch (error) {
         return { ok: false, code: (error as { code?: string }).code ?? String(error) }
       }

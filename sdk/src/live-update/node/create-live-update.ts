@@ -2,7 +2,8 @@ import { LiveUpdateError } from '../live-update-error.js'
 import { type LiveUpdate, openLiveUpdate } from '../live-update.js'
 import type { LiveUpdateOptions } from '../options.js'
 import type { World } from '../session.js'
-import { type Disk, nodeDisk } from './disk.js'
+import type { Disk } from '../disk.js'
+import { nodeDisk } from './disk.js'
 import { fileStorage } from './file-storage.js'
 
 /** Options of the Node client. */

@@ -1,0 +1,75 @@
+import type { Launch } from '../launch.js'
+import { LiveUpdateError } from '../live-update-error.js'
+import { type LiveUpdate, openLiveUpdate } from '../live-update.js'
+import type { LiveUpdateOptions } from '../options.js'
+import type { World } from '../session.js'
+import { pluginStorage } from './plugin-storage.js'
+import type { FilesystemPlugin, PreferencesPlugin, WebViewPlugin } from './plugins.js'
+
+/** Options of the Capacitor client. The plugins are the app's own, so that their versions are too. */
+export interface CapacitorLiveUpdateOptions extends LiveUpdateOptions {
+  filesystem: FilesystemPlugin
+  preferences: PreferencesPlugin
+  webView: WebViewPlugin
+  /** A directory of `@capacitor/filesystem`. Default `DATA`; `LIBRARY_NO_CLOUD` keeps bundles out of backups on iOS. */
+  storageDirectory?: string
+  /** For tests: another network or clock. */
+  world?: Partial<Pick<World, 'fetch' | 'now'>>
+}
+
+/** The same place, whatever the plugin puts around a path. */
+function same(left: string, right: string): boolean {
+  const plain = (path: string): string => path.replace(/^file:\/\//, '').replace(/\/+$/, '')
+  return plain(left) === plain(right)
+}
+
+/** Shows what was decided, for this start only: the next cold start begins in the built-in bundle again. */
+async function show(webView: WebViewPlugin, launch: Launch): Promise<Launch> {
+  if (launch.bundleId !== null && !same((await webView.getServerBasePath()).path, launch.directory)) {
+    await webView.setServerBasePath({ path: launch.directory })
+  }
+  return launch
+}
+
+/**
+ * Live updates for a Capacitor app. Every bundle, the built-in one too, starts like this:
+ *
+ * ```ts
+ * import { WebView } from '@capacitor/core'
+ * const updates = await createLiveUpdate({ appId, serverUrl, channel: 'production', publicKey, platformKey,
+ *   platform: 'android', appVersionCode: '42', appVersionName: '1.4.0',
+ *   filesystem: Filesystem, preferences: Preferences, webView: WebView })
+ * const { nonce } = await updates.launch()   // in the built-in bundle, at a cold start: switches to what is to run
+ * await updates.ready(nonce)                 // when the page works
+ * await updates.sync()
+ * ```
+ *
+ * The base path is never persisted to the web view, so each cold start begins in the built-in bundle, which no update
+ * replaces, and `launch` decides there. Inside the launched bundle `launch` only says what runs.
+ *
+ * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`
+ */
+export async function createLiveUpdate(options: CapacitorLiveUpdateOptions): Promise<LiveUpdate> {
+  const { filesystem, preferences, webView, storageDirectory = 'DATA', world, ...rest } = options
+  if (!filesystem || !preferences || !webView) {
+    throw new LiveUpdateError('CONFIG', 'filesystem, preferences and webView are needed: give the plugins of your app.')
+  }
+  if (!/^[\w.-]{1,100}$/.test(options.appId))
+    throw new LiveUpdateError('CONFIG', 'appId is missing or not an identifier.')
+  const folder = `capstan-live-update/${options.appId}`
+  const storage = await pluginStorage({ filesystem, preferences }, { directory: storageDirectory, folder })
+  return openLiveUpdate(rest, {
+    storage,
+    fetch: world?.fetch ?? ((url, init) => globalThis.fetch(url, init)),
+    now: world?.now ?? Date.now,
+    randomId: () => globalThis.crypto.randomUUID(),
+    host: {
+      async launch(decide, current) {
+        const [now, { path }] = [await current(), await webView.getServerBasePath()]
+        if (now.bundleId !== null && same(path, now.directory)) return now
+        return show(webView, await decide())
+      },
+      apply: async (decide) => show(webView, await decide()),
+    },
+  })
+}

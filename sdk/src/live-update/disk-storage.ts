@@ -1,0 +1,75 @@
+import { type FileDigest, sha256Hex } from '../archive/sha256.js'
+import type { BundleStorage, StagedBundle } from './bundle-storage.js'
+import type { Disk } from './disk.js'
+
+const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
+
+/** The bundles of a directory: `bundles/<sha256>/` (complete by construction), `staging/` (never looked at). */
+export function diskStorage(
+  directory: string,
+  disk: Disk,
+): Pick<BundleStorage, 'stage' | 'digest' | 'prune' | 'clearStaged'> & {
+  pathOf(bundle: { id: string; root: string }): string
+} {
+  const bundlesPath = `${directory}/bundles`
+  const stagingPath = `${directory}/staging`
+  return {
+    async stage() {
+      const root = `${stagingPath}/${globalThis.crypto.randomUUID()}`
+      await disk.makeDirectory(root)
+      return stagedBundle(disk, root, bundlesPath)
+    },
+    digest: (id) => digestTree(disk, `${bundlesPath}/${id}`),
+    async prune(keep) {
+      for (const { name } of (await disk.list(bundlesPath)) ?? []) {
+        if (!keep.includes(name)) await disk.remove(`${bundlesPath}/${name}`)
+      }
+    },
+    clearStaged: () => disk.remove(stagingPath),
+    pathOf: ({ id, root }) => (root === '' ? `${bundlesPath}/${id}` : `${bundlesPath}/${id}/${root}`),
+  }
+}
+
+function stagedBundle(disk: Disk, root: string, bundlesPath: string): StagedBundle {
+  const directories = new Set([root])
+  return {
+    async write(path, content) {
+      if (path.split('/').some((segment) => segment === '' || segment === '.' || segment === '..'))
+        throw new Error('a file would leave its bundle')
+      const target = `${root}/${path}`
+      const parent = parentOf(target)
+      if (!directories.has(parent)) await disk.makeDirectory(parent)
+      for (let at = parent; !directories.has(at); at = parentOf(at)) directories.add(at)
+      await disk.writeNewFile(target, content)
+    },
+    async commit(id) {
+      const target = `${bundlesPath}/${id}`
+      for (const directory of directories) await disk.syncDirectory(directory)
+      await disk.makeDirectory(bundlesPath)
+      // Only a damaged bundle is ever replaced; until the next line it is gone, and launches fall back as they would have before.
+      await disk.remove(target)
+      await disk.rename(root, target)
+      await disk.syncDirectory(bundlesPath)
+    },
+    discard: () => disk.remove(root),
+  }
+}
+
+async function digestTree(disk: Disk, root: string): Promise<FileDigest[] | null> {
+  const files: FileDigest[] = []
+  const pending: { path: string; name: string }[] = [{ path: root, name: '' }]
+  for (let directory = pending.pop(); directory; directory = pending.pop()) {
+    const entries = await disk.list(directory.path)
+    if (entries === null || entries.some((entry) => entry.kind === 'other')) return null
+    for (const { name, kind } of entries) {
+      const entry = { path: `${directory.path}/${name}`, name: `${directory.name}${name}` }
+      if (kind === 'directory') pending.push({ path: entry.path, name: `${entry.name}/` })
+      else {
+        const content = await disk.readFile(entry.path)
+        if (content === null) return null
+        files.push({ path: entry.name, sha256: await sha256Hex(content), size: content.length })
+      }
+    }
+  }
+  return files.toSorted((a, b) => (a.path < b.path ? -1 : 1))
+}
