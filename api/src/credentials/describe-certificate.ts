@@ -127,7 +127,12 @@ export function normalize(key: KeyObject, leaf: X509Certificate, others: readonl
 
 /** Whether the one has signed the other, by name and by signature. */
 export function issued(issuer: X509Certificate, certificate: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
+  try {
+    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
+  } catch {
+    // A key that cannot be read has signed nothing.
+    return false
+  }
 }
 
 /** For kinds without a certificate. */

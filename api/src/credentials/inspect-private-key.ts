@@ -37,7 +37,7 @@ export function inspectWebSigningKey(bytes: Buffer, password: string | undefined
 
 /** The one block of a PEM file. */
 function readPem(bytes: Buffer, advice: string): { label: string; der: Buffer } {
-  const blocks = [...bytes.toString('latin1').matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g)]
+  const blocks = [...bytes.toString('latin1').matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([\s\S]*?)-----END \1-----/g)]
   const [, label = '', body = ''] = blocks[0] ?? []
   if (/Proc-Type:/.test(body)) throw encrypted()
   const text = body.replaceAll(/\s/g, '')

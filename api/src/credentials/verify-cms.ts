@@ -68,8 +68,21 @@ function checkSignature(signerInfo: BerNode, content: Buffer, signer: X509Certif
   // What is signed is the SET OF attributes; inside SignerInfo it carries an implicit tag in place of its own.
   const signed = Buffer.concat([Buffer.from([BerTag.set]), attributes.raw.subarray(1)])
   const padding = readOid(childAt(childAt(signerInfo, 4), 0)) === RSA_PSS ? constants.RSA_PKCS1_PSS_PADDING : undefined
-  const key = padding === undefined ? signer.publicKey : { key: signer.publicKey, padding }
-  if (!verify(digest, signed, key, readOctets(childAt(signerInfo, 5)))) throw invalid('The signature does not verify.')
+  if (!verifies(digest, signed, { signer, padding }, readOctets(childAt(signerInfo, 5)))) {
+    throw invalid('The signature does not verify.')
+  }
+}
+
+type Verifier = { signer: X509Certificate; padding: number | undefined }
+
+function verifies(digest: string, signed: Buffer, { signer, padding }: Verifier, signature: Buffer): boolean {
+  try {
+    const key = signer.publicKey
+    return verify(digest, signed, padding === undefined ? key : { key, padding }, signature)
+  } catch {
+    // A key that cannot be read verifies nothing.
+    return false
+  }
 }
 
 function attributeOf(attributes: BerNode, oid: string): BerNode {
