@@ -38,6 +38,7 @@ export async function capstan(args: string[], terminal: Partial<Terminal> = {}):
     note: (line) => err.push(line),
     readInput: () => Promise.resolve(''),
     tokenFile: null,
+    variable: () => null,
     ...terminal,
   })
   return { code, out, err }

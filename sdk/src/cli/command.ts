@@ -8,6 +8,8 @@ export interface Terminal {
   readInput(): Promise<string>
   /** File named by `CAPSTAN_TOKEN_FILE`, if any. */
   tokenFile: string | null
+  /** An environment variable that an option names. */
+  variable(name: string): string | null
 }
 
 /** One command: it resolves to its exit code. */

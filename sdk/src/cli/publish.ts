@@ -2,9 +2,9 @@ import { encodeBase64 } from '../release/index.js'
 import { openApi, serverHelp, serverOptions } from './call-api.js'
 import { type Command, UsageError } from './command.js'
 import { makeRelease, readReleaseOptions, releaseHelp, releaseOptions } from './make-release.js'
+import { openSigner, signerHelp, signerOptions } from './open-signer.js'
 import { readArguments } from './read-arguments.js'
 import { readBundle } from './read-bundle.js'
-import { readSigningKey } from './read-signing-key.js'
 import { textOf, uploadZip } from './upload-zip.js'
 
 function readRollout(text: string): number {
@@ -21,20 +21,20 @@ export const publish: Command = {
   PATH                   a zip, or the folder of your web build
   --app ID               the app
   --channel NAME         the channel that gets it
-  --key FILE             your private key; it never leaves this machine
+${signerHelp}
 ${serverHelp}
   --rollout FRACTION     share of the devices that get it, 0 to 1 (default 1)
   --no-release           only sign the zip, for apps that use the compat profile
   --json                 print the result as JSON
 ${releaseHelp}`,
   async run(args, terminal) {
-    const names = ['app', 'channel', 'key', 'rollout', ...serverOptions, ...releaseOptions]
+    const names = ['app', 'channel', 'rollout', ...signerOptions, ...serverOptions, ...releaseOptions]
     const options = readArguments(args, { names, flags: ['no-release', 'json'], operands: ['PATH'] })
     const [appId, channel] = [options.need('app'), options.need('channel')]
     const rolloutPercentage = readRollout(options.get('rollout') ?? '1')
     const about = options.has('no-release') ? null : readReleaseOptions(options, Date.now())
     const api = await openApi(options, terminal)
-    const signer = await readSigningKey(options.need('key'))
+    const signer = await openSigner(options, terminal)
     const bundle = await readBundle(options.operands[0] ?? '')
     const signature = encodeBase64(await signer.sign(bundle.bytes))
 

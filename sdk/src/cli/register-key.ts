@@ -1,8 +1,7 @@
-import { importReleaseKey, ReleaseError } from '../release/index.js'
 import { openApi, serverHelp, serverOptions } from './call-api.js'
-import { type Command, CommandError } from './command.js'
+import type { Command } from './command.js'
 import { readArguments } from './read-arguments.js'
-import { readBytes } from './read-file.js'
+import { readTrustedKey } from './read-trusted-key.js'
 
 /** `capstan register-key` */
 export const registerKey: Command = {
@@ -18,14 +17,10 @@ From then on the server refuses bundles that another key signed. Devices do not 
     const options = readArguments(args, { names: ['app', ...serverOptions], operands: ['FILE'] })
     const [path] = options.operands as [string]
     const appId = options.need('app')
-    const pem = Buffer.from(await readBytes(path)).toString('latin1')
-    const { keyId } = await importReleaseKey(pem).catch((error: unknown) => {
-      if (error instanceof ReleaseError) throw new CommandError(error.code, `${path}: ${error.message}`)
-      throw error
-    })
+    const { key, pem } = await readTrustedKey(path)
     const api = await openApi(options, terminal)
     await api.call('POST', `/v1/apps/${encodeURIComponent(appId)}/public-keys`, { pem })
-    terminal.print(`key id       ${keyId}`)
+    terminal.print(`key id       ${key.keyId}`)
     return 0
   },
 }

@@ -2,14 +2,18 @@ import { type Command, CommandError, type Terminal, UsageError } from './command
 import { keygen } from './keygen.js'
 import { publish } from './publish.js'
 import { registerKey } from './register-key.js'
+import { rotateRoot } from './rotate-root.js'
 import { sign } from './sign.js'
+import { verify } from './verify.js'
 import { verifyAudit } from './verify-audit.js'
 
 const commands: Record<string, Command> = {
   keygen,
   sign,
+  verify,
   publish,
   'register-key': registerKey,
+  'rotate-root': rotateRoot,
   'verify-audit': verifyAudit,
 }
 

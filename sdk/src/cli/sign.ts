@@ -1,19 +1,19 @@
 import { encodeBase64 } from '../release/index.js'
 import { type Command, UsageError } from './command.js'
 import { makeRelease, readReleaseOptions, releaseHelp, releaseOptions } from './make-release.js'
+import { openSigner, signerHelp, signerOptions } from './open-signer.js'
 import { type Arguments, readArguments } from './read-arguments.js'
 import { readBundle } from './read-bundle.js'
 import { writeNew } from './read-file.js'
-import { readSigningKey } from './read-signing-key.js'
 
 /** `capstan sign` */
 export const sign: Command = {
   summary: 'sign a bundle without sending it anywhere',
   help: `capstan sign PATH --key FILE [--zip FILE] [--release FILE --app ID --channels LIST --bundle ID …]
 
-  PATH             a zip, or the folder of your web build
-  --key FILE       your private key
-  --zip FILE       where the packed zip goes; needed when PATH is a folder
+  PATH                   a zip, or the folder of your web build
+${signerHelp}
+  --zip FILE             where the packed zip goes; needed when PATH is a folder
 
 Prints the base64 signature of the zip. With --release it also writes a signed release statement:
 
@@ -23,9 +23,9 @@ Prints the base64 signature of the zip. With --release it also writes a signed r
   --bundle ID            your name for it, unique for each release
 ${releaseHelp}`,
   async run(args, terminal) {
-    const names = ['key', 'zip', 'release', 'app', 'channels', 'bundle', ...releaseOptions]
+    const names = [...signerOptions, 'zip', 'release', 'app', 'channels', 'bundle', ...releaseOptions]
     const options = readArguments(args, { names, operands: ['PATH'] })
-    const signer = await readSigningKey(options.need('key'))
+    const signer = await openSigner(options, terminal)
     const releaseFile = options.get('release')
     const about = releaseFile === null ? null : { ...readReleaseOptions(options, Date.now()), ...readSubject(options) }
     const bundle = await readBundle(options.operands[0] ?? '')

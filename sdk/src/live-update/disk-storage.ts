@@ -9,7 +9,7 @@ export function diskStorage(
   directory: string,
   disk: Disk,
 ): Pick<BundleStorage, 'stage' | 'digest' | 'prune' | 'clearStaged'> & {
-  pathOf(bundle: { id: string; root: string }): string
+  pathOf: (bundle: { id: string; root: string }) => string
 } {
   const bundlesPath = `${directory}/bundles`
   const stagingPath = `${directory}/staging`
