@@ -1,0 +1,98 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const VERSION = '5.2.5'
+const cache = fileURLToPath(new URL('../../../.capstan/cache/', import.meta.url))
+const run = promisify(execFile)
+
+export type MotoServer = AsyncDisposable & { url: string }
+
+/**
+ * A KMS that we did not write: moto in server mode, from PyPI, kept in the cache folder. Null, with the reason on
+ * stderr, where Python, pip or PyPI are missing.
+ */
+export async function startMotoServer(): Promise<MotoServer | null> {
+  const home = await mkdtemp(join(tmpdir(), 'capstan-moto-'))
+  const env = { PATH: process.env.PATH ?? '', HOME: home, TMPDIR: home, PYTHONDONTWRITEBYTECODE: '1' }
+  const proxies = [
+    'HTTPS_PROXY',
+    'https_proxy',
+    'NO_PROXY',
+    'no_proxy',
+    'SSL_CERT_FILE',
+    'PIP_INDEX_URL',
+    'PIP_CERT',
+    'PIP_CONFIG_FILE',
+  ]
+  for (const name of proxies) if (process.env[name]) Object.assign(env, { [name]: process.env[name] })
+  try {
+    const packages = await install(env)
+    return await serve({ ...env, PYTHONPATH: packages }, home)
+  } catch (error) {
+    const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
+    process.stderr.write(
+      `NOT TESTED: the AWS KMS driver against moto, which could not be installed or started: ${reason}\n`,
+    )
+    await rm(home, { recursive: true, force: true })
+    return null
+  }
+}
+
+async function install(env: NodeJS.ProcessEnv): Promise<string> {
+  const folder = join(cache, `moto-${VERSION}`)
+  if (existsSync(folder)) return folder
+  await mkdir(cache, { recursive: true })
+  const draft = await mkdtemp(`${folder}.`)
+  const options = ['--quiet', '--disable-pip-version-check', '--no-cache-dir', '--no-input', '--retries', '1']
+  const pip = ['-m', 'pip', 'install', ...options, '--target', draft, `moto[server]==${VERSION}`]
+  try {
+    await run('python3', pip, { env, timeout: 240_000 })
+    await rename(draft, folder)
+  } catch (error) {
+    await rm(draft, { recursive: true, force: true })
+    if (!existsSync(folder)) throw error
+  }
+  return folder
+}
+
+async function serve(env: NodeJS.ProcessEnv, home: string): Promise<MotoServer> {
+  const port = await freePort()
+  const child = spawn('python3', ['-m', 'moto.server', '-H', '127.0.0.1', '-p', String(port)], { env, stdio: 'ignore' })
+  const url = `http://127.0.0.1:${port}`
+  await untilItAnswers(child, url)
+  return {
+    url,
+    [Symbol.asyncDispose]: async () => {
+      child.kill('SIGKILL')
+      await once(child, 'close')
+      await rm(home, { recursive: true, force: true })
+    },
+  }
+}
+
+async function untilItAnswers(child: ChildProcess, url: string): Promise<void> {
+  for (let waited = 0; waited < 300; waited += 1) {
+    if (child.exitCode !== null) throw new Error(`moto ended with code ${child.exitCode}`)
+    const answer = await fetch(`${url}/moto-api/`).catch(() => null)
+    if (answer?.ok) return
+    await sleep(200)
+  }
+  child.kill('SIGKILL')
+  throw new Error('moto did not answer within a minute')
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  return port
+}
