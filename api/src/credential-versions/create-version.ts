@@ -5,6 +5,7 @@ import { type Context, requireScope } from '../context.js'
 import { prepareVersion, type VersionUpload } from '../credentials/prepare-version.js'
 import { Problem } from '../problems.js'
 import { SealError } from '../vault/seal-client.js'
+import { destroyKey } from './destroy-key.js'
 import { moveVersion } from './move-version.js'
 import type { StoredVersion } from './present-version.js'
 import { canaryFailed, proveVersion } from './prove-version.js'
@@ -24,7 +25,8 @@ export async function createVersion(ctx: Context, input: CreateVersion): Promise
   requireScope(ctx, 'credentials:write')
   const { credential, present, version } = await findPlace(ctx, input)
   const target = { appId: input.appId, credentialId: credential.id, version }
-  const { row, type } = await prepareVersion(ctx, target, { ...input.upload, kind: credential.kind })
+  const stated = completeStated(credential, present, input.upload.stated)
+  const { row, type } = await prepareVersion(ctx, target, { ...input.upload, kind: credential.kind, stated })
   refuseOtherPurpose(credential, present, { type, facts: row.facts ?? {} })
   const draft = await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const facts = warnOfChange(credential, present, row)
@@ -54,6 +56,19 @@ async function findPlace(ctx: Context, path: CredentialPath) {
     const present = versions.find(({ version }) => version === credential.currentVersion)
     return { credential, present, version: (versions[0]?.version ?? 0) + 1 }
   })
+}
+
+type Stated = VersionUpload['stated']
+
+/** The issuer and the team of an API key stay what they were; its id is new with each key. */
+function completeStated({ kind }: CredentialRow, present: StoredVersion | undefined, given: Stated): Stated {
+  if (kind !== 'apple.app-store-connect-key' && kind !== 'apple.push-key') return given
+  const { issuerId, teamId } = present?.facts ?? {}
+  return {
+    keyId: given?.keyId,
+    issuerId: given?.issuerId ?? (typeof issuerId === 'string' ? issuerId : undefined),
+    teamId: given?.teamId ?? (typeof teamId === 'string' ? teamId : undefined),
+  }
 }
 
 type Read = { type: CredentialRow['type']; facts: Record<string, unknown> }
@@ -97,6 +112,7 @@ async function validate(ctx: Context, path: VersionPath, draft: StoredVersion): 
   })
   if (proven === null) return draft
   const settled = await withOrg(ctx.db, ctx.orgId, async (tx) => {
+    if (!proven) await destroyKey(ctx, path)
     const change = proven ? {} : { envelope: null, destroyedAt: ctx.now() }
     const moved = await moveVersion(tx, draft, proven ? 'validated' : 'destroyed', change)
     await recordAudit(tx, ctx, {

@@ -3,6 +3,7 @@ import { withOrg } from '@capstan/migrations'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
+import { destroyKey } from './destroy-key.js'
 import { moveVersion } from './move-version.js'
 import type { StoredVersion } from './present-version.js'
 import { lockCredential, requireVersion, type VersionPath } from './queries.js'
@@ -23,12 +24,19 @@ export async function destroyVersion(ctx: Context, path: VersionPath): Promise<S
         `Version ${path.version} is ${version.status}. Make another one active or retire it first, or delete the certificate.`,
       )
     }
+    if (version.status === 'destroyed') return version
     await refuseUsedVersion(tx, path)
+    const { certificateId } = await destroyKey(ctx, path)
     const destroyed = await moveVersion(tx, version, 'destroyed', { envelope: null, destroyedAt: ctx.now() })
     await recordAudit(tx, ctx, {
       action: 'credential.version_destroyed',
       target: { app: path.appId, credential: path.credentialId },
-      data: { version: path.version, fingerprint: version.fingerprintSha256, approval },
+      data: {
+        version: path.version,
+        fingerprint: version.fingerprintSha256,
+        deletionCertificate: certificateId,
+        approval,
+      },
     })
     return destroyed
   })

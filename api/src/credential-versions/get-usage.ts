@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { type Context, requireScope } from '../context.js'
 import { type CredentialPath, findUnfinishedBuilds, requireCredentialRow, type UnfinishedBuild } from './queries.js'
 
-export type LastUse = { usedAt: string; buildId: string; version: number; attempt: number; worker: string }
+type LastUse = { usedAt: string; buildId: string; version: number; attempt: number; worker: string }
 export type Usage = {
   unfinishedBuilds: UnfinishedBuild[]
   provisioningProfiles: { id: string; name: string; expiresAt: Date }[]

@@ -22,6 +22,7 @@ const OneLine = z
   .string()
   .max(1024)
   .regex(/^[^\r\n\0]*$/, 'must not have a line break')
+const TenCharacters = z.string().regex(/^[A-Z0-9]{10}$/, 'has ten capital letters and digits')
 const read = { kind: 'app', scope: 'credentials:read' } as const
 const write = { kind: 'app', scope: 'credentials:write' } as const
 
@@ -43,6 +44,10 @@ const createRoute = defineRoute({
             password: OneLine.optional(),
             keyAlias: OneLine.optional(),
             keyPassword: OneLine.optional(),
+            /** Of Apple's API keys; issuer and team stay as they are when they are left out. */
+            keyId: TenCharacters.optional(),
+            issuerId: z.uuid().optional(),
+            teamId: TenCharacters.optional(),
           }),
         },
       },
@@ -183,9 +188,12 @@ const noticesRoute = defineRoute({
 
 export function registerCredentialVersionRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(createRoute, async (c) => {
-    const { file, ...secrets } = c.req.valid('form')
+    const { file, keyId, issuerId, teamId, ...secrets } = c.req.valid('form')
     const content = { name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) }
-    const input = { ...pathOf(c.req.valid('param')), upload: { file: content, ...secrets } }
+    const input = {
+      ...pathOf(c.req.valid('param')),
+      upload: { file: content, ...secrets, stated: { keyId, issuerId, teamId } },
+    }
     return c.json(presentVersion(await createVersion(c.get('ctx'), input)), 201)
   })
   app.openapi(listRoute, async (c) => {

@@ -3,6 +3,7 @@ import { and, eq, inArray } from 'drizzle-orm'
 
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
+import { findVersions } from '../credential-versions/queries.js'
 import { requireCredential } from '../credentials/find-credentials.js'
 import { Problem } from '../problems.js'
 import { checkOneType, checkProfileFits } from './check-profile-set.js'
@@ -42,7 +43,15 @@ export async function linkProfiles(
     // A renewed profile takes the place of the one for the same target, also for the comparison of types.
     const targets = new Set(profiles.map(({ applicationIdentifier }) => applicationIdentifier))
     const others = beside.filter(({ applicationIdentifier }) => !targets.has(applicationIdentifier))
-    for (const profile of profiles) checkProfileFits(stored, profile)
+    const versions = await findVersions(tx, certificateId)
+    for (const profile of profiles) {
+      // A profile may come while the version that it names is not active yet.
+      const named = versions.find(
+        ({ status, fingerprintSha256 }) =>
+          status !== 'destroyed' && profile.certificateFingerprints.includes(fingerprintSha256),
+      )
+      checkProfileFits({ ...stored, version: named ?? stored.version }, profile)
+    }
     checkOneType(stored.credential.name, [...profiles, ...others])
   }
   const linked = await tx
