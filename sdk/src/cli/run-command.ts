@@ -1,5 +1,6 @@
 import { type Command, CommandError, type Terminal, UsageError } from './command.js'
 import { keygen } from './keygen.js'
+import { keys } from './keys/keys.js'
 import { publish } from './publish.js'
 import { registerKey } from './register-key.js'
 import { rotateRoot } from './rotate-root.js'
@@ -15,6 +16,7 @@ const commands: Record<string, Command> = {
   'register-key': registerKey,
   'rotate-root': rotateRoot,
   'verify-audit': verifyAudit,
+  keys,
 }
 
 function overview(): string {
