@@ -28,6 +28,7 @@ export function inspectKeystore(bytes: Buffer, access: Access, now: Date): Inspe
   const certificate = readCertificate(entry.certificate, entry.alias)
   requirePair(key, certificate, entry.alias)
   requireValidity(certificate, entry.alias, now)
+  if (!keystore.javaReads) throw notForJava()
   const described = describeCertificate(certificate, key)
   const warnings = [...warningsFor(key.asymmetricKeyType, described.keyBits, described.notAfter), ...described.warnings]
   const debug = /(^|, )CN=Android Debug(,|$)/.test(described.subject)
@@ -59,6 +60,14 @@ function openKeystore(bytes: Buffer, password: string): OpenedKeystore {
   throw new CredentialRefusal(
     'keystore-unrecognized',
     `The file is ${kind}; a PKCS12 (.p12, .keystore) or JKS (.jks) keystore is needed.`,
+  )
+}
+
+/** Refused here, where it takes a second, and not in the build that would sign with it. */
+function notForJava(): CredentialRefusal {
+  return new CredentialRefusal(
+    'keystore-algorithm-unsupported',
+    "The keystore opens, but Java's signing tools, which sign Android apps, cannot read its encryption or its password. Write it anew with a password of plain letters and digits: openssl pkcs12 -in <your file> -nodes -out key.pem && openssl pkcs12 -export -in key.pem -name <alias> -out release.p12",
   )
 }
 

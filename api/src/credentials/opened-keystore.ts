@@ -8,6 +8,8 @@ export type KeystoreEntry = {
 export type OpenedKeystore = {
   format: 'pkcs12' | 'jks'
   entries: KeystoreEntry[]
+  /** Whether Java's signing tools open it too. */
+  javaReads: boolean
   /** Every certificate of the file, DER. */
   certificates: Buffer[]
 }

@@ -15,7 +15,7 @@ export function readJks(bytes: Buffer, password: string): OpenedKeystore {
   if (bytes.length < 32 || !timingSafeEqual(expected, bytes.subarray(-DIGEST_BYTES))) {
     throw new CredentialRefusal('keystore-password-wrong', 'The keystore password is wrong, or the file is damaged.')
   }
-  return { format: 'jks', ...readEntries(new Cursor(content)) }
+  return { format: 'jks', javaReads: true, ...readEntries(new Cursor(content)) }
 }
 
 function readEntries(cursor: Cursor): Pick<OpenedKeystore, 'entries' | 'certificates'> {

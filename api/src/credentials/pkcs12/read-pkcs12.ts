@@ -14,6 +14,7 @@ import { CredentialRefusal } from '../credential-refusal.js'
 import type { KeystoreEntry, OpenedKeystore } from '../opened-keystore.js'
 import { checkCost, checkMacCost } from './check-cost.js'
 import { decryptPbe, type PbePassword } from './decrypt-pbe.js'
+import { javaChecks, javaDecrypts } from './java-reads.js'
 import { passwordForms } from './passwords.js'
 import { findPassword } from './verify-mac.js'
 
@@ -47,7 +48,9 @@ export function readPkcs12(bytes: Buffer, password: string): OpenedKeystore {
   ]
   try {
     const bags = readBer(content).children.flatMap((info) => readContent(info, tries, budget))
-    return { format: 'pkcs12', ...collect(bags, { tries, password, budget }) }
+    const javaReads =
+      javaChecks(macData) && /^[ -~]*$/.test(password) && algorithmsOf(content, bags).every(javaDecrypts)
+    return { format: 'pkcs12', javaReads, ...collect(bags, { tries, password, budget }) }
   } catch (error) {
     throw error instanceof BerError ? damaged() : error
   }
@@ -77,6 +80,17 @@ export function readOuter(bytes: Buffer): { content: Buffer; macData: BerNode } 
       'The file is not a complete PKCS12 keystore. Upload the original file, unchanged.',
     )
   }
+}
+
+/** Every algorithm under which something of the file is encrypted; a key that is not encrypted counts as its own. */
+function algorithmsOf(content: Buffer, bags: Bag[]): BerNode[] {
+  const encrypted = readBer(content).children.filter((info) => readOid(childAt(info, 0)) === ENCRYPTED_DATA)
+  const safes = encrypted.map((info) => childAt(childAt(childAt(childAt(info, 1), 0), 1), 1))
+  const keys = bags.flatMap(({ type, value }) => {
+    if (type === SHROUDED_KEY_BAG) return [childAt(value, 0)]
+    return type === KEY_BAG ? [childAt(value, 1)] : []
+  })
+  return [...safes, ...keys]
 }
 
 /** One `ContentInfo` of the `AuthenticatedSafe`. */
