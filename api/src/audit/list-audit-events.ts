@@ -21,7 +21,7 @@ export async function listAuditEvents(ctx: Context, input: ListAuditEvents) {
 }
 
 /** The whole chain as JSON Lines, oldest first, read in batches so that its length does not matter. */
-export async function* exportAuditEvents(ctx: Context): AsyncGenerator<string> {
+export async function* exportAuditEvents(ctx: Context): AsyncGenerator<Uint8Array> {
   requireScope(ctx, 'audit:read')
   let last = 0
   for (;;) {
@@ -34,7 +34,8 @@ export async function* exportAuditEvents(ctx: Context): AsyncGenerator<string> {
         .limit(EXPORT_BATCH),
     )
     if (rows.length === 0) return
-    yield rows.map((row) => `${JSON.stringify({ seq: row.seq, hash: row.hash, event: row.event })}\n`).join('')
+    const lines = rows.map((row) => `${JSON.stringify({ seq: row.seq, hash: row.hash, event: row.event })}\n`)
+    yield Buffer.from(lines.join(''), 'utf8')
     last = rows.at(-1)?.seq ?? last
   }
 }

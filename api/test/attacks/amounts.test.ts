@@ -4,7 +4,6 @@ import { count, eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   announceSource,
-  createTestApp,
   openUpload,
   sendPart,
   type TestApp,

@@ -1,4 +1,4 @@
-import { type IncomingMessage, request as httpRequest } from 'node:http'
+import { request as httpRequest } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerType } from '@hono/node-server'
@@ -37,24 +37,20 @@ function post(
   piece = Buffer.alloc(MIB, '['),
 ): Promise<Sent> {
   return new Promise((resolve, reject) => {
-    let answered = false
-    let sentBytes = 0
-    const request = httpRequest(
-      { host: '127.0.0.1', port, path, method: 'POST', headers },
-      (response: IncomingMessage) => {
-        answered = true
-        let body = ''
-        response.setEncoding('utf8').on('data', (text: string) => (body += text))
-        response.on('end', () => {
-          resolve({ status: response.statusCode ?? 0, body, sentBytes })
-          request.destroy()
-        })
-      },
-    )
-    request.on('error', (error) => answered || reject(error))
+    const progress = { answered: false, sentBytes: 0 }
+    const request = httpRequest({ host: '127.0.0.1', port, path, method: 'POST', headers }, (response) => {
+      progress.answered = true
+      let body = ''
+      response.setEncoding('utf8').on('data', (text: string) => (body += text))
+      response.on('end', () => {
+        resolve({ status: response.statusCode ?? 0, body, sentBytes: progress.sentBytes })
+        request.destroy()
+      })
+    })
+    request.on('error', (error) => progress.answered || reject(error))
     void (async () => {
-      for (let index = 0; index < pieces && !answered; index += 1) {
-        sentBytes += piece.length
+      for (let index = 0; index < pieces && !progress.answered; index += 1) {
+        progress.sentBytes += piece.length
         if (!request.write(piece)) await Promise.race([new Promise((done) => request.once('drain', done)), sleep(50)])
         await sleep(1)
       }

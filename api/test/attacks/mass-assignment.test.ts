@@ -100,5 +100,5 @@ test('names that objects have of themselves are plain names of properties', asyn
     headers: { 'content-type': 'application/json' },
   })
   expect(created.status).toBe(201)
-  expect(({} as Record<string, unknown>).toString).toBe(Object.prototype.toString)
+  expect(Object.keys(Object.prototype)).toEqual([])
 })

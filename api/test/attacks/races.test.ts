@@ -70,7 +70,7 @@ test('of two uploads of a source that end at once, one becomes its content and s
   const answers = await Promise.all(
     uploads.map(({ uploadId, part }) => completeUpload(racing, app, { sourceId, uploadId }, [part])),
   )
-  expect(answers.map(({ status }) => status).sort()).toEqual([200, 422])
+  expect(answers.map(({ status }) => status).sort((a, b) => a - b)).toEqual([200, 422])
   const winner = uploads[answers.findIndex(({ status }) => status === 200)]
   const stored = await fixture.request('GET', `/v1/apps/${app.id}/build-sources/${sourceId}/download`, {
     token: app.token,
@@ -105,7 +105,10 @@ test('of many claims at once one gets the build', async () => {
       }),
     ),
   )
-  expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array.from({ length: 9 }, () => 409)])
+  expect(answers.map(({ status }) => status).sort((a, b) => a - b)).toEqual([
+    200,
+    ...Array.from({ length: 9 }, () => 409),
+  ])
 })
 
 test('more requests at once than the database has connections all get an answer', async () => {

@@ -6,6 +6,7 @@ import { createApp } from '../../src/app.js'
 import { hashPassword } from '../../src/auth/password.js'
 import { createToken, hashToken } from '../../src/auth/tokens.js'
 import { createLog } from '../../src/create-log.js'
+import { createTestApp, queueBuild } from '../build-fixture.js'
 import { createFixture, type Fixture, type TestOrganization } from '../fixture.js'
 
 let fixture: Fixture
@@ -107,4 +108,36 @@ test('a multipart request is never answered with 5xx, on which the official CLI 
   expect(answer.status).toBe(409)
   expect(await answer.json()).toMatchObject({ code: 'upload-not-stored' })
   expect(written).toContain('42P01')
+})
+
+test('an audit export that fails half-way breaks off instead of looking complete', async () => {
+  const app = loggedApp()
+  await asOwner('alter table audit_events rename column event to gone')
+  const answer = await app.request(`/v1/organizations/${org.id}/audit-events/export`, {
+    headers: { authorization: `Bearer ${org.tokens.owner}` },
+  })
+  await expect(answer.text()).rejects.toThrow()
+  await asOwner('alter table audit_events rename column gone to event')
+  expect(written).toContain('audit export broke off')
+  expect(written).not.toContain('select')
+  const whole = await app.request(`/v1/organizations/${org.id}/audit-events/export`, {
+    headers: { authorization: `Bearer ${org.tokens.owner}` },
+  })
+  expect((await whole.text()).trim().split('\n').length).toBeGreaterThan(0)
+})
+
+test('a live log that fails says nothing of the query to its reader', async () => {
+  const testApp = await createTestApp(fixture, org)
+  const build = await queueBuild(fixture, testApp)
+  const app = loggedApp()
+  await asOwner('alter table job_logs rename column lines to gone')
+  const answer = await app.request(`/v1/jobs/${build.jobId}/logs/stream`, {
+    headers: { authorization: `Bearer ${testApp.token}` },
+  })
+  const text = await answer.text()
+  await asOwner('alter table job_logs rename column gone to lines')
+  expect(text).not.toContain('select')
+  expect(text).not.toContain('event: end')
+  expect(written).toContain('a live log broke off')
+  expect(written).not.toContain('select')
 })
