@@ -8,6 +8,7 @@ import { loadReleaseKeys } from '../public-keys/load-release-keys.js'
 import { settleUpload } from '../uploads/settle-upload.js'
 import type { JoinedUpload, UploadTarget } from '../uploads/upload-target.js'
 import { checkSignature } from './check-signature.js'
+import { limitChecks } from './limit-checks.js'
 import { type Bundle, type BundleFile, bundleObjectFolder, requireBundle } from './queries.js'
 
 export type BundleFilePath = { appId: string; bundleId: string; fileId: string }
@@ -64,7 +65,10 @@ async function checkJoined(ctx: Context, path: BundleFilePath, file: BundleFile,
   if (!file.signature) return
   const keys = await loadReleaseKeys(ctx, path.appId)
   if (keys.length === 0) return
-  await checkSignature(keys, await buffer((await ctx.objects.get(joined.objectKey)).body), file.signature)
+  const { signature } = file
+  await limitChecks(async () =>
+    checkSignature(keys, await buffer((await ctx.objects.get(joined.objectKey)).body), signature),
+  )
 }
 
 async function load(ctx: Context, path: BundleFilePath): Promise<{ bundle: Bundle; file: BundleFile }> {

@@ -6,6 +6,7 @@ import type { Context } from '../context.js'
 import { asProblem } from '../objects/object-problem.js'
 import { Problem } from '../problems.js'
 import { checkArchive } from './check-archive.js'
+import { limitChecks } from './limit-checks.js'
 import type { Bundle } from './queries.js'
 
 type BuildKey = { appId: string; buildId: string }
@@ -16,8 +17,10 @@ export async function bundleOfBuild(ctx: Context, key: BuildKey): Promise<Bundle
   const known = await withOrg(ctx.db, ctx.orgId, (tx) => findBundle(tx, key))
   if (known) return known
   const output = await withOrg(ctx.db, ctx.orgId, (tx) => requireOutput(tx, key))
-  const { body } = await ctx.objects.get(output.objectKey).catch(asProblem)
-  await checkArchive(await buffer(body))
+  await limitChecks(async () => {
+    const { body } = await ctx.objects.get(output.objectKey).catch(asProblem)
+    await checkArchive(await buffer(body))
+  })
   return withOrg(ctx.db, ctx.orgId, (tx) => adopt(tx, ctx, key, output))
 }
 

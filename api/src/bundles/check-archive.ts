@@ -2,13 +2,10 @@ import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { type ArchiveErrorCode, type FileDigest } from '@capstan/sdk/archive'
-import { limitWork } from '../limit-work.js'
 import { Problem } from '../problems.js'
 
 const validator = pathToFileURL(createRequire(import.meta.url).resolve('@capstan/sdk/archive')).href
 const TIME_LIMIT_MS = 120_000
-/** Each has the archive in memory twice and a thread of its own. */
-const checking = limitWork({ atOnce: 2, waiting: 50 })
 
 // Unpacking is work in proportion to what a stranger sent: it runs beside the threads that answer requests.
 const program = `
@@ -22,7 +19,7 @@ type Verdict = { files: FileDigest[] } | { code: ArchiveErrorCode | null; messag
 
 /** Judges a zip by the rules that the device applies, and lists what it holds. It needs a page to start with. */
 export async function checkArchive(bytes: Uint8Array): Promise<FileDigest[]> {
-  const verdict = await checking(() => judge(bytes))
+  const verdict = await judge(bytes)
   if (!('files' in verdict)) {
     if (verdict.code === null) throw new Error(`The archive could not be judged: ${verdict.message}`)
     throw new Problem('bundle-archive-invalid', `The zip is refused: ${verdict.message} (${verdict.code})`)

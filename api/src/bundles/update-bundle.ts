@@ -8,6 +8,7 @@ import { deployBundle } from '../deployments/deploy-bundle.js'
 import { Problem } from '../problems.js'
 import { bundleIsSigned } from './bundle-is-signed.js'
 import { checkContents, type CheckedContents } from './check-contents.js'
+import { limitChecks } from './limit-checks.js'
 import { type Bundle, listBundleFiles, requireBundle } from './queries.js'
 
 export type UpdateBundle = {
@@ -37,8 +38,10 @@ export async function updateBundle(
     return { bundle, deploymentId: await withOrg(ctx.db, ctx.orgId, (tx) => findDeployment(tx, bundle)) }
   }
   if (bundle.status === 'ready') return answerAgain(ctx, bundle, input)
-  const contents = await checkContents(ctx, bundle, files, input)
-  const signed = isProtected && (await bundleIsSigned(ctx, bundle))
+  const { contents, signed } = await limitChecks(async () => ({
+    contents: await checkContents(ctx, bundle, files, input),
+    signed: isProtected && (await bundleIsSigned(ctx, bundle)),
+  }))
   return withOrg(ctx.db, ctx.orgId, (tx) => finish(tx, ctx, { bundle, contents, signed }))
 }
 

@@ -1,7 +1,7 @@
 import { apps, builds, bundles, channels, deployments, devices, withOrg, type Transaction } from '@capstan/migrations'
 import { and, desc, eq, getTableColumns, lte } from 'drizzle-orm'
 import { validate as isUuid } from 'uuid'
-import { findCopyHazard } from '../bundles/find-copy-hazard.js'
+import { recallCopyHazard } from '../bundles/find-copy-hazard.js'
 import type { Context } from '../context.js'
 import { Problem } from '../problems.js'
 import { chooseDeployment, type Candidate } from './choose-deployment.js'
@@ -74,7 +74,7 @@ async function choose(
   if (chosen === 'outside-rollout') return 'The rollout has not reached this device.'
   if (chosen === 'native-version') return `The bundle is not for native version ${input.appVersionCode ?? '(unknown)'}.`
   if (chosen.bundle.artifactType === 'manifest' && input.bundleId !== null && isUuid(input.bundleId)) {
-    const href = await findCopyHazard(tx, { from: input.bundleId, to: chosen.bundle.id })
+    const href = await recallCopyHazard(tx, { from: input.bundleId, to: chosen.bundle.id })
     if (href !== null) return `The device would mix up "${href}" with a file it has. Publish the bundle as a zip.`
   }
   const [release] = await tx
