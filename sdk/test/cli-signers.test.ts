@@ -234,7 +234,7 @@ describe('traffic', () => {
     const recorded: Buffer[] = []
     const recorder = createServer((socket) => {
       const onward = connect((api.server.address() as AddressInfo).port, '127.0.0.1')
-      socket.on('data', (chunk) => recorded.push(chunk as Buffer))
+      socket.on('data', (chunk) => recorded.push(chunk))
       socket.pipe(onward).pipe(socket)
       for (const end of [socket, onward]) end.on('error', () => undefined)
     })

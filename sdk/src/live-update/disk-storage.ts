@@ -32,14 +32,21 @@ export function diskStorage(
 
 function stagedBundle(disk: Disk, root: string, bundlesPath: string): StagedBundle {
   const directories = new Set([root])
+  const made = new Map<string, Promise<void>>([[root, Promise.resolve()]])
+  /** Files are written side by side; a directory that several need is made once. */
+  const make = (path: string): Promise<void> => {
+    const making = made.get(path) ?? disk.makeDirectory(path)
+    made.set(path, making)
+    return making
+  }
   return {
     async write(path, content) {
       if (path.split('/').some((segment) => segment === '' || segment === '.' || segment === '..'))
         throw new Error('a file would leave its bundle')
       const target = `${root}/${path}`
       const parent = parentOf(target)
-      if (!directories.has(parent)) await disk.makeDirectory(parent)
       for (let at = parent; !directories.has(at); at = parentOf(at)) directories.add(at)
+      await make(parent)
       await disk.writeNewFile(target, content)
     },
     async commit(id) {

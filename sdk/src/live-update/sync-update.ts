@@ -1,6 +1,7 @@
-import type { Archive } from '../archive/open-archive.js'
+import type { Archive, ArchiveFile } from '../archive/open-archive.js'
 import { type FileDigest, sha256Hex } from '../archive/sha256.js'
 import { verifyArchiveBytes, verifyFiles, verifySignature } from '../release/index.js'
+import type { StagedBundle } from './bundle-storage.js'
 import { type Candidate, checkUpdate, lineOf, refuseBlocked } from './check-update.js'
 import { digestFiles, isIntact } from './digest-bundle.js'
 import { fetchBytes } from './fetch-bytes.js'
@@ -10,6 +11,8 @@ import type { Session } from './session.js'
 import { type BundleRef, remember, type State } from './state.js'
 
 const defaultMaximumBytes = 200 * 1024 * 1024
+const groupBytes = 4 * 1024 * 1024
+const groupFilesMaximum = 32
 
 /** `staged` means that the next launch runs the bundle. */
 export interface SyncResult {
@@ -74,7 +77,37 @@ function findRoot(archive: Archive): string {
   return root
 }
 
-/** Unpacks into a fresh place, one file after the other, and makes it visible only when everything in it was accepted. */
+/** Files to be unpacked side by side: writing one waits for the disk, holding many takes memory. */
+function groupFiles(files: readonly ArchiveFile[]): ArchiveFile[][] {
+  const groups: ArchiveFile[][] = []
+  let held = Infinity
+  for (const file of files) {
+    held += file.size
+    if (held > groupBytes || (groups.at(-1)?.length ?? 0) >= groupFilesMaximum) {
+      groups.push([])
+      held = file.size
+    }
+    groups.at(-1)?.push(file)
+  }
+  return groups
+}
+
+/** Nothing is left in flight when this ends, also when a file is refused. */
+async function unpack(files: readonly ArchiveFile[], staged: StagedBundle): Promise<FileDigest[]> {
+  const outcomes = await Promise.allSettled(
+    files.map(async (file) => {
+      const content = file.read()
+      await staged.write(file.path, content)
+      return { path: file.path, sha256: await sha256Hex(content), size: content.length }
+    }),
+  )
+  return outcomes.map((outcome) => {
+    if (outcome.status === 'rejected') throw outcome.reason
+    return outcome.value
+  })
+}
+
+/** Unpacks into a fresh place and makes it visible only when everything in it was accepted. */
 async function stage(session: Session, candidate: Candidate, archive: Archive, id: string): Promise<void> {
   const { storage } = session.world
   await session.update(async (state) => {
@@ -84,11 +117,7 @@ async function stage(session: Session, candidate: Candidate, archive: Archive, i
   const staged = await storage.stage()
   try {
     const files: FileDigest[] = []
-    for (const file of archive.files) {
-      const content = file.read()
-      files.push({ path: file.path, sha256: await sha256Hex(content), size: content.length })
-      await staged.write(file.path, content)
-    }
+    for (const group of groupFiles(archive.files)) files.push(...(await unpack(group, staged)))
     files.sort((a, b) => (a.path < b.path ? -1 : 1))
     if (candidate.verified) verifyFiles(candidate.verified.release, files)
     const bundle: BundleRef = {
