@@ -51,7 +51,7 @@ async function judge(
 }
 
 function read(answer: string): string[] | null {
-  if (!/\n0 $/.test(`\n${answer}`)) return null
+  if (!`\n${answer}`.endsWith('\n0 ')) return null
   return answer.split(/^Alias name: /m).flatMap((entry) => {
     if (!entry.includes('PrivateKeyEntry')) return []
     const [, sha256 = ''] = /SHA256: ([0-9A-F:]+)/.exec(entry) ?? []

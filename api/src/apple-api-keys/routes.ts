@@ -29,8 +29,8 @@ const createRoute = defineRoute({
             purpose: z.enum(purposes).default('app-store-connect'),
             name: z.string().trim().min(1).max(200).optional(),
             keyId: TenCharacters.optional(),
-            /** Individual keys have none. */
-            issuerId: z.uuid().optional(),
+            // Apple's issuer ids are UUIDs of no RFC variant. Individual keys have none.
+            issuerId: z.guid().optional(),
             teamId: TenCharacters.optional(),
           }),
         },
