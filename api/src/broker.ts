@@ -1,11 +1,11 @@
 import { openDatabase } from '@capstan/migrations'
-import { pino } from 'pino'
 
 import { SocketPathError } from './broker/listen-on-socket.js'
 import { openRootKeys } from './broker/open-root-keys.js'
 import { readDeletionSigner } from './broker/read-deletion-signer.js'
 import { startBroker } from './broker/start-broker.js'
 import { BrokerConfig, readConfig, readPassword } from './config.js'
+import { createLog } from './create-log.js'
 import { untilStopped } from './until-stopped.js'
 import { openDirectoryKeyStore } from './vault/directory-key-store.js'
 import { KeyStoreError } from './vault/key-store.js'
@@ -13,7 +13,7 @@ import { createOrganizationKeys } from './vault/organization-keys.js'
 import { readRawKeyFile, SecretFileError } from './vault/read-secret-file.js'
 
 const config = readConfig(BrokerConfig)
-const log = pino({ level: config.LOG_LEVEL, base: { component: 'broker' } })
+const log = createLog('broker', config.LOG_LEVEL)
 const stopped = untilStopped()
 
 // Node opens a debugger, and with it all memory, on SIGUSR1 unless somebody listens for it.
