@@ -5,16 +5,14 @@ import type { Config } from '../config.js'
 import { runTool } from '../run-tool.js'
 import { findBrokenReferences } from './find-broken-references.js'
 
-interface Outcome {
-  readonly name: string
-  readonly complaint: string | undefined
-  readonly seconds: string
-}
-
-async function timed(name: string, check: () => Promise<string | undefined>): Promise<Outcome> {
+/** Says what came of one check as soon as it is known; resolves to whether it passed. */
+async function timed(name: string, check: () => Promise<string | undefined>): Promise<boolean> {
   const started = performance.now()
   const complaint = await check()
-  return { name, complaint, seconds: ((performance.now() - started) / 1000).toFixed(1) }
+  const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  if (complaint !== undefined) console.log(complaint)
+  console.log(`${complaint === undefined ? 'ok     ' : 'FAILED '} ${name} (${seconds} s)`)
+  return complaint === undefined
 }
 
 function tool(config: Config, entry: string, args: readonly string[]): () => Promise<string | undefined> {
@@ -49,9 +47,5 @@ export async function checkRepository(config: Config): Promise<number> {
       return Promise.resolve(broken.length > 0 ? broken.join('\n') : undefined)
     }),
   ])
-  for (const { name, complaint, seconds } of outcomes) {
-    if (complaint !== undefined) console.log(complaint)
-    console.log(`${complaint === undefined ? 'ok     ' : 'FAILED '} ${name} (${seconds} s)`)
-  }
-  return outcomes.some(({ complaint }) => complaint !== undefined) ? 1 : 0
+  return outcomes.every(Boolean) ? 0 : 1
 }
