@@ -1,4 +1,5 @@
 import { checkRepository } from './commands/check-repository.js'
+import { runBench } from './commands/run-bench.js'
 import { runDemo } from './commands/run-demo.js'
 import { runTests } from './commands/run-tests.js'
 import { startPlatform } from './commands/start-platform.js'
@@ -13,6 +14,7 @@ const commands: Readonly<Record<string, Command>> = {
   demo: runDemo,
   test: runTests,
   start: startPlatform,
+  bench: runBench,
   check: checkRepository,
   openapi: writeOpenapi,
 }

@@ -1,7 +1,8 @@
-import { hkdfSync, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 
 import { EnvelopeError, encodeContext } from './envelope-context.js'
 import { gcmOpen, gcmSeal, NONCE_BYTES } from './gcm.js'
+import { hkdfSha512 } from './hkdf.js'
 import { decodeRecord, encodeRecord, type EntriesRecord } from './key-record.js'
 import type { KeyStore } from './key-store.js'
 import type { OrganizationKeyring, Ring } from './organization-keyring.js'
@@ -159,7 +160,7 @@ function unseal(ring: Ring, ref: CredentialRef, { createdAt, wrapped: key }: Ent
 function withKey<T>(ring: Ring, org: string, version: number, work: (key: Buffer) => T): T {
   const orgKey = ring.keys.get(version)
   if (orgKey === undefined) throw new EnvelopeError()
-  const key = orgKey.use((bytes) => Buffer.from(hkdfSync('sha512', bytes, org, 'kst1:entries', 32)))
+  const [key] = orgKey.use((bytes) => hkdfSha512(bytes, org, 'kst1:entries'))
   try {
     return work(key)
   } finally {

@@ -24,9 +24,16 @@ export class EnvelopeError extends Error {
 
 /** [E1] `u16 n | for each key in order: u16 len, key, u16 len, value`, UTF-8. */
 export function encodeContext(ctx: KeyContext): Buffer {
-  const keys = Object.keys(ctx).toSorted()
-  const parts = keys.flatMap((key) => [lengthPrefixed(key), lengthPrefixed(ctx[key] ?? '')])
-  return Buffer.concat([u16(keys.length), ...parts])
+  const texts = Object.keys(ctx)
+    .toSorted()
+    .flatMap((key) => [key, ctx[key] ?? ''])
+  const bytes = Buffer.alloc(texts.reduce((size, text) => size + 2 + Buffer.byteLength(text), 2))
+  let offset = bytes.writeUInt16BE(texts.length / 2)
+  for (const text of texts) {
+    const length = bytes.write(text, offset + 2)
+    offset = bytes.writeUInt16BE(length, offset) + length
+  }
+  return bytes
 }
 
 export function lengthPrefixed(text: string): Buffer {

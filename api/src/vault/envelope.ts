@@ -1,8 +1,10 @@
-import { hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 
 import { encodeContext, type EnvelopeContext, EnvelopeError, lengthPrefixed, u16, u32 } from './envelope-context.js'
 import { gcmOpen, gcmSeal, NONCE_BYTES, TAG_BYTES } from './gcm.js'
+import { hkdfSha512 } from './hkdf.js'
 import type { KeyManager, WrappedDek } from './key-manager.js'
+import { takeRandomBytes } from './random-bytes.js'
 import { Secret } from './secret.js'
 
 /** Format `CRE1`; FORMAT.md numbers the steps. */
@@ -23,7 +25,7 @@ export async function sealEnvelope(
   keys: KeyManager,
   ctx: EnvelopeContext,
   plaintext: Secret,
-  random: RandomBytes = randomBytes,
+  random: RandomBytes = takeRandomBytes,
 ): Promise<SealedEnvelope> {
   const { dek: ownedDek, ...wrapped } = await keys.generateDek(ctx)
   using dek = ownedDek
@@ -63,9 +65,9 @@ export async function rewrapEnvelope(
 }
 
 function deriveKeys(dek: Secret, salt: Uint8Array): { encryptKey: Secret; commit: Buffer } {
-  const derive = (label: string) => dek.use((key) => Buffer.from(hkdfSync('sha512', key, salt, label, 32)))
   // [E2]
-  return { encryptKey: new Secret(derive('cre1:encrypt')), commit: derive('cre1:commit') }
+  const [encryptKey, commit] = dek.use((key) => hkdfSha512(key, salt, 'cre1:encrypt', 'cre1:commit'))
+  return { encryptKey: new Secret(encryptKey), commit }
 }
 
 /** [E3] */

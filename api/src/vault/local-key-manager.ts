@@ -1,10 +1,11 @@
-import { hkdfSync, randomBytes } from 'node:crypto'
+import { hkdfSync } from 'node:crypto'
 
 import { encodeContext, EnvelopeError, type KeyContext, lengthPrefixed, u32 } from './envelope-context.js'
 import type { RandomBytes } from './envelope.js'
 import { gcmOpen, gcmSeal, NONCE_BYTES, TAG_BYTES } from './gcm.js'
 import type { RootKeys, WrappedDek } from './key-manager.js'
 import type { MasterKey } from './master-key-file.js'
+import { takeRandomBytes } from './random-bytes.js'
 import { Secret } from './secret.js'
 
 const DEK_BYTES = 32
@@ -27,8 +28,16 @@ export function deriveLocalKeys(master: MasterKey, versions: readonly number[] =
   return { kekId: `local:${master.id}`, keks: new Map(versions.map((version) => [version, derive(version)])) }
 }
 
-/** Keeps the key-encryption keys in this process's memory: only the broker makes one. */
-export function createLocalKeyManager({ kekId, keks, minKekVersion = 1, random = randomBytes }: LocalKeys): RootKeys {
+/**
+ * Keeps the key-encryption keys in this process's memory: only the broker makes one. Every call is done with the keys
+ * when it returns its promise.
+ */
+export function createLocalKeyManager({
+  kekId,
+  keks,
+  minKekVersion = 1,
+  random = takeRandomBytes,
+}: LocalKeys): RootKeys {
   const newest = Math.max(...keks.keys())
   const newestKek = keks.get(newest)
   if (newestKek === undefined || newest < minKekVersion) throw new Error('a key manager needs a usable key')
@@ -41,7 +50,7 @@ export function createLocalKeyManager({ kekId, keks, minKekVersion = 1, random =
     return { wrapped: Buffer.concat([nonce, sealed]), kekId, kekVersion: newest }
   }
 
-  async function unwrap(key: WrappedDek, ctx: KeyContext): Promise<Secret> {
+  function unwrap(key: WrappedDek, ctx: KeyContext): Secret {
     const kek = key.kekId === kekId && key.kekVersion >= minKekVersion ? keks.get(key.kekVersion) : undefined
     if (kek === undefined || key.wrapped.length !== WRAPPED_BYTES) throw new EnvelopeError()
     const nonce = key.wrapped.subarray(0, NONCE_BYTES)
@@ -51,7 +60,7 @@ export function createLocalKeyManager({ kekId, keks, minKekVersion = 1, random =
 
   return {
     id: kekId,
-    unwrap,
+    unwrap: async (key, ctx) => unwrap(key, ctx),
     wrap: async (key, ctx) => wrap(key, ctx),
     knows: (id) => id === kekId,
     async generateDek(ctx) {
@@ -59,7 +68,7 @@ export function createLocalKeyManager({ kekId, keks, minKekVersion = 1, random =
       return { dek, ...wrap(dek, ctx) }
     },
     async rewrap(key, ctx) {
-      using dek = await unwrap(key, ctx)
+      using dek = unwrap(key, ctx)
       return wrap(dek, ctx)
     },
     async health() {

@@ -14,6 +14,8 @@ export type Ring = {
   minVersion: number
   createdAt: number
   keys: ReadonlyMap<number, Secret>
+  /** Keys derived from them, by what they are derived for; they go when the ring goes. */
+  derived: Map<string, Secret>
   loadedAt: number
 }
 export type OrganizationKeyFacts = { version: number; minVersion: number; createdAt: number; rootKekId: string }
@@ -137,7 +139,7 @@ export class OrganizationKeyring {
       keys.set(record.version, await this.#root.unwrap(record.wrapped, contextOf(org, record)))
     }
     const { version, minVersion, createdAt } = newest
-    return { newest: version, minVersion, createdAt, keys, loadedAt: this.#now().getTime() }
+    return { newest: version, minVersion, createdAt, keys, derived: new Map(), loadedAt: this.#now().getTime() }
   }
 
   async #versionsOf(org: string): Promise<number[]> {
@@ -185,7 +187,8 @@ export class OrganizationKeyring {
   }
 
   #drop(org: string): void {
-    for (const key of this.#rings.get(org)?.keys.values() ?? []) key[Symbol.dispose]()
+    const ring = this.#rings.get(org)
+    for (const key of [...(ring?.keys.values() ?? []), ...(ring?.derived.values() ?? [])]) key[Symbol.dispose]()
     this.#rings.delete(org)
   }
 }

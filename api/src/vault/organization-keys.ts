@@ -1,14 +1,16 @@
-import { hkdfSync } from 'node:crypto'
-
 import { CredentialEntries, type CredentialRef } from './credential-entries.js'
 import { type EnvelopeContext, EnvelopeError } from './envelope-context.js'
 import { createTurns } from './in-turn.js'
-import type { KeyManager, RootKeys } from './key-manager.js'
+import { hkdfSha512 } from './hkdf.js'
+import type { KeyManager, RootKeys, WrappedDek } from './key-manager.js'
 import { backUpKeyStore, type KeyStoreBackup } from './back-up-key-store.js'
 import type { KeyStore } from './key-store.js'
 import { createLocalKeyManager } from './local-key-manager.js'
 import { type OrganizationKeyFacts, OrganizationKeyring, type Ring } from './organization-keyring.js'
 import { Secret } from './secret.js'
+
+/** Of one organization, in memory. */
+const MAX_DERIVED = 1000
 
 export type OrganizationFacts = { org: string; keys: OrganizationKeyFacts[]; credentials: number }
 
@@ -45,19 +47,23 @@ export function createOrganizationKeys({
   const entries = new CredentialEntries(keyring, store, now)
   const inTurn = createTurns()
 
-  /** A key manager that knows the keys of one credential version: the newest and, if asked, the one of an envelope. */
-  async function managerOf(ctx: EnvelopeContext, kekVersion?: number): Promise<KeyManager> {
+  /** Works with the newest key of one credential version and, if named, an older one, while they are in memory. */
+  async function withKeys<T>(
+    ctx: EnvelopeContext,
+    kekVersion: number | null,
+    work: (keys: RootKeys) => Promise<T>,
+  ): Promise<T> {
     const entry = await entries.find(refOf(ctx), Number(ctx.version))
     if (entry === null) throw new EnvelopeError((await keyring.isDestroyed(ctx.org)) ? 'key-destroyed' : 'unreadable')
     return keyring.use(ctx.org, (ring) => {
-      const versions = [ring.newest, ...(kekVersion === undefined ? [] : [kekVersion])]
-      return createLocalKeyManager({ kekId: kekIdOf(ctx.org), keks: deriveKeks(ring, versions, entry) })
+      const versions = kekVersion === null ? [ring.newest] : [ring.newest, kekVersion]
+      return work(createLocalKeyManager({ kekId: kekIdOf(ctx.org), keks: deriveKeks(ring, versions, entry) }))
     })
   }
 
   /** Rows of before there were organization keys lie under the root itself, until they are re-wrapped. */
-  async function unwrap(key: Parameters<KeyManager['unwrap']>[0], ctx: EnvelopeContext): Promise<Secret> {
-    if (key.kekId === kekIdOf(ctx.org)) return (await managerOf(ctx, key.kekVersion)).unwrap(key, ctx)
+  async function unwrap(key: WrappedDek, ctx: EnvelopeContext): Promise<Secret> {
+    if (key.kekId === kekIdOf(ctx.org)) return withKeys(ctx, key.kekVersion, (keys) => keys.unwrap(key, ctx))
     if (await keyring.isDestroyed(ctx.org)) throw new EnvelopeError('key-destroyed')
     await entries.find(refOf(ctx), Number(ctx.version))
     return root.unwrap(key, ctx)
@@ -74,18 +80,14 @@ export function createOrganizationKeys({
     rootId: root.id,
     async generateDek(ctx) {
       await prepareToSeal(ctx)
-      return (await managerOf(ctx)).generateDek(ctx)
+      return withKeys(ctx, null, (keys) => keys.generateDek(ctx))
     },
     unwrap,
     async rewrap(key, ctx) {
-      if (key.kekId === kekIdOf(ctx.org)) return (await managerOf(ctx, key.kekVersion)).rewrap(key, ctx)
+      if (key.kekId === kekIdOf(ctx.org)) return withKeys(ctx, key.kekVersion, (keys) => keys.rewrap(key, ctx))
       using dek = await unwrap(key, ctx)
       await prepareToSeal(ctx)
-      const newest = await keyring.use(ctx.org, (ring) => ring.newest)
-      const entry = await entries.find(refOf(ctx), Number(ctx.version))
-      if (entry === null) throw new EnvelopeError()
-      const keks = await keyring.use(ctx.org, (ring) => deriveKeks(ring, [newest], entry))
-      return createLocalKeyManager({ kekId: kekIdOf(ctx.org), keks }).wrap(dek, ctx)
+      return await withKeys(ctx, null, (keys) => keys.wrap(dek, ctx))
     },
     health: () => root.health(),
     prepare: (org) => keyring.use(org, () => {}),
@@ -120,8 +122,11 @@ function deriveKeks(ring: Ring, versions: readonly number[], entry: Buffer): Map
   for (const version of versions) {
     const orgKey = ring.keys.get(version)
     if (orgKey === undefined || version < ring.minVersion) throw new EnvelopeError()
-    const kek = orgKey.use((key) => Buffer.from(hkdfSync('sha512', key, entry, 'cre1:credential-kek', 32)))
-    keks.set(version, new Secret(kek))
+    const name = `${version}/${entry.toString('latin1')}`
+    const kek =
+      ring.derived.get(name) ?? new Secret(orgKey.use((key) => hkdfSha512(key, entry, 'cre1:credential-kek')[0]))
+    if (ring.derived.size < MAX_DERIVED) ring.derived.set(name, kek)
+    keks.set(version, kek)
   }
   return keks
 }

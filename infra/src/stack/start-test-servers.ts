@@ -32,6 +32,17 @@ async function startOpenRedis(run: Run): Promise<string> {
   return prepared.url
 }
 
+/** Postgres and Redis as for the tests, without the build side. */
+export async function startStorageServers(options: {
+  config: Config
+  say: Say
+  teardown: Teardown
+}): Promise<Pick<TestServers, 'folder' | 'databaseUrl' | 'redisUrl'>> {
+  const run = await openRun({ ...options, ports: 'free' })
+  const [databaseUrl, redisUrl] = await Promise.all([startDatabase(run, true), startOpenRedis(run)])
+  return { folder: run.folders.dataDir, databaseUrl, redisUrl }
+}
+
 /** Servers for the tests: a Postgres whose superuser is known, a Redis without users, Docker and the builder image. */
 export async function startTestServers(options: {
   config: Config
