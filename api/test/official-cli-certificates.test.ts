@@ -95,7 +95,7 @@ test('the official CLI uploads an Apple identity with its profiles and links the
   const names = (await listed.json<{ applicationIdentifier: string }[]>()).map((item) => item.applicationIdentifier)
   expect(names.toSorted()).toEqual(['TEAM123456.com.example.app', 'TEAM123456.com.example.app.widget'])
 
-  const wrong = await certificates('create', ...identity.with(3, 'Other').with(-1, 'nope'), '--yes')
+  const wrong = await certificates('create', ...identity.with(3, 'Other').with(7, 'nope'), '--yes')
   expect([wrong.code, wrong.output]).toEqual([1, expect.stringContaining('The keystore password is wrong.')])
   const web = ['--file', 'store.p12', '--name', 'Web', '--platform', 'web', '--yes']
   const refused = await certificates('create', ...web)
