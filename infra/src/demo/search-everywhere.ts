@@ -60,7 +60,7 @@ export async function searchEverywhere(
 ): Promise<SearchResult> {
   const { folders, storageFolders } = world.stack
   const tables = await dumpTables(world.stack.databaseUrl)
-  const files = [...storageFolders, folders.objects, folders.logs].flatMap(filesIn)
+  const files = [...storageFolders, folders.objects, folders.keys, folders.logs].flatMap(filesIn)
   const named: (readonly [string, () => Buffer])[] = [
     ...tables.map(([name, content]) => [name, () => content] as const),
     ...[...files, ...processFiles(world)].map((file) => [file, () => readIfThere(file)] as const),
