@@ -14,7 +14,7 @@ export type OrganizationKeyRecord = {
   wrapped: WrappedDek
 }
 export type EntriesRecord = { type: 'entries'; createdAt: number; wrapped: WrappedDek }
-export type Tombstone = { type: 'tombstone'; destroyedAt: number }
+type Tombstone = { type: 'tombstone'; destroyedAt: number }
 export type KeyRecord = OrganizationKeyRecord | EntriesRecord | Tombstone
 
 /** [S1] */

@@ -20,7 +20,7 @@ export type Ring = {
 }
 export type OrganizationKeyFacts = { version: number; minVersion: number; createdAt: number; rootKekId: string }
 
-export const keyName = (version: number): string => `key-${String(version).padStart(8, '0')}`
+const keyName = (version: number): string => `key-${String(version).padStart(8, '0')}`
 
 /** [S3] What an organization key is bound to when the root wraps it. */
 const contextOf = (

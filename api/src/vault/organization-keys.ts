@@ -12,7 +12,7 @@ import { Secret } from './secret.js'
 /** Of one organization, in memory. */
 const MAX_DERIVED = 1000
 
-export type OrganizationFacts = { org: string; keys: OrganizationKeyFacts[]; credentials: number }
+type OrganizationFacts = { org: string; keys: OrganizationKeyFacts[]; credentials: number }
 
 /**
  * Root → organization key → credential's key → data key. Seals and opens envelopes as any `KeyManager`, and is where
