@@ -1,6 +1,14 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 
-import { auditEvents, credentials, credentialVersions, jobs, openDatabase, withOrg } from '@capstan/migrations'
+import {
+  auditEvents,
+  credentials,
+  credentialVersions,
+  deletionCertificates,
+  jobs,
+  openDatabase,
+  withOrg,
+} from '@capstan/migrations'
 import { desc, eq } from 'drizzle-orm'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -317,6 +325,16 @@ describe('list, get, rename and delete', () => {
     )
     expect(left).toEqual([])
     await refused(await request('DELETE', `/${shown.id}`), 404, 'credential-not-found', /no such/)
+  })
+
+  test('deleting the app destroys the keys of its credentials, each with a deletion certificate', async () => {
+    const { id } = await created()
+    expect((await fixture.request('DELETE', `/v1/apps/${appId}`, { token: org.tokens.owner })).status).toBe(204)
+    const certificates = await withOrg(fixture.deps.db, org.id, (tx) =>
+      tx.select().from(deletionCertificates).where(eq(deletionCertificates.subjectId, id)),
+    )
+    expect(certificates).toHaveLength(1)
+    expect((await request('GET', `/${id}`)).status).toBe(404)
   })
 
   test('delete waits for builds that will sign with it', async () => {

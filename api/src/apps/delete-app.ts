@@ -1,25 +1,47 @@
-import { apps, jobs, withOrg } from '@capstan/migrations'
+import { apps, credentials, jobs, type Transaction, withOrg } from '@capstan/migrations'
 import { and, eq, isNull } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
+import { deleteCredential } from '../credentials/delete-credential.js'
 import { Problem } from '../problems.js'
 
-/** Deletes the app with its credentials, builds, bundles and devices, then the objects that belonged to them. */
+/**
+ * Deletes the app with its credentials, builds, bundles and devices, then the objects that belonged to them. The keys of
+ * its credentials are destroyed first, so that no backup of the rows opens; after a fault the call may be repeated.
+ */
 export async function deleteApp(ctx: Context, appId: string): Promise<void> {
   requireScope(ctx, 'apps:write')
+  await withOrg(ctx.db, ctx.orgId, (tx) => refuseWhileBusy(tx, appId))
+  for (const credentialId of await credentialsOf(ctx, appId)) await deleteCredential(ctx, { appId, credentialId })
   await withOrg(ctx.db, ctx.orgId, async (tx) => {
-    const unfinished = await tx
-      .select({ id: jobs.id })
-      .from(jobs)
-      .where(and(eq(jobs.appId, appId), isNull(jobs.finishedAt)))
-      .limit(1)
-    if (unfinished.length > 0) {
-      throw new Problem('app-busy', 'The app has unfinished builds. Cancel them, then delete the app.')
+    // From here on nothing new can point at the app; what came in between is not swept away with it.
+    await tx.select({ id: apps.id }).from(apps).where(eq(apps.id, appId)).for('update')
+    await refuseWhileBusy(tx, appId)
+    if ((await tx.$count(credentials, eq(credentials.appId, appId))) > 0) {
+      throw new Problem('request-conflict', 'A credential was added while the app was being deleted. Delete it again.')
     }
     await tx.delete(apps).where(eq(apps.id, appId))
     await recordAudit(tx, ctx, { action: 'app.deleted', target: { app: appId } })
   })
   for await (const { key } of ctx.objects.list(appObjectPrefix(ctx.orgId, appId))) await ctx.objects.delete(key)
+}
+
+async function credentialsOf(ctx: Context, appId: string): Promise<string[]> {
+  const rows = await withOrg(ctx.db, ctx.orgId, (tx) =>
+    tx.select({ id: credentials.id }).from(credentials).where(eq(credentials.appId, appId)),
+  )
+  return rows.map(({ id }) => id)
+}
+
+async function refuseWhileBusy(tx: Transaction, appId: string): Promise<void> {
+  const unfinished = await tx
+    .select({ id: jobs.id })
+    .from(jobs)
+    .where(and(eq(jobs.appId, appId), isNull(jobs.finishedAt)))
+    .limit(1)
+  if (unfinished.length > 0) {
+    throw new Problem('app-busy', 'The app has unfinished builds. Cancel them, then delete the app.')
+  }
 }
 
 /** Every object of an app has a key below this one. */
