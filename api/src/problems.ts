@@ -29,7 +29,6 @@ export const problems = {
   'object-rejected': { status: 422, title: 'The uploaded bytes were refused' },
   'range-invalid': { status: 416, title: 'The requested range does not exist' },
 
-  'credential-kind-unsupported': { status: 422, title: 'This kind of credential is not supported' },
   'credential-name-taken': { status: 409, title: 'A credential of this name exists' },
   'credential-not-found': { status: 404, title: 'Credential not found' },
   'credential-ambiguous': { status: 409, title: 'Several credentials have this name' },

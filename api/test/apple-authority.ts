@@ -8,7 +8,6 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 export const TEAM = 'TEAM123456'
 
-export type Identity = { key: string; certificate: string; name: string }
 export type ProfileOptions = {
   name?: string
   uuid?: string

@@ -18,7 +18,7 @@ export type VersionUpload = {
   stated?: { keyId?: string | undefined; issuerId?: string | undefined; teamId?: string | undefined } | undefined
 }
 export type VersionTarget = { appId: string; credentialId: string; version: number }
-export type StoredFacts = CredentialFacts & { issuerId?: string }
+type StoredFacts = CredentialFacts & { issuerId?: string }
 export type PreparedVersion = {
   /** A row of `credential_versions`; its `status` is the caller's to choose. */
   row: typeof credentialVersions.$inferInsert & { facts: StoredFacts }

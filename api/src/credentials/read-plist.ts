@@ -1,6 +1,6 @@
 export type PlistValue = string | number | boolean | Date | Buffer | PlistValue[] | { [key: string]: PlistValue }
 
-export class PlistError extends Error {
+class PlistError extends Error {
   override name = 'PlistError' as const
 }
 
