@@ -1,4 +1,4 @@
-import { createPrivateKey, type JsonWebKey } from 'node:crypto'
+import { createPrivateKey } from 'node:crypto'
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, connect } from 'node:net'
 import type { AddressInfo } from 'node:net'
@@ -211,7 +211,7 @@ describe('rotate-root', () => {
 describe('traffic', () => {
   /** Every number of a private key that is secret. */
   function secretsOf(pem: string): Buffer[] {
-    const jwk = createPrivateKey(pem).export({ format: 'jwk' }) as JsonWebKey
+    const jwk = createPrivateKey(pem).export({ format: 'jwk' })
     return ['d', 'p', 'q', 'dp', 'dq', 'qi'].map((name) => Buffer.from(String(jwk[name as 'd']), 'base64url'))
   }
 

@@ -5,7 +5,7 @@ import { describeConformance } from './conformance/describe-conformance.js'
 import { type HostileServer, startHostileServer } from './conformance/hostile-server.js'
 import { Phone, phoneClient } from './conformance/phone.js'
 
-describeConformance('the Capacitor client', { platform: 'android', open: () => Promise.resolve(phoneClient()) }, 1000)
+describeConformance('the Capacitor client', { platform: 'android', open: () => Promise.resolve(phoneClient()) }, 500)
 
 describe('a phone', () => {
   let server: HostileServer

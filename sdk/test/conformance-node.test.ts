@@ -7,5 +7,5 @@ const script = fileURLToPath(new URL('conformance/node-client.mjs', import.meta.
 describeConformance(
   'the Node client',
   { platform: 'electron', open: () => Promise.resolve(commandClient([process.execPath, script])) },
-  1000,
+  500,
 )

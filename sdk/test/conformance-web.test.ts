@@ -13,7 +13,7 @@ afterAll(() => lab?.close())
 describeConformance(
   'the web client in Chromium',
   { platform: 'web', open: () => lab.openClient(), archivesInOneProfile: true },
-  1000,
+  500,
 )
 
 describe('a browser', () => {

@@ -18,7 +18,7 @@ export interface TransferLimits {
  */
 export type Strategy = 'manual' | 'next-start' | 'background' | 'immediate'
 
-export const strategies: readonly Strategy[] = ['manual', 'next-start', 'background', 'immediate']
+const strategies: readonly Strategy[] = ['manual', 'next-start', 'background', 'immediate']
 
 /** What an app compiles in. Keys come from the native app, never from a bundle. */
 export interface LiveUpdateOptions {

@@ -1,5 +1,5 @@
 /** The few parts of a browser that the web adapter uses, in their own words, so that no DOM types are needed. */
-export interface BrowserCache {
+interface BrowserCache {
   match(request: string): Promise<Response | undefined>
   put(request: string, response: Response): Promise<void>
   delete(request: string): Promise<boolean>
