@@ -55,9 +55,18 @@ export function createDockerEngine(dockerHost: string): ContainerEngine {
 
     startContainer: (spec: ContainerSpec) =>
       guarded(async () => {
-        const container = await docker.createContainer(containerOptions(spec))
-        await container.start()
-        return container.id
+        // Docker refuses a share of more processors than the machine has.
+        const { NCPU } = (await docker.info()) as { NCPU: number }
+        const limits = { ...spec.limits, cpus: Math.min(spec.limits.cpus, NCPU) }
+        try {
+          const container = await docker.createContainer(containerOptions({ ...spec, limits }))
+          await container.start()
+          return container.id
+        } catch (error) {
+          if (statusOf(error) === undefined) throw error
+          const reason = error instanceof Error ? error.message : String(error)
+          throw platformFailure('container-refused', `Docker does not start the container: ${reason}`, error)
+        }
       }),
 
     exec: (containerId, spec, signal) =>

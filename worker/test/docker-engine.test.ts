@@ -42,6 +42,32 @@ afterAll(async () => {
   await engine.removeLabelled({ capstan: worker.stackId })
 })
 
+describe('starting a container', () => {
+  const startWith = async (changes: Partial<typeof limits>) =>
+    engine.startContainer({
+      kind: 'signer',
+      name: `capstan-${randomUUID()}`,
+      imageId: await engine.resolveImage(builderImage()),
+      labels: workerLabels(worker),
+      limits: { ...limits, ...changes },
+    })
+
+  test('gives it no more processors than the machine has, which Docker would refuse', async () => {
+    const docker = new Docker()
+    const id = await startWith({ cpus: 4096 })
+    const { NCPU } = (await docker.info()) as { NCPU: number }
+    const { HostConfig } = await docker.getContainer(id).inspect()
+    expect(HostConfig.NanoCpus).toBe(NCPU * 1e9)
+  })
+
+  test('says what Docker refuses', async () => {
+    await expect(startWith({ memoryBytes: 1 })).rejects.toMatchObject({
+      code: 'container-refused',
+      message: expect.stringMatching(/^Docker does not start the container: .*memory/i),
+    })
+  })
+})
+
 describe('running a command', () => {
   test('keeps its two outputs apart and tells its exit code', async () => {
     const ran = await run(['sh', '-c', 'echo out; echo err >&2; exit 9'])
