@@ -42,7 +42,8 @@ export async function runTests(config: Config, args: readonly string[]): Promise
   const teardown = new Teardown()
   const interruption = stopOnSignal(teardown, say)
   try {
-    await requireComponents(config, say)
+    // The web client is tested in a real browser.
+    await requireComponents(config, say, config.baseEnv['CHROMIUM_PATH'] ? [] : ['chromium'])
     const servers = await startTestServers({ config, say, teardown })
     const scratch = join(servers.folder, 'tmp')
     mkdirSync(scratch, { mode: 0o711 })

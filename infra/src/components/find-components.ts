@@ -48,6 +48,13 @@ const components = {
     brewCommand: 'brew install openssl',
     services: [],
   },
+  chromium: {
+    name: 'Chromium',
+    programs: ['chromium'],
+    debianPackages: ['chromium'],
+    brewCommand: 'brew install --cask chromium',
+    services: [],
+  },
 } as const satisfies Record<string, Component>
 
 export type ComponentName = keyof typeof components

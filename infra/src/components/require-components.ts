@@ -35,9 +35,13 @@ async function wantedComponents(config: Config): Promise<ComponentName[]> {
 }
 
 /** Installs what is missing where that is ours to do, and otherwise says what to install. */
-export async function requireComponents(config: Config, say: Say): Promise<void> {
+export async function requireComponents(
+  config: Config,
+  say: Say,
+  besides: readonly ComponentName[] = [],
+): Promise<void> {
   const path = config.baseEnv['PATH'] ?? ''
-  const wanted = await wantedComponents(config)
+  const wanted = [...(await wantedComponents(config)), ...besides]
   const absent = findMissing(wanted, path)
   if (absent.length === 0) return
   const debian = isDebian(path)
