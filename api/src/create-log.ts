@@ -21,7 +21,7 @@ type Described = {
  * What a log may say of an error. A failed query carries its text and its values (token hashes, addresses) in its
  * message, its properties and its causes; of those only the code, the constraint and the place stay.
  */
-export function describeError(error: unknown, depth = 0): unknown {
+function describeError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return { type: typeof error }
   const fromDatabase = 'query' in error || 'severity' in error
   const message = fromDatabase ? 'A query failed.' : error.message

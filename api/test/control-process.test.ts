@@ -76,7 +76,8 @@ test('rings for builds, outlives a Redis that dies, and ends with 0 at once, als
     control.child.kill('SIGTERM')
     expect(await control.ended).toBe(0)
     expect(Date.now() - asked).toBeLessThan(8_000)
-    for (const each of control.said().trim().split('\n')) expect(JSON.parse(each)).toMatchObject({ component: 'control' })
+    for (const each of control.said().trim().split('\n'))
+      expect(JSON.parse(each)).toMatchObject({ component: 'control' })
     expect(control.said()).not.toContain(password)
   } finally {
     control.child.kill('SIGKILL')

@@ -45,7 +45,9 @@ export async function startOwnRedis({ password }: { password?: string } = {}): P
 async function answers(url: string, password: string | undefined): Promise<void> {
   const redis = new Redis(url, {
     ...(password === undefined ? {} : { password }),
-    retryStrategy: () => 50, maxRetriesPerRequest: null })
+    retryStrategy: () => 50,
+    maxRetriesPerRequest: null,
+  })
   redis.on('error', () => undefined)
   await redis.ping()
   redis.disconnect()

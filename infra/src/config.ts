@@ -34,7 +34,17 @@ const objectStoreNames = [
   'AWS_SHARED_CREDENTIALS_FILE',
   'AWS_PROFILE',
 ]
-const inheritedNames = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'TERM', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'HTTP_PROXY']
+const inheritedNames = [
+  'PATH',
+  'LANG',
+  'LC_ALL',
+  'TZ',
+  'TERM',
+  'NODE_EXTRA_CA_CERTS',
+  'SSL_CERT_FILE',
+  'CHROMIUM_PATH',
+  'HTTP_PROXY',
+]
 const proxyNames = ['HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy']
 
 /** `KMS_KEY_ID` is the key of the bucket; the broker's root has a name of its own. */
