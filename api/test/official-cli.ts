@@ -39,6 +39,7 @@ export async function startOfficialCli(fixture: Fixture, token: string): Promise
     PATH: process.env.PATH ?? '',
     HOME: join(folder, 'home'),
     XDG_CONFIG_HOME: join(folder, 'home'),
+    TMPDIR: join(folder, 'home'),
     CI: '1',
     NO_COLOR: '1',
     CAPAWESOME_TELEMETRY_DISABLED: '1',
