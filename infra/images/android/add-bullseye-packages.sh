@@ -1,6 +1,6 @@
 #!/bin/sh
 # android.jar and dx left Debian after bullseye. Fetches exactly the two packages whose SHA-256 is pinned and unpacks
-# them without their dependencies. Once bullseye leaves the mirrors it stays in Debian's archive, hence two sources.
+# them without their dependencies, from the mirror that the image uses already.
 set -eu
 sums=$1
 folder=$(mktemp -d)
@@ -16,7 +16,9 @@ fetch_from() {
     apt-get "$@" download dalvik-exchange=10.0.0+r36-1 libandroid-23-java=6.0.1+r72-6
 }
 
-fetch_from http://deb.debian.org/debian || fetch_from http://archive.debian.org/debian
+mirror=$(sed -n 's/^deb \(http[^ ]*\) .*/\1/p; s/^URIs: *\(http[^ ]*\).*/\1/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
+  head -n 1)
+fetch_from "$mirror"
 sha256sum --check --strict --quiet "$sums"
 for package in ./*.deb; do dpkg-deb --extract "$package" /; done
 cd / && rm -rf "$folder"

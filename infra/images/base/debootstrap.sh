@@ -3,10 +3,9 @@
 # Run inside a private mount namespace: the tmpfs, and all that is mounted in it, vanishes with the process.
 set -eu
 suite=$1
-mirror=$2
 
 mount -t tmpfs -o size=2g,mode=0755 capstan-base /mnt
-debootstrap --variant=minbase --include=ca-certificates "$suite" /mnt "$mirror" >&2
+debootstrap --variant=minbase --include=ca-certificates "$suite" /mnt >&2
 rm -rf /mnt/var/cache/apt/*.bin /mnt/var/cache/apt/archives/*.deb /mnt/var/lib/apt/lists/* /mnt/var/log/*.log
 rm -f /mnt/etc/resolv.conf /mnt/etc/hostname
 tar -C /mnt --one-file-system --numeric-owner -c .

@@ -9,7 +9,7 @@ const answerWithinMs = 10_000
 /** Makes the base image: the pinned one where a container registry answers quickly, else one from Debian's mirror. */
 export async function makeBaseImage(definition: ImageDefinition, log: Log, signal: AbortSignal): Promise<void> {
   if (await pullBase(definition, log, signal)) return
-  await reportStep(log, `base system from ${definition.base.mirror}`, async (onLine) => {
+  await reportStep(log, "base system from Debian's mirror", async (onLine) => {
     const id = await importBase(definition, signal, onLine)
     await runCommand('docker', ['tag', id, definition.base.tag], { signal })
   })
@@ -45,9 +45,9 @@ async function importBase(
   signal: AbortSignal,
   onLine: (line: string) => void,
 ): Promise<string> {
-  const { suite, mirror } = definition.base
+  const { suite } = definition.base
   const script = join(definition.folder, 'base/debootstrap.sh')
-  const isolated = ['--mount', '--pid', '--fork', '--kill-child', 'sh', script, suite, mirror]
+  const isolated = ['--mount', '--pid', '--fork', '--kill-child', 'sh', script, suite]
   await requireDebootstrap(signal)
   let id = ''
   const change = ['--change', 'CMD ["bash"]', '--change', 'LABEL capstan.image=base']

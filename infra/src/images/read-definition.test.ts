@@ -66,7 +66,6 @@ describe('base.json', () => {
   const pinned = {
     registryImage: `debian:bookworm-slim@sha256:${'a'.repeat(64)}`,
     suite: 'bookworm',
-    mirror: 'http://mirror',
   }
 
   test('accepts an image named by digest', async () => {
@@ -77,7 +76,6 @@ describe('base.json', () => {
   test.each([
     ['an image named by tag alone', { ...pinned, registryImage: 'debian:bookworm-slim' }, '`registryImage` by digest'],
     ['a suite that is an option', { ...pinned, suite: '--help' }, '`suite`'],
-    ['a mirror that is no address', { ...pinned, mirror: '/etc' }, '`mirror`'],
     ['something else than an object', null, 'is not an object'],
   ])('refuses %s', async (_, base, words) => {
     await write(base)

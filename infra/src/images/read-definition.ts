@@ -7,7 +7,7 @@ import { BuilderImageError } from './builder-image-error.js'
 export type ImageDefinition = {
   /** Folder with the definition files of every image. */
   folder: string
-  base: { tag: string; registryImage: string; suite: string; mirror: string }
+  base: { tag: string; registryImage: string; suite: string }
   web: { tag: string }
   builder: { tag: string }
 }
@@ -56,16 +56,15 @@ function tagOf(name: string, chain: Hash): string {
   return `${name}:${chain.copy().digest('hex').slice(0, 16)}`
 }
 
-function parseBase(text: string): { registryImage: string; suite: string; mirror: string } {
+function parseBase(text: string): { registryImage: string; suite: string } {
   const base: unknown = JSON.parse(text)
   if (typeof base !== 'object' || base === null) throw invalid('is not an object')
-  const { registryImage, suite, mirror } = base as Record<string, unknown>
+  const { registryImage, suite } = base as Record<string, unknown>
   if (typeof registryImage !== 'string' || !/^[a-z0-9./:-]+@sha256:[0-9a-f]{64}$/.test(registryImage)) {
     throw invalid('must name `registryImage` by digest')
   }
   if (typeof suite !== 'string' || !/^[a-z]+$/.test(suite)) throw invalid('must name a Debian `suite`')
-  if (typeof mirror !== 'string' || !/^https?:\/\//.test(mirror)) throw invalid('must name a Debian `mirror`')
-  return { registryImage, suite, mirror }
+  return { registryImage, suite }
 }
 
 function invalid(what: string): BuilderImageError {
