@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import connect from 'postgres'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readConfig } from '../src/config.js'
 import { findFreePort } from '../src/stack/choose-ports.js'
@@ -75,6 +76,20 @@ test('a stack on existing Postgres and Redis uses them and leaves them running',
     await stack.stop()
   }
   expect(existsSync(join(folder, 'data', 'dev.json'))).toBe(false)
+
+  const owner = connect(database.url, { max: 1 })
+  await owner`insert into schema_migrations (name, sha256) values ('9999_newer.sql', 'x')`
+  await owner.end()
+  const onNewerData = startStack({
+    config: { ...config, databaseUrl: database.url, redisUrl: queue.url },
+    say: () => {},
+    ports: 'free',
+    builderImage: builderImage(),
+  })
+  await expect(onNewerData).rejects.toThrow(
+    /^Migration 9999_newer.sql was applied by a newer version. .* start with other data/,
+  )
+
   expect(await database.spec.isReady(0)).toBe(true)
   expect(postgres.pid).toBeDefined()
   expect(await askRedis(port, ['PING'])).toContain('+PONG')

@@ -14,7 +14,15 @@ export type MigrateOptions = {
   rolePasswords?: Record<keyof typeof roleNames, string>
 }
 
-/** Brings the schema forward. Safe to run twice and from two places at once; a migration that was edited is refused. */
+/** The database was made by other migrations than these: an edited one, or one that this version does not know. */
+export class MigrationMismatch extends Error {
+  override name = 'MigrationMismatch' as const
+}
+
+/**
+ * Brings the schema forward. Safe to run twice and from two places at once. Throws `MigrationMismatch`, and changes
+ * nothing, when an applied migration was edited since or is missing here.
+ */
 export async function migrate({ url, password, rolePasswords }: MigrateOptions): Promise<{ applied: string[] }> {
   const sql = postgres(url, { max: 1, onnotice: () => {}, ...(password === undefined ? {} : { password }) })
   try {
@@ -23,11 +31,18 @@ export async function migrate({ url, password, rolePasswords }: MigrateOptions):
       await tx`select pg_advisory_xact_lock(7201950)`
       await tx`create table if not exists schema_migrations
         (name text primary key, sha256 text not null, applied_at timestamptz not null default now())`
-      const done = new Map((await tx`select name, sha256 from schema_migrations`).map((row) => [row.name, row.sha256]))
-      for (const { name, text, sha256 } of await readMigrations()) {
+      const done = new Map<string, string>(
+        (await tx`select name, sha256 from schema_migrations`).map((row) => [row.name, row.sha256]),
+      )
+      const migrations = await readMigrations()
+      const known = new Set(migrations.map(({ name }) => name))
+      const unknown = [...done.keys()].find((name) => !known.has(name))
+      if (unknown !== undefined) throw new MigrationMismatch(`Migration ${unknown} was applied by a newer version.`)
+      for (const { name, text, sha256 } of migrations) {
         const before = done.get(name)
         if (before === sha256) continue
-        if (before !== undefined) throw new Error(`Migration ${name} was changed after it had been applied.`)
+        if (before !== undefined)
+          throw new MigrationMismatch(`Migration ${name} was changed after it had been applied.`)
         await tx.unsafe(text)
         await tx`insert into schema_migrations (name, sha256) values (${name}, ${sha256})`
         applied.push(name)

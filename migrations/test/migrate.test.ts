@@ -38,3 +38,13 @@ test('a migration that was edited after it had been applied is refused', async (
   await owner`update schema_migrations set sha256 = 'other' where name like '0001%'`
   await expect(migrate({ url: database.ownerUrl })).rejects.toThrow(/was changed after it had been applied/)
 })
+
+test('a database that a newer version has brought forward is refused', async () => {
+  await using newer = await createTestDatabase()
+  const sql = postgres(newer.ownerUrl, { max: 1 })
+  await sql`insert into schema_migrations (name, sha256) values ('9999_from_the_future.sql', 'x')`
+  await sql.end()
+  await expect(migrate({ url: newer.ownerUrl })).rejects.toThrow(
+    /9999_from_the_future.sql was applied by a newer version/,
+  )
+})

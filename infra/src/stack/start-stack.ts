@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { migrate } from '@capstan/migrations'
+import { migrate, MigrationMismatch } from '@capstan/migrations'
 import type { Config } from '../config.js'
 import { Failure } from '../failure.js'
 import { ensureBuilderImages } from '../images/ensure-builder-images.js'
@@ -101,14 +101,24 @@ async function startBuildSide(run: Run): Promise<{ dockerHost: string; builderIm
 
 async function prepareSchema(run: Run, url: string): Promise<void> {
   const { databaseFiles } = run.secrets
-  await migrate({
-    url,
-    rolePasswords: {
-      api: readSecret(databaseFiles.api),
-      control: readSecret(databaseFiles.control),
-      broker: readSecret(databaseFiles.broker),
-    },
-  })
+  try {
+    await migrate({
+      url,
+      rolePasswords: {
+        api: readSecret(databaseFiles.api),
+        control: readSecret(databaseFiles.control),
+        broker: readSecret(databaseFiles.broker),
+      },
+    })
+  } catch (error) {
+    if (!(error instanceof MigrationMismatch)) throw error
+    const data = run.options.dataDir ?? 'the database that DATABASE_URL names'
+    throw new Failure(
+      `${error.message} The data in ${data} needs the version of Capstan that made it; use that version, or start with other data.`,
+      1,
+      { cause: error },
+    )
+  }
 }
 
 async function startOwnProcesses(run: Run, settings: ProcessSettings): Promise<readonly StackOrganization[]> {
