@@ -22,6 +22,11 @@ export interface BundleStorage {
   stage(): Promise<StagedBundle>
   /** Digests every file of a bundle, sorted by path; `null` when there is no such bundle or it holds anything but files. */
   digest(id: string): Promise<FileDigest[] | null>
+  /**
+   * One file of a bundle, or of the built-in bundle for `null`; `null` when there is none or it cannot be read. The
+   * bytes are whatever is there by now: hash them before they are used.
+   */
+  read(id: string | null, path: string): Promise<Uint8Array | null>
   /** Removes every bundle that is not in `keep`. */
   prune(keep: readonly string[]): Promise<void>
   /** Removes what interrupted stagings left. */

@@ -10,6 +10,7 @@ export function diskStorage(
   disk: Disk,
 ): Pick<BundleStorage, 'stage' | 'digest' | 'prune' | 'clearStaged'> & {
   pathOf: (bundle: { id: string; root: string }) => string
+  readFile: (id: string, path: string) => Promise<Uint8Array | null>
 } {
   const bundlesPath = `${directory}/bundles`
   const stagingPath = `${directory}/staging`
@@ -19,6 +20,7 @@ export function diskStorage(
       await disk.makeDirectory(root)
       return stagedBundle(disk, root, bundlesPath)
     },
+    readFile: (id, path) => disk.readFile(`${bundlesPath}/${id}/${path}`),
     digest: (id) => digestTree(disk, `${bundlesPath}/${id}`),
     async prune(keep) {
       for (const { name } of (await disk.list(bundlesPath)) ?? []) {

@@ -1,8 +1,11 @@
+import type { ContentSource } from './content/content-source.js'
 import type { LiveUpdateErrorCode } from './live-update-error.js'
 
 /** What happens inside the client, for logs and progress bars. */
 export type LiveUpdateEvent =
   | { type: 'progress'; bundleId: string; receivedBytes: number; totalBytes: number | null }
+  | { type: 'acquired'; bundleId: string; source: ContentSource['kind'] }
+  | { type: 'fell-back'; bundleId: string; source: ContentSource['kind']; code: LiveUpdateErrorCode; message: string }
   | { type: 'staged'; bundleId: string }
   | { type: 'refused'; code: LiveUpdateErrorCode; message: string }
   | { type: 'launched'; bundleId: string | null; trial: boolean }

@@ -139,7 +139,7 @@ export async function verifyArchiveBytes(release: ReleaseStatement, bytes: Uint8
  *
  * @throws {ReleaseError} `FILE_MISMATCH`, `FILES_DIFFER`
  */
-export function verifyFiles(release: ReleaseStatement, files: readonly FileDigest[]): void {
+export function verifyFiles(release: { files: readonly FileDigest[] }, files: readonly FileDigest[]): void {
   const signed = new Map(release.files.map((file) => [file.path, file]))
   // [R16] a file of other content
   for (const file of files) {

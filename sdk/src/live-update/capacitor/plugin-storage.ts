@@ -49,11 +49,13 @@ export async function pluginStorage(
   const { filesystem, preferences } = plugins
   const directory = place.directory as never
   const key = `${place.folder}/state`
-  const { pathOf, ...bundles } = diskStorage(place.folder, pluginDisk(filesystem, directory))
+  const { pathOf, readFile, ...bundles } = diskStorage(place.folder, pluginDisk(filesystem, directory))
   const { uri } = await filesystem.getUri({ path: place.folder, directory })
   const folder = decodeURI(uri.replace(/^file:\/\//, '')).replace(/\/$/, '')
   return {
     ...bundles,
+    // The files of the app itself are not the file plugin's to read.
+    read: async (id, path) => (id === null ? null : readFile(id, path)),
     readState: async () => (await preferences.get({ key })).value,
     writeState: (value) => preferences.set({ key, value }),
     locate: (bundle) => (bundle === null ? '' : folder + pathOf(bundle).slice(place.folder.length)),

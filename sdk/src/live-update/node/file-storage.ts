@@ -7,9 +7,10 @@ import { nodeDisk } from './disk.js'
 /** Bundles and state in one directory. `state.json`, the pointer, is replaced by rename. */
 export function fileStorage(directory: string, builtInDirectory: string, disk: Disk = nodeDisk): BundleStorage {
   const statePath = join(directory, 'state.json')
-  const { pathOf, ...bundles } = diskStorage(directory, disk)
+  const { pathOf, readFile, ...bundles } = diskStorage(directory, disk)
   return {
     ...bundles,
+    read: (id, path) => (id === null ? disk.readFile(join(builtInDirectory, path)) : readFile(id, path)),
     async readState() {
       const bytes = await disk.readFile(statePath)
       return bytes === null ? null : new TextDecoder().decode(bytes)

@@ -52,6 +52,12 @@ export function cacheStorage(
   const readPages = async (): Promise<Record<string, string>> =>
     JSON.parse((await read('pages')) ?? '{}') as Record<string, string>
 
+  async function open(id: string, path: string): Promise<Response | null> {
+    const name = await cacheOf(id)
+    const found = name === null ? undefined : await (await caches.open(name)).match(keyOf(path))
+    return found ?? null
+  }
+
   return {
     lock: (run) => locks.request(`${prefix}state`, run),
     readState: () => read('state'),
@@ -95,10 +101,11 @@ export function cacheStorage(
     },
     clearStaged: sweep,
     locate: (bundle) => (bundle === null ? '' : `${bundle.id}/${bundle.root}`),
-    async open(id, path) {
-      const name = await cacheOf(id)
-      const found = name === null ? undefined : await (await caches.open(name)).match(keyOf(path))
-      return found ?? null
+    open,
+    // The built-in bundle is what the network answers, and its files may be of another version by now.
+    async read(id, path) {
+      const found = id === null ? null : await open(id, path)
+      return found && new Uint8Array(await found.arrayBuffer())
     },
     readPages,
     writePages: (pages) => write('pages', JSON.stringify(pages)),
