@@ -50,3 +50,35 @@ export const credentialVersionTransitions = {
   retired: ['active', 'destroyed'],
   destroyed: [],
 } as const satisfies Record<CredentialVersionStatus, readonly CredentialVersionStatus[]>
+
+export const rolloutStatuses = [
+  'scheduled',
+  'running',
+  'paused',
+  'halted',
+  'completed',
+  'aborted',
+  'superseded',
+  'failed',
+] as const
+export type RolloutStatus = (typeof rolloutStatuses)[number]
+
+/**
+ * What a rollout may become. `halted` was stopped by the numbers, `paused` by a person; a person resumes either.
+ * `superseded`: the channel got another deployment; `failed`: it could not start.
+ */
+export const rolloutTransitions = {
+  scheduled: ['running', 'paused', 'aborted', 'failed'],
+  running: ['paused', 'halted', 'completed', 'aborted', 'superseded'],
+  paused: ['scheduled', 'running', 'halted', 'aborted', 'superseded'],
+  halted: ['running', 'aborted', 'superseded'],
+  completed: [],
+  aborted: [],
+  superseded: [],
+  failed: [],
+} as const satisfies Record<RolloutStatus, readonly RolloutStatus[]>
+
+/** Statuses from which a rollout may become `to`. */
+export function rolloutSourcesOf(to: RolloutStatus): RolloutStatus[] {
+  return rolloutStatuses.filter((from) => (rolloutTransitions[from] as readonly RolloutStatus[]).includes(to))
+}

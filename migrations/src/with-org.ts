@@ -1,6 +1,6 @@
 import { eq, sql } from 'drizzle-orm'
 import type { Database, Transaction } from './database.js'
-import { apiTokens, apps, builds, jobs, leases } from './schema/index.js'
+import { apiTokens, apps, builds, deviceTokens, jobs, leases } from './schema/index.js'
 
 const setting = (tx: Transaction, name: 'app.org_id' | 'app.user_id' | 'app.lookup', value: string) =>
   tx.execute(sql`select set_config(${name}, ${value}, true)`)
@@ -35,6 +35,7 @@ const lookups = {
   job: { table: jobs, key: jobs.id },
   apiToken: { table: apiTokens, key: apiTokens.tokenHash },
   lease: { table: leases, key: leases.tokenHash },
+  deviceToken: { table: deviceTokens, key: deviceTokens.tokenHash },
 } as const
 
 /** The organization that owns a row, found by what the caller knows of it (an id or a token's hash); else null. */

@@ -60,4 +60,17 @@ insert into credential_notices (org_id, credential_id, version, days_before, exp
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 1, 30, now());
 insert into deletion_certificates (id, org_id, subject_kind, subject_id, document)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'credential', gen_random_uuid(), '{}');
+insert into app_roots (org_id, app_id, version, envelope, sha256) values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 2, '{}', 'x');
+insert into rollouts (id, org_id, app_id, app_channel_id, app_build_id, bundle_id, starts_at, steps, halt_rule, baseline)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(),
+    gen_random_uuid(), now(), '[]', '{}', '{}');
+insert into rollout_decisions (id, org_id, rollout_id, step, decision, evidence, reason)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 0, 'started', '{}', 'x');
+insert into device_tokens (org_id, app_id, device_id, token_hash) values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'h5');
+insert into launch_results (org_id, app_id, bundle_id, device_id, deployment_id, outcome)
+  values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 'x', gen_random_uuid(), 'confirmed');
+insert into launch_counts (org_id, app_id, deployment_id, bucket, shard)
+  values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), now(), 0);
+insert into app_activity (org_id, app_id, bucket, active_day, active_week, active_month, bundles, versions)
+  values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), now(), 1, 1, 1, '[]', '[]');
 set session_replication_role = origin;
