@@ -119,6 +119,8 @@ export const problems = {
   'release-invalid': { status: 422, title: 'The release statement is not valid' },
   'public-key-invalid': { status: 422, title: 'The public key is not usable' },
   'public-key-revoked': { status: 409, title: 'The public key was revoked' },
+  'root-invalid': { status: 422, title: 'The root statement is not valid' },
+  'root-in-charge': { status: 409, title: 'A root statement names the keys of the app' },
   'no-update': { status: 404, title: 'There is no update' },
 } as const satisfies Record<string, Row>
 export type ProblemCode = keyof typeof problems

@@ -17,7 +17,9 @@ import { registerBundleRoutes } from './bundles/routes.js'
 import { registerChannelRoutes } from './channels/routes.js'
 import { registerDeploymentRoutes } from './deployments/routes.js'
 import { registerDeviceRoutes } from './devices/routes.js'
+import { registerPlatformKeyRoutes } from './platform-keys/routes.js'
 import { registerPublicKeyRoutes } from './public-keys/routes.js'
+import { registerRootRoutes } from './roots/routes.js'
 import { registerUpdateRoutes } from './updates/routes.js'
 import { registerArtifactRoutes } from './artifacts/routes.js'
 import { registerBuildSourceRoutes } from './build-sources/routes.js'
@@ -45,6 +47,8 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerDeploymentRoutes(app)
   registerDeviceRoutes(app)
   registerPublicKeyRoutes(app)
+  registerPlatformKeyRoutes(app)
+  registerRootRoutes(app)
   registerUpdateRoutes(app)
   registerArtifactRoutes(app)
   registerBuildSourceRoutes(app)

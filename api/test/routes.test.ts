@@ -14,6 +14,8 @@ const PUBLIC = [
   'downloadObject',
   'explainProblem',
   'health',
+  'listPlatformKeys',
+  'listRoots',
   'uploadObject',
 ]
 

@@ -1,4 +1,5 @@
 import { bundles, channels, deployments, newId, type Transaction } from '@capstan/migrations'
+import type { ReleaseStatement } from '@capstan/sdk/release'
 import { and, desc, eq, isNotNull, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { findCopyHazard } from '../bundles/find-copy-hazard.js'
@@ -6,6 +7,7 @@ import { readReleaseClaims } from '../bundles/read-release-claims.js'
 import { type ChannelKey, requireChannel } from '../channels/queries.js'
 import type { Context } from '../context.js'
 import { Problem } from '../problems.js'
+import { findNewestRoot, readRootClaims } from '../roots/queries.js'
 
 type Bundle = typeof bundles.$inferSelect
 
@@ -87,6 +89,7 @@ async function checkRelease(tx: Transaction, bundle: Bundle, channel: typeof cha
       `The release statement does not name channel "${channel.name}". Sign one that does.`,
     )
   }
+  await checkRoot(tx, bundle.appId, release)
   const [newest] = await tx
     .select({ bundleId: bundles.id, sequence: bundles.releaseSequence })
     .from(deployments)
@@ -99,4 +102,17 @@ async function checkRelease(tx: Transaction, bundle: Bundle, channel: typeof cha
     'release-invalid',
     `Devices have seen release ${newest.sequence} on channel "${channel.name}" and refuse another release ${release.sequence}. Publish with a higher sequence, also to go back to old content.`,
   )
+}
+
+async function checkRoot(tx: Transaction, appId: string, release: ReleaseStatement): Promise<void> {
+  const newest = await findNewestRoot(tx, appId)
+  const version = newest?.version ?? 1
+  if (release.rootVersion > version) {
+    throw new Problem(
+      'release-invalid',
+      `The release names root version ${release.rootVersion}, and the newest root of this app here is ${version}. Send the root statement first.`,
+    )
+  }
+  if (!newest || !readRootClaims(newest).revokedBundleIds.includes(release.bundleId)) return
+  throw new Problem('release-invalid', `Root statement ${version} revokes bundle "${release.bundleId}".`)
 }

@@ -1,11 +1,17 @@
-import { appPublicKeys, newId, withOrg } from '@capstan/migrations'
-import { importReleaseKey, readReleasePublicKey, ReleaseError } from '@capstan/sdk/release'
+import { appPublicKeys, newId, withOrg, type Transaction } from '@capstan/migrations'
 import { and, eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
+import { findNewestRoot, readRootClaims } from '../roots/queries.js'
+import { type Profile, profilesOf, readKey, type ReleaseKey } from './read-key.js'
 
-export type AddPublicKey = { appId: string; pem: string }
+export type AddPublicKey = {
+  appId: string
+  pem: string
+  /** The clients that must be able to verify by it; a key that they cannot use is refused. */
+  profile?: Profile | undefined
+}
 
 /**
  * Registers a key of the customer: from now on a signature by any other key is refused at upload. Adding a key again
@@ -13,8 +19,11 @@ export type AddPublicKey = { appId: string; pem: string }
  */
 export async function addPublicKey(ctx: Context, input: AddPublicKey): Promise<typeof appPublicKeys.$inferSelect> {
   requireScope(ctx, 'public-keys:write')
-  const { pem, fingerprint, bits } = await readKey(input.pem)
+  const key = await readKey(input.pem)
+  checkProfile(key, input.profile)
+  const { pem, fingerprint, bits, algorithm } = key
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
+    await checkNoRoot(tx, input.appId, fingerprint)
     const [added] = await tx
       .insert(appPublicKeys)
       .values({
@@ -41,24 +50,28 @@ export async function addPublicKey(ctx: Context, input: AddPublicKey): Promise<t
     await recordAudit(tx, ctx, {
       action: 'public-key.added',
       target: { app: input.appId, publicKey: added.id },
-      data: { fingerprint, bits },
+      data: { fingerprint, bits, algorithm },
     })
     return added
   })
 }
 
-/** The key under the policy that devices apply, written in one form whatever line breaks it came with. */
-async function readKey(text: string): Promise<{ pem: string; fingerprint: string; bits: number }> {
-  try {
-    const { spki, bits } = readReleasePublicKey(text)
-    const lines =
-      Buffer.from(spki)
-        .toString('base64')
-        .match(/.{1,64}/g) ?? []
-    const pem = `-----BEGIN PUBLIC KEY-----\n${lines.join('\n')}\n-----END PUBLIC KEY-----\n`
-    return { pem, fingerprint: (await importReleaseKey(pem)).keyId, bits }
-  } catch (error) {
-    if (error instanceof ReleaseError) throw new Problem('public-key-invalid', `${error.message} (${error.code})`)
-    throw error
-  }
+function checkProfile(key: ReleaseKey, wanted: Profile | undefined): void {
+  if (wanted === undefined || profilesOf(key).includes(wanted)) return
+  throw new Problem(
+    'public-key-invalid',
+    `The official plugins cannot verify by a key of ${key.algorithm} with ${key.bits} bits. Give them an RSA key of 2048, 3072 or 4096 bits (openssl genrsa), or register this one for profile "release".`,
+  )
+}
+
+/** Once an app has a root statement, its devices believe the keys of the root and no others. */
+async function checkNoRoot(tx: Transaction, appId: string, fingerprint: string): Promise<void> {
+  const root = await findNewestRoot(tx, appId)
+  if (!root) return
+  const keys = await Promise.all(readRootClaims(root).releaseKeys.map(readKey))
+  if (keys.some((key) => key.fingerprint === fingerprint)) return
+  throw new Problem(
+    'root-in-charge',
+    `Root statement ${root.version} names the keys of this app. Name this key in the next one: capstan rotate-root.`,
+  )
 }
