@@ -189,7 +189,7 @@ describe('once a root is in charge', () => {
 })
 
 describe('a public key', () => {
-  const parameters = { hashAlgorithm: 'sha256', mgf1HashAlgorithm: 'sha256', saltLength: 32 }
+  const parameters: object = { hashAlgorithm: 'sha256', mgf1HashAlgorithm: 'sha256', saltLength: 32 }
   const { publicKey } = generateKeyPairSync('rsa-pss', { modulusLength: 2048, ...parameters })
   const pss = publicKey.export({ type: 'spki', format: 'pem' }).toString()
 
