@@ -1,7 +1,8 @@
 // How fast a device takes an update: check both statements, download from memory, verify, unpack, hash, write, fsync; beside
-// a plain SHA-256 of the same zip in the same run. One JSON object a line. Inputs: BENCH_ROUNDS (5), BENCH_MEGABYTES (20).
+// a plain SHA-256 of the same zip in the same run, and beside a program that only hashes, writes and syncs the same files. One JSON object a line. Inputs: BENCH_ROUNDS (5), BENCH_MEGABYTES (20).
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdir, open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { deflateRawSync } from 'node:zlib'
@@ -32,7 +33,8 @@ function makeBundle() {
       content: index % 2 === 0 ? randomBytes(size) : Buffer.from(noise.toString('hex').repeat(2).slice(0, size)),
     }
   })
-  return { bytes: writeArchive(files, deflateRawSync), unpacked: size * fileCount }
+  const contents = files.map((file) => file.content)
+  return { bytes: writeArchive(files, deflateRawSync), unpacked: size * fileCount, contents }
 }
 
 async function answerFor(bytes, sequence) {
@@ -93,6 +95,7 @@ function memoryDisk() {
         files.delete(name)
       }
     },
+    syncFile: async () => {},
     syncDirectory: async () => {},
     remove: async (path) => [path, ...inside(path)].forEach((name) => files.delete(name)),
     readFile: async (path) => files.get(path) ?? null,
@@ -128,13 +131,42 @@ async function takeUpdate(bytes, round, disk) {
   return milliseconds
 }
 
+/** The same bytes hashed, written file by file and synced, and nothing else: what no client can be faster than. */
+async function storeBare(bytes, contents, round) {
+  const directory = join(home, `bare-${round}`)
+  const started = performance.now()
+  createHash('sha256').update(bytes).digest()
+  await mkdir(directory)
+  const handles = []
+  const eachOf = async (list, run) => {
+    const queue = list.entries()
+    await Promise.all(
+      Array.from({ length: 6 }, async () => {
+        for (const [at, item] of queue) await run(item, at)
+      }),
+    )
+  }
+  await eachOf(contents, async (content, at) => {
+    createHash('sha256').update(content).digest()
+    const handle = await open(join(directory, String(at)), 'wx')
+    await handle.writeFile(content)
+    handles.push(handle)
+  })
+  await eachOf(handles, async (handle) => {
+    await handle.sync()
+    await handle.close()
+  })
+  return performance.now() - started
+}
+
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1]
-const { bytes, unpacked } = makeBundle()
-const [plain, verified, staged] = [[], [], []]
+const { bytes, unpacked, contents } = makeBundle()
+const [plain, bare, verified, staged] = [[], [], [], []]
 for (let round = 0; round < rounds; round++) {
   const started = performance.now()
   createHash('sha256').update(bytes).digest()
   plain.push(performance.now() - started)
+  bare.push(await storeBare(bytes, contents, round))
   verified.push(await takeUpdate(bytes, round, memoryDisk()))
   staged.push(await takeUpdate(bytes, round))
 }
@@ -151,6 +183,8 @@ console.log(
     verifyRatio: Math.round((median(plain) / median(verified)) * 1000) / 1000,
     verifyAndStageMBps: megabytesPerSecond(median(staged)),
     ratio: Math.round((median(plain) / median(staged)) * 1000) / 1000,
+    bareStoreMBps: megabytesPerSecond(median(bare)),
+    ratioToBareStore: Math.round((median(bare) / median(staged)) * 1000) / 1000,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
   }),
 )

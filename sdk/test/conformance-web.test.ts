@@ -1,3 +1,4 @@
+import { deflateRawSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ClientSettings } from './conformance/contract.js'
 import { describeConformance } from './conformance/describe-conformance.js'
@@ -96,6 +97,22 @@ describe('a browser', () => {
       }
     })()`)
     expect(await load(page)).toBe('built-in')
+    await device.close()
+  })
+
+  test("the browser's decompressor reads honest streams, and gives up on every other", async () => {
+    const page = await fresh()
+    const content = Buffer.from('<p>hello</p>'.repeat(400))
+    const honest = deflateRawSync(content)
+    const inflate = async (packed: Uint8Array, size: number): Promise<unknown> =>
+      command(page, 'inflate', { packed: Buffer.from(packed).toString('base64'), size })
+    expect(await inflate(honest, content.length)).toEqual({ ok: true, content: content.toString('base64') })
+    const givenUp = { ok: true, content: null }
+    expect(await inflate(Buffer.concat([honest, Buffer.from([0])]), content.length)).toEqual(givenUp)
+    expect(await inflate(honest.subarray(0, -1), content.length)).toEqual(givenUp)
+    expect(await inflate(honest, content.length - 1)).toEqual(givenUp)
+    expect(await inflate(honest, content.length + 1)).toEqual(givenUp)
+    expect(await inflate(deflateRawSync(Buffer.alloc(50_000_000)), 1000)).toEqual(givenUp)
     await device.close()
   })
 

@@ -15,7 +15,7 @@ const mortal =
     }
     return call(...args)
   }
-const changing = ['makeDirectory', 'writeNewFile', 'rename', 'syncDirectory', 'remove']
+const changing = ['makeDirectory', 'writeNewFile', 'syncFile', 'rename', 'syncDirectory', 'remove']
 const disk = Object.fromEntries(
   Object.entries(nodeDisk).map(([name, call]) => [name, changing.includes(name) ? mortal(name, call) : call]),
 )

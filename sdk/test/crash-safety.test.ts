@@ -16,7 +16,7 @@ import {
 } from './update-fixture.js'
 
 const compat = { profile: 'compat' as const }
-const changing = ['makeDirectory', 'writeNewFile', 'rename', 'syncDirectory', 'remove'] as const
+const changing = ['makeDirectory', 'writeNewFile', 'syncFile', 'rename', 'syncDirectory', 'remove'] as const
 let server: UpdateServer
 let pristine: Device
 

@@ -1,3 +1,4 @@
+import type { ArchiveCodec } from './archive-codec.js'
 import { ArchiveError } from './archive-error.js'
 import { type ArchiveLimits, defaultArchiveLimits, ratioFloorBytes } from './archive-limits.js'
 import { checkName, checkUniqueNames } from './check-name.js'
@@ -23,6 +24,12 @@ export interface ArchiveFile {
    * @throws {ArchiveError} `ARCHIVE_SIZE_MISMATCH`, `ARCHIVE_DEFLATE_BROKEN`, `ARCHIVE_CRC_MISMATCH`
    */
   read(): Uint8Array
+  /**
+   * The same with the platform's code where that is sure of itself. What it gives may be a view of the archive's bytes.
+   *
+   * @throws {ArchiveError} as `read`
+   */
+  readWith(codec: ArchiveCodec): Promise<Uint8Array>
 }
 
 /** An archive whose structure and names keep every rule; contents are judged as they are read. */
@@ -77,6 +84,12 @@ function readContent(bytes: Uint8Array, header: ArchiveHeader): Uint8Array {
   return content
 }
 
+async function readContentWith(bytes: Uint8Array, header: ArchiveHeader, codec: ArchiveCodec): Promise<Uint8Array> {
+  const packed = bytes.subarray(header.contentOffset, header.contentOffset + header.packedSize)
+  const content = header.method === 0 ? packed : await codec.inflateRaw(packed, header.size).catch(() => null)
+  return content !== null && codec.crc32(content) === header.crc32 ? content : readContent(bytes, header)
+}
+
 /**
  * Opens a zip archive under every archive rule: structure, entry types, names, declared sizes. Nothing is unpacked yet.
  *
@@ -96,7 +109,13 @@ export function openArchive(bytes: Uint8Array, limits: Partial<ArchiveLimits> = 
     checkSizes(header, directory, bounds)
     entries.push({ path, directory })
     totalSize += header.size
-    if (!directory) files.push({ path, size: header.size, read: () => readContent(bytes, header) })
+    if (directory) continue
+    files.push({
+      path,
+      size: header.size,
+      read: () => readContent(bytes, header),
+      readWith: (codec) => readContentWith(bytes, header, codec),
+    })
   }
   checkUniqueNames(entries)
   if (totalSize > bounds.maxTotalBytes) {

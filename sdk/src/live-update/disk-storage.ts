@@ -1,6 +1,7 @@
 import { type FileDigest, sha256Hex } from '../archive/sha256.js'
 import type { BundleStorage, StagedBundle } from './bundle-storage.js'
 import type { Disk } from './disk.js'
+import { inOrder } from './in-order.js'
 
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
 
@@ -34,6 +35,7 @@ export function diskStorage(
 
 function stagedBundle(disk: Disk, root: string, bundlesPath: string): StagedBundle {
   const directories = new Set([root])
+  const files: string[] = []
   const made = new Map<string, Promise<void>>([[root, Promise.resolve()]])
   /** Files are written side by side; a directory that several need is made once. */
   const make = (path: string): Promise<void> => {
@@ -50,10 +52,13 @@ function stagedBundle(disk: Disk, root: string, bundlesPath: string): StagedBund
       for (let at = parent; !directories.has(at); at = parentOf(at)) directories.add(at)
       await make(parent)
       await disk.writeNewFile(target, content)
+      files.push(target)
     },
     async commit(id) {
       const target = `${bundlesPath}/${id}`
-      for (const directory of directories) await disk.syncDirectory(directory)
+      // All at once and only now: the disk then writes them together, instead of waiting for each.
+      await inOrder(files, (file) => disk.syncFile(file))
+      await inOrder([...directories], (directory) => disk.syncDirectory(directory))
       await disk.makeDirectory(bundlesPath)
       // Only a damaged bundle is ever replaced; until the next line it is gone, and launches fall back as they would have before.
       await disk.remove(target)
@@ -65,20 +70,21 @@ function stagedBundle(disk: Disk, root: string, bundlesPath: string): StagedBund
 }
 
 async function digestTree(disk: Disk, root: string): Promise<FileDigest[] | null> {
-  const files: FileDigest[] = []
-  const pending: { path: string; name: string }[] = [{ path: root, name: '' }]
-  for (let directory = pending.pop(); directory; directory = pending.pop()) {
-    const entries = await disk.list(directory.path)
+  const paths: string[] = []
+  const pending = ['']
+  for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
+    const entries = await disk.list(`${root}/${directory}`.replace(/\/$/, ''))
     if (entries === null || entries.some((entry) => entry.kind === 'other')) return null
     for (const { name, kind } of entries) {
-      const entry = { path: `${directory.path}/${name}`, name: `${directory.name}${name}` }
-      if (kind === 'directory') pending.push({ path: entry.path, name: `${entry.name}/` })
-      else {
-        const content = await disk.readFile(entry.path)
-        if (content === null) return null
-        files.push({ path: entry.name, sha256: await sha256Hex(content), size: content.length })
-      }
+      if (kind === 'directory') pending.push(`${directory}${name}/`)
+      else paths.push(`${directory}${name}`)
     }
   }
+  const files: FileDigest[] = []
+  await inOrder(paths, async (path) => {
+    const content = await disk.readFile(`${root}/${path}`)
+    if (content !== null) files.push({ path, sha256: await sha256Hex(content), size: content.length })
+  })
+  if (files.length !== paths.length) return null
   return files.toSorted((a, b) => (a.path < b.path ? -1 : 1))
 }

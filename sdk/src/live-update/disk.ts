@@ -1,8 +1,10 @@
 /** The few things the storage asks of a file system, each one step that happens or does not. */
 export interface Disk {
   makeDirectory(path: string): Promise<void>
-  /** Creates a file that must not exist, with its content durable. */
+  /** Creates a file that must not exist. It is durable once it is synced. */
   writeNewFile(path: string, content: Uint8Array): Promise<void>
+  /** Makes the content of a file durable. */
+  syncFile(path: string): Promise<void>
   rename(from: string, to: string): Promise<void>
   /** Makes the names in a directory durable. */
   syncDirectory(path: string): Promise<void>

@@ -1,3 +1,4 @@
+import type { ArchiveCodec } from '../archive/archive-codec.js'
 import type { BundleStorage } from './bundle-storage.js'
 import type { LiveUpdateEvent, LiveUpdateListener } from './events.js'
 import type { Fetch } from './fetch-bytes.js'
@@ -13,6 +14,8 @@ export interface World {
   now: () => number
   /** An unguessable text for each launch. */
   randomId: () => string
+  /** How archives are unpacked; the web's way by default. */
+  codec?: ArchiveCodec
   /** For hosts that show what was decided themselves, or in which something else decides, like a service worker. */
   host?: {
     launch(decide: () => Promise<Launch>, current: () => Promise<Launch>): Promise<Launch>

@@ -16,6 +16,7 @@ function pluginDisk(filesystem: FilesystemPlugin, directory: never): Disk {
     async writeNewFile(path, content) {
       await filesystem.writeFile({ path, directory, data: encodeBase64(content) })
     },
+    syncFile: () => Promise.resolve(),
     rename: (from, to) => filesystem.rename({ from, to, directory, toDirectory: directory }),
     syncDirectory: () => Promise.resolve(),
     async remove(path) {

@@ -1,20 +1,22 @@
 import { defaultArchiveLimits } from '../../archive/archive-limits.js'
+import { openArchive } from '../../archive/open-archive.js'
 import { type ReleaseStatement, verifyArchiveBytes } from '../../release/index.js'
 import type { Candidate } from '../check-update.js'
 import type { Session } from '../session.js'
+import { streamCodec } from '../stream-codec.js'
 import type { ContentSource, PutFile } from './content-source.js'
 import { download } from './download.js'
 import { findRoot } from './find-root.js'
+import { inOrder } from '../in-order.js'
 
 /** Puts every file of an archive whose bytes are verified. */
 export async function putArchive(session: Session, bytes: Uint8Array, put: PutFile): Promise<void> {
   // [R15] whatever else a zip can do
   // [C4] the same, in the compat profile
-  // The archive reader is loaded when there is something to read: most starts find nothing new.
-  const { openArchive } = await import('../../archive/open-archive.js')
-  const archive = openArchive(bytes, session.config.limits)
-  findRoot(archive.files.map((file) => file.path))
-  for (const file of archive.files) await put(file.path, file.read())
+  const { files } = openArchive(bytes, session.config.limits)
+  findRoot(files.map((file) => file.path))
+  const codec = session.world.codec ?? streamCodec
+  await inOrder(files, async (file) => put(file.path, await file.readWith(codec)))
 }
 
 /** The whole archive of a release. */

@@ -5,6 +5,7 @@ import type { World } from '../session.js'
 import type { Disk } from '../disk.js'
 import { nodeDisk } from './disk.js'
 import { fileStorage } from './file-storage.js'
+import { zlibCodec } from './zlib-codec.js'
 
 /** Options of the Node client. */
 export interface NodeLiveUpdateOptions extends LiveUpdateOptions {
@@ -34,6 +35,7 @@ export async function createLiveUpdate(options: NodeLiveUpdateOptions): Promise<
   if (!directory || !builtInDirectory) throw new LiveUpdateError('CONFIG', 'directory and builtInDirectory are needed.')
   return openLiveUpdate(rest, {
     storage: fileStorage(directory, builtInDirectory, world?.disk ?? nodeDisk),
+    codec: zlibCodec,
     fetch: world?.fetch ?? globalThis.fetch,
     now: world?.now ?? Date.now,
     randomId: () => globalThis.crypto.randomUUID(),

@@ -28,11 +28,11 @@ export const nodeDisk: Disk = {
     const handle = await open(path, 'wx', 0o600)
     try {
       await handle.writeFile(content)
-      await handle.sync()
     } finally {
       await handle.close()
     }
   },
+  syncFile: syncPath,
   rename,
   syncDirectory: syncPath,
   remove: (path) => rm(path, { recursive: true, force: true }),

@@ -20,6 +20,7 @@ export function fileStorage(directory: string, builtInDirectory: string, disk: D
       await disk.makeDirectory(directory)
       await disk.remove(temporary)
       await disk.writeNewFile(temporary, new TextEncoder().encode(text))
+      await disk.syncFile(temporary)
       await disk.rename(temporary, statePath)
       await disk.syncDirectory(directory)
     },
