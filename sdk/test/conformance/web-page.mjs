@@ -16,7 +16,10 @@ globalThis.capstanClient = {
     return { bundleId: launch.bundleId }
   },
   async inflate({ packed, size }) {
-    const content = await streamCodec.inflateRaw(Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0)), size)
+    const content = await streamCodec.inflateRaw(
+      Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0)),
+      size,
+    )
     return { content: content && btoa(String.fromCharCode(...content)) }
   },
   launch: () => updates.launch(),
