@@ -12,14 +12,14 @@ const sorted = (matches: Iterable<RegExpMatchArray>): string[] =>
 
 describe('FORMAT.md and the code', () => {
   test('number the same steps', () => {
-    const written = sorted(format.matchAll(/^\| ([RCKA]\d+) +\|/gm))
+    const written = sorted(format.matchAll(/^\| ([RCKAP]\d+) +\|/gm))
     expect(written.length).toBeGreaterThan(30)
-    expect(sorted(sources.matchAll(/\/\/ \[([RCKA]\d+)\]/g))).toEqual(written)
+    expect(sorted(sources.matchAll(/\[([RCKAP]\d+)\]/g))).toEqual(written)
   })
 
   test('know the same archive codes', () => {
     const listed = sorted(sources.matchAll(/^ {2}\| 'ARCHIVE_([A-Z0-9_]+)'$/gm))
-    const section = format.slice(format.indexOf('## Archive'), format.indexOf('## Audit export'))
+    const section = format.slice(format.indexOf('## Archive'), format.indexOf('## Patch'))
     expect(sorted(section.matchAll(/[(`]*`([A-Z][A-Z0-9_]+)`/g))).toEqual(listed)
   })
 })

@@ -1,0 +1,42 @@
+import { PatchError } from './patch-error.js'
+
+/** The four bytes that every patch starts with. */
+export const patchMagic = 'CSP1'
+/** Bytes before the coded ones. */
+export const patchHeadBytes = 16
+
+/** What a patch says of itself before anything of it is decoded. */
+export interface PatchHead {
+  /** Bytes of the old side. */
+  oldSize: number
+  /** Bytes that it makes. */
+  freshSize: number
+  /** In how many literals and copies; they take the time. */
+  steps: number
+}
+
+/**
+ * [P3] Reads the head: `CSP1`, then the three numbers, big-endian in 32 bits.
+ *
+ * @throws {PatchError} `PATCH_MALFORMED`
+ */
+export function readPatchHead(patch: Uint8Array): PatchHead {
+  const magic = String.fromCharCode(...patch.subarray(0, 4))
+  if (patch.length < patchHeadBytes || magic !== patchMagic)
+    throw new PatchError('PATCH_MALFORMED', 'These bytes are not a patch.')
+  const view = new DataView(patch.buffer, patch.byteOffset, patchHeadBytes)
+  const head = { oldSize: view.getUint32(4), freshSize: view.getUint32(8), steps: view.getUint32(12) }
+  if (head.steps > head.freshSize) throw new PatchError('PATCH_MALFORMED', 'The head of the patch contradicts itself.')
+  return head
+}
+
+/** The head as bytes. */
+export function writePatchHead({ oldSize, freshSize, steps }: PatchHead): Uint8Array {
+  const bytes = new Uint8Array(patchHeadBytes)
+  for (let i = 0; i < 4; i++) bytes[i] = patchMagic.charCodeAt(i)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(4, oldSize)
+  view.setUint32(8, freshSize)
+  view.setUint32(12, steps)
+  return bytes
+}
