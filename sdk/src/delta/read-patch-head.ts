@@ -1,7 +1,7 @@
 import { PatchError } from './patch-error.js'
 
 /** The four bytes that every patch starts with. */
-export const patchMagic = 'CSP1'
+const patchMagic = 'CSP1'
 /** Bytes before the coded ones. */
 export const patchHeadBytes = 16
 
