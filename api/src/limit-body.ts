@@ -10,7 +10,8 @@ const limits = { member: limitTo(MEMBER_BYTES), anyone: limitTo(ANYONE_BYTES) }
 
 /** Bounds the body of a route; anyone may send no more than a form. Object bytes are counted where they are stored. */
 export function limitBody({ kind }: Access): MiddlewareHandler {
-  return kind === 'public' || kind === 'device' || kind === 'app-or-device' ? limits.anyone : limits.member
+  const open: readonly Access['kind'][] = ['public', 'device', 'device-token', 'app-or-device']
+  return open.includes(kind) ? limits.anyone : limits.member
 }
 
 function limitTo(maxSize: number): MiddlewareHandler {

@@ -121,6 +121,7 @@ export const problems = {
   'public-key-revoked': { status: 409, title: 'The public key was revoked' },
   'root-invalid': { status: 422, title: 'The root statement is not valid' },
   'root-in-charge': { status: 409, title: 'A root statement names the keys of the app' },
+  'device-token-taken': { status: 409, title: 'The device has its token already' },
   'no-update': { status: 404, title: 'There is no update' },
 } as const satisfies Record<string, Row>
 export type ProblemCode = keyof typeof problems

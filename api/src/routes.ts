@@ -20,6 +20,7 @@ import { registerDeviceRoutes } from './devices/routes.js'
 import { registerPlatformKeyRoutes } from './platform-keys/routes.js'
 import { registerPublicKeyRoutes } from './public-keys/routes.js'
 import { registerRootRoutes } from './roots/routes.js'
+import { registerTelemetryRoutes } from './telemetry/routes.js'
 import { registerUpdateRoutes } from './updates/routes.js'
 import { registerArtifactRoutes } from './artifacts/routes.js'
 import { registerBuildSourceRoutes } from './build-sources/routes.js'
@@ -50,6 +51,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerPlatformKeyRoutes(app)
   registerRootRoutes(app)
   registerUpdateRoutes(app)
+  registerTelemetryRoutes(app)
   registerArtifactRoutes(app)
   registerBuildSourceRoutes(app)
   registerBuildRoutes(app)

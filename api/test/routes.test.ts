@@ -14,6 +14,7 @@ const PUBLIC = [
   'downloadObject',
   'explainProblem',
   'health',
+  'issueDeviceToken',
   'listPlatformKeys',
   'listRoots',
   'uploadObject',

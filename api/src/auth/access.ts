@@ -5,6 +5,7 @@ import type { Actor, Context, Deps } from '../context.js'
 import { requireScope } from '../context.js'
 import { Problem } from '../problems.js'
 import { authenticate, roleIn, type Principal } from './authenticate.js'
+import { requireDevice } from './device-access.js'
 import type { Scope } from './permissions.js'
 import { requireLease, requireWorker, type Lease, type WorkerIdentity } from './worker-access.js'
 
@@ -12,7 +13,8 @@ import { requireLease, requireWorker, type Lease, type WorkerIdentity } from './
  * Who may call a route, and how its organization is found:
  * `app`, `job`, `organization`: by the id in the path (`appId`, `jobId`, `organizationId`), for a member with the scope.
  * `principal`: any signed-in person; the operation looks for itself. `device`: nobody needs to sign in, the app's
- * organization counts. `app-or-device`: as `app` with a token, as `device` without. `worker`, `lease`: build workers.
+ * organization counts. `app-or-device`: as `app` with a token, as `device` without. `device-token`: the device of the app
+ * in the path, by the token that was bound to it. `worker`, `lease`: build workers.
  */
 export type Access =
   | { kind: 'public' }
@@ -20,6 +22,7 @@ export type Access =
   | { kind: 'organization' | 'app' | 'job'; scope: Scope }
   | { kind: 'app-or-device'; scope: Scope }
   | { kind: 'device' }
+  | { kind: 'device-token' }
   | { kind: 'worker' }
   | { kind: 'lease' }
 
@@ -65,6 +68,11 @@ async function admit(c: C, who: Access): Promise<void> {
     }
     case 'device':
       return admitDevice(c)
+    case 'device-token': {
+      const device = await requireDevice(deps, c.req.header('authorization'), c.req.param('appId'))
+      c.set('ctx', contextOf(c, device.orgId, { type: 'device', id: device.deviceId }))
+      return
+    }
     case 'app-or-device':
       if (!c.req.header('authorization')) return admitDevice(c)
       return admitMember(c, () => orgOfPath(c, 'app'), who.scope)
