@@ -18,7 +18,7 @@ import { Problem } from '../problems.js'
 const SHARDS = 8
 const HOUR_MS = 60 * 60_000
 
-export type LaunchReport = { bundleId: string; deploymentId?: string | undefined; outcome: LaunchOutcome }
+type LaunchReport = { bundleId: string; deploymentId?: string | undefined; outcome: LaunchOutcome }
 export type RecordLaunches = { appId: string; results: readonly LaunchReport[] }
 
 const admit = limitRate({ burst: 10, perSecond: 0.1 })
