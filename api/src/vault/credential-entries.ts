@@ -41,6 +41,11 @@ export class CredentialEntries {
     return entry ?? null
   }
 
+  /** Whether the live entry of a version is in memory. */
+  remembers(ref: CredentialRef, version: number): boolean {
+    return Buffer.isBuffer(this.#cache.get(cacheKey(ref))?.get(version))
+  }
+
   /** Makes the entry of a version unless it is there. */
   async add(ref: CredentialRef, version: number): Promise<void> {
     const entries = new Map((await this.#read(ref)) ?? [])
@@ -146,7 +151,7 @@ function seal(ring: Ring, ref: CredentialRef, createdAt: number, content: Buffer
   const nonce = randomBytes(NONCE_BYTES)
   const aad = aadOf(ref, createdAt, ring.newest)
   const sealed = withKey(ring, ref.org, ring.newest, (key) => gcmSeal(key, nonce, aad, content))
-  const wrapped = { kekId: `org:${ref.org}`, kekVersion: ring.newest, wrapped: Buffer.concat([nonce, sealed]) }
+  const wrapped = { kekId: `org:${ref.org}`, kekVersion: ring.newest, wrapped: Buffer.concat([nonce, ...sealed]) }
   return { type: 'entries', createdAt, wrapped }
 }
 

@@ -8,11 +8,12 @@ import { takeRandomBytes } from './random-bytes.js'
 import { Secret } from './secret.js'
 
 /** Format `CRE1`; FORMAT.md numbers the steps. */
-const MAGIC = Buffer.from('CRE1', 'latin1')
 const SUITE = 0x0001
+const HEAD = Buffer.concat([Buffer.from('CRE1', 'latin1'), u16(SUITE)])
+const BODY_DOMAIN = Buffer.from('cre1:body\0', 'latin1')
 const SALT_BYTES = 32
 const COMMIT_BYTES = 32
-const FIXED_BYTES = MAGIC.length + 2 + SALT_BYTES + NONCE_BYTES + COMMIT_BYTES
+const FIXED_BYTES = HEAD.length + SALT_BYTES + NONCE_BYTES + COMMIT_BYTES
 const MAX_BODY_BYTES = 4 * 1024 * 1024
 
 /** Source of random bytes; a test replaces it to reproduce a vector. */
@@ -33,9 +34,11 @@ export async function sealEnvelope(
   const bodyNonce = random(NONCE_BYTES)
   const { encryptKey, commit } = deriveKeys(dek, salt)
   using bodyKey = encryptKey
-  const fixed = Buffer.concat([MAGIC, u16(SUITE), salt, bodyNonce, commit])
-  const body = bodyKey.use((key) => plaintext.use((bytes) => gcmSeal(key, bodyNonce, bodyAad(fixed, ctx), bytes)))
-  const envelope = Buffer.concat([fixed, encodeWrapped(wrapped), u32(body.length), body])
+  const fixed = Buffer.concat([HEAD, salt, bodyNonce, commit])
+  const [ciphertext, tag] = bodyKey.use((key) =>
+    plaintext.use((bytes) => gcmSeal(key, bodyNonce, bodyAad(fixed, ctx), bytes)),
+  )
+  const envelope = Buffer.concat([fixed, encodeWrapped(wrapped), u32(ciphertext.length + TAG_BYTES), ciphertext, tag])
   return { envelope, kekId: wrapped.kekId, kekVersion: wrapped.kekVersion }
 }
 
@@ -72,7 +75,7 @@ function deriveKeys(dek: Secret, salt: Uint8Array): { encryptKey: Secret; commit
 
 /** [E3] */
 function bodyAad(fixed: Buffer, ctx: EnvelopeContext): Buffer {
-  return Buffer.concat([Buffer.from('cre1:body\0', 'latin1'), fixed, encodeContext(ctx)])
+  return Buffer.concat([BODY_DOMAIN, fixed, encodeContext(ctx)])
 }
 
 function encodeWrapped({ kekId, kekVersion, wrapped }: WrappedDek): Buffer {
@@ -97,7 +100,7 @@ function parseEnvelope(envelope: Uint8Array): ParsedEnvelope {
     offset += length
     return bytes.subarray(offset - length, offset)
   }
-  if (!take(MAGIC.length).equals(MAGIC) || take(2).readUInt16BE() !== SUITE) throw new EnvelopeError()
+  if (!take(HEAD.length).equals(HEAD)) throw new EnvelopeError()
   const salt = take(SALT_BYTES)
   const bodyNonce = take(NONCE_BYTES)
   const commit = take(COMMIT_BYTES)

@@ -9,6 +9,7 @@ import { takeRandomBytes } from './random-bytes.js'
 import { Secret } from './secret.js'
 
 const DEK_BYTES = 32
+const WRAP_DOMAIN = Buffer.from('cre1:wrap\0', 'latin1')
 const WRAPPED_BYTES = NONCE_BYTES + DEK_BYTES + TAG_BYTES
 
 export type LocalKeys = {
@@ -47,7 +48,7 @@ export function createLocalKeyManager({
     const aad = wrapAad(kekId, newest, ctx)
     const sealed = keks.get(newest)?.use((kek) => dek.use((bytes) => gcmSeal(kek, nonce, aad, bytes)))
     if (sealed === undefined) throw new EnvelopeError()
-    return { wrapped: Buffer.concat([nonce, sealed]), kekId, kekVersion: newest }
+    return { wrapped: Buffer.concat([nonce, ...sealed]), kekId, kekVersion: newest }
   }
 
   function unwrap(key: WrappedDek, ctx: KeyContext): Secret {
@@ -78,10 +79,5 @@ export function createLocalKeyManager({
 }
 
 function wrapAad(kekId: string, kekVersion: number, ctx: KeyContext): Buffer {
-  return Buffer.concat([
-    Buffer.from('cre1:wrap\0', 'latin1'),
-    lengthPrefixed(kekId),
-    u32(kekVersion),
-    encodeContext(ctx),
-  ])
+  return Buffer.concat([WRAP_DOMAIN, lengthPrefixed(kekId), u32(kekVersion), encodeContext(ctx)])
 }

@@ -79,7 +79,7 @@ export function createOrganizationKeys({
     id: 'organization-keys',
     rootId: root.id,
     async generateDek(ctx) {
-      await prepareToSeal(ctx)
+      if (!entries.remembers(refOf(ctx), Number(ctx.version))) await prepareToSeal(ctx)
       return withKeys(ctx, null, (keys) => keys.generateDek(ctx))
     },
     unwrap,
