@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { checkFile } from '../src/credentials/check-file.js'
 import type { FileQuestion } from '../src/credentials/file-question.js'
 import type { InspectedCredential } from '../src/credentials/inspect-file.js'
+import { Launcher } from '../src/credentials/launch.js'
 import { keystore, storePassword } from './keystore-fixtures.js'
 
 let folder: string
@@ -24,10 +25,10 @@ const check = async (name: string) => ((await checkFile(question(name))) as Insp
 const tooCostly = { name: 'CredentialRefusal', code: 'keystore-too-costly' }
 
 /** Another program in the child's place, to see what it is given and what becomes of it. */
-function impostor(source: string): string {
+function impostor(source: string): Launcher {
   const path = join(folder, `child-${Math.random().toString(36).slice(2)}.mjs`)
   writeFileSync(path, source)
-  return path
+  return new Launcher(path)
 }
 
 describe('the keystore child', () => {
@@ -49,7 +50,7 @@ describe('the keystore child', () => {
     expect(seen.cwd).toBe('/')
     // The shell that sets the limits adds its own folder and nothing else.
     expect(Object.keys(seen.env).filter((name) => !['PWD', 'OLDPWD', 'SHLVL', '_'].includes(name))).toEqual([])
-    expect(seen.argv.slice(1)).toEqual([child])
+    expect(seen.argv.slice(1)).toEqual([expect.stringMatching(/child-\w+\.mjs$/)])
     expect(JSON.stringify(seen)).not.toContain(storePassword)
     expect(seen.exec).toContain('--max-old-space-size=192')
   })

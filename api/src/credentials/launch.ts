@@ -1,0 +1,79 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import type { Readable, Writable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+
+import { createFrameReader, encodeFrame } from './frames.js'
+
+// The compiled file, also when this one runs from source in a test.
+const LAUNCHER = fileURLToPath(new URL('../../dist/credentials/file-launcher.js', import.meta.url))
+// Behind every request in the queue for the processor; its children are too.
+const NICE = 'exec nice -n 10 "$0" "$@"'
+const IDLE_MS = 60_000
+
+type Answer = { id: number; ok: boolean; bytes: number }
+type Started = ChildProcessByStdio<Writable, Readable, null>
+
+/** Asks children that a launcher starts, one for each question; the launcher is started and ended as it is needed. */
+export class Launcher {
+  readonly #entry: string
+  readonly #waiting = new Map<number, (answer: Buffer | null) => void>()
+  #started: Started | null = null
+  #last = 0
+  #idle: NodeJS.Timeout | undefined
+
+  constructor(entry: string) {
+    this.#entry = entry
+  }
+
+  /** What the child printed; null when it, or the launcher, had to be ended or ended itself. */
+  ask(question: Buffer): Promise<Buffer | null> {
+    clearTimeout(this.#idle)
+    this.#started ??= this.#start()
+    const { stdin } = this.#started
+    const id = (this.#last += 1)
+    hold(this.#started, true)
+    return new Promise((resolve) => {
+      this.#waiting.set(id, resolve)
+      stdin.write(encodeFrame({ id }, question))
+    })
+  }
+
+  #start(): Started {
+    const args = ['-c', NICE, process.execPath, '--max-old-space-size=64', LAUNCHER, this.#entry]
+    const started = spawn('/bin/sh', args, { cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'ignore'] })
+    started.stdin.on('error', () => {})
+    started.stdout.on(
+      'data',
+      createFrameReader<Answer>(({ head, body }) => this.#settle(head.id, head.ok ? body : null)),
+    )
+    const gone = () => {
+      if (this.#started !== started) return
+      this.#started = null
+      for (const id of this.#waiting.keys()) this.#settle(id, null)
+    }
+    started.once('error', gone)
+    started.once('close', gone)
+    return started
+  }
+
+  #settle(id: number, answer: Buffer | null): void {
+    this.#waiting.get(id)?.(answer)
+    this.#waiting.delete(id)
+    if (this.#waiting.size > 0 || this.#started === null) return
+    const { stdin } = this.#started
+    hold(this.#started, false)
+    this.#idle = setTimeout(() => {
+      this.#started = null
+      stdin.end()
+    }, IDLE_MS).unref()
+  }
+}
+
+/** A launcher that waits for questions does not keep this process alive. */
+function hold(started: Started, busy: boolean): void {
+  const parts = [started, started.stdin, started.stdout] as unknown as { ref(): void; unref(): void }[]
+  for (const part of parts) {
+    if (busy) part.ref()
+    else part.unref()
+  }
+}
