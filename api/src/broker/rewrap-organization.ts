@@ -19,8 +19,8 @@ export type RewrapStep = {
   /** Where the next step goes on, while there is `more` to look at. */
   cursor: string | null
   more: boolean
-  /** What is left under older keys, counted in the database and the key store after this step. */
-  remaining: { rows: number; records: number }
+  /** What is left under older keys, counted in the database (after the first and the last step) and the key store. */
+  remaining: { rows: number | null; records: number }
   /** Versions of the organization key that were removed, as nothing needs them any more. */
   retired: number[]
 }
@@ -36,14 +36,16 @@ export async function rewrapOrganization(deps: RewrapDeps, options: Options): Pr
   const keyVersion = await deps.keys.newestVersion(org)
   const moved = await deps.keys.rewrapEntries(org, limit)
   const batch = await moveRows(deps, options, keyVersion)
-  const rows = await countStale(deps, org, keyVersion)
+  const more = batch.more || moved.left > 0
+  // To count after each batch what is left would cost the square of it.
+  const rows = more && options.cursor !== null ? null : await countStale(deps, org, keyVersion)
   const isDone = rows === 0 && moved.left === 0
   const retired = isDone ? await retire(deps, options, keyVersion) : []
   return {
     keyVersion,
     records: moved.moved,
     ...batch,
-    more: batch.more || moved.left > 0,
+    more,
     remaining: { rows, records: moved.left },
     retired,
   }

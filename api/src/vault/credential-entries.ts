@@ -10,6 +10,7 @@ import type { OrganizationKeyring, Ring } from './organization-keyring.js'
 const ENTRY_BYTES = 32
 const ITEM_BYTES = 4 + 1 + ENTRY_BYTES
 const CACHED = 1000
+const REWRAPPING = 16
 const PREFIX = 'credential-'
 
 /** 32 random bytes for each version of one credential; null: that version is destroyed. */
@@ -25,6 +26,8 @@ export class CredentialEntries {
   readonly #store: KeyStore
   readonly #now: () => Date
   readonly #cache = new Map<string, Entries>()
+  /** Credentials that a re-wrap has still to move, by organization. */
+  readonly #stale = new Map<string, { newest: number; credentials: string[] }>()
   #epoch = 0
 
   constructor(keyring: OrganizationKeyring, store: KeyStore, now: () => Date) {
@@ -71,22 +74,31 @@ export class CredentialEntries {
     return destroyedAt
   }
 
-  /** Moves up to `limit` records of an organization under its newest key; resolves to how many were moved and are left. */
+  /**
+   * Moves up to `limit` records of an organization under its newest key; resolves to how many were moved and are left.
+   * What is left is looked up once and then taken from memory; that nothing is left is looked up again, in the store.
+   */
   async rewrap(org: string, limit: number): Promise<{ moved: number; left: number }> {
-    const stale = await this.#stale(org)
-    for (const credential of stale.slice(0, limit)) {
-      const entries = await this.#read({ org, credential })
+    const newest = await this.#keyring.use(org, (ring) => ring.newest)
+    const known = this.#stale.get(org)
+    const stale = known?.newest === newest ? known.credentials : await this.#findStale(org, newest)
+    const batch = stale.splice(-limit)
+    for (const credential of batch) {
+      // Destroyed since it was looked up: nothing is left to move.
+      const entries = await this.#read({ org, credential }).catch(ignoreDestroyed)
       if (entries !== null) await this.#write({ org, credential }, entries)
     }
-    return { moved: Math.min(stale.length, limit), left: Math.max(stale.length - limit, 0) }
+    const left = batch.length > 0 && stale.length === 0 ? await this.#findStale(org, newest) : stale
+    this.#stale.delete(org)
+    if (left.length > 0) keepBounded(this.#stale, org, { newest, credentials: left }, REWRAPPING)
+    return { moved: batch.length, left: left.length }
   }
 
   async count(org: string): Promise<number> {
     return (await this.#store.list(org)).filter((name) => name.startsWith(PREFIX)).length
   }
 
-  async #stale(org: string): Promise<string[]> {
-    const newest = await this.#keyring.use(org, (ring) => ring.newest)
+  async #findStale(org: string, newest: number): Promise<string[]> {
     const stale: string[] = []
     for (const name of await this.#store.list(org)) {
       if (!name.startsWith(PREFIX)) continue
@@ -101,9 +113,7 @@ export class CredentialEntries {
     const epoch = this.#epoch
     const entries = await this.#read(ref)
     if (entries === null || epoch !== this.#epoch) return entries
-    this.#cache.set(cacheKey(ref), entries)
-    const [oldest] = this.#cache.keys()
-    if (this.#cache.size > CACHED && oldest !== undefined) this.#cache.delete(oldest)
+    keepBounded(this.#cache, cacheKey(ref), entries, CACHED)
     return entries
   }
 
@@ -127,6 +137,7 @@ export class CredentialEntries {
   forgetAll(): void {
     this.#epoch += 1
     this.#cache.clear()
+    this.#stale.clear()
   }
 
   #forget(ref: CredentialRef): void {
@@ -136,6 +147,17 @@ export class CredentialEntries {
 }
 
 const cacheKey = ({ org, credential }: CredentialRef): string => `${org}/${credential}`
+
+function ignoreDestroyed(error: unknown): null {
+  if (error instanceof EnvelopeError && error.reason === 'key-destroyed') return null
+  throw error
+}
+
+function keepBounded<Value>(map: Map<string, Value>, key: string, value: Value, limit: number): void {
+  map.set(key, value)
+  const [oldest] = map.keys()
+  if (map.size > limit && oldest !== undefined) map.delete(oldest)
+}
 
 function tombstoneOf(bytes: Buffer): Date | null {
   try {

@@ -8,10 +8,11 @@ import { createOrganizationKeys } from '../../src/vault/organization-keys.js'
 import { contextOf, copyKeyStore, createMemoryKeyStore, openKeyLab, sealText } from '../vault/key-lab.js'
 import { report, rounded } from './report.js'
 
-const CREDENTIALS = 1000
-const VERSIONS = 10
+type Size = { credentials: number; versions: number }
+type Sample = { ctx: ReturnType<typeof contextOf>; envelope: Buffer }
 
-test('re-wrap ten thousand versions', async () => {
+/** Seconds that the re-wrap of a new organization of this size takes, and of the same re-wraps without any storage. */
+async function measure({ credentials: count, versions }: Size): Promise<{ seconds: number; bareSeconds: number }> {
   await using database = await createTestDatabase()
   await using api = database.open('api')
   await using broker = database.open('broker')
@@ -19,11 +20,11 @@ test('re-wrap ten thousand versions', async () => {
   const [org, app] = [newId(), newId()]
   const memory = createMemoryKeyStore()
   const seeding = createOrganizationKeys({ root: lab.root, store: memory })
-  let sample: { ctx: ReturnType<typeof contextOf>; envelope: Buffer } | undefined
+  let sample: Sample | undefined
   await withOrg(api.db, org, async (tx) => {
     await tx.insert(organizations).values({ id: org, name: 'Rewrap' })
     await tx.insert(apps).values({ id: app, orgId: org, name: 'App', type: 'capacitor' })
-    for (let index = 0; index < CREDENTIALS; index += 1) {
+    for (let index = 0; index < count; index += 1) {
       const ctx = contextOf({ org, app })
       const { credential: id } = ctx
       const names = { name: id, nameLower: id, platform: 'android' as const, type: 'production' as const }
@@ -31,7 +32,7 @@ test('re-wrap ten thousand versions', async () => {
         .insert(credentials)
         .values({ id, orgId: org, appId: app, ...names, kind: 'android.keystore', currentVersion: 1 })
       const rows: (typeof credentialVersions.$inferInsert)[] = []
-      for (let version = 1; version <= VERSIONS; version += 1) {
+      for (let version = 1; version <= versions; version += 1) {
         const own = { ...ctx, version: String(version) }
         const { text: _text, ...sealed } = await sealText(seeding, own, 'x'.repeat(4096))
         sample ??= { ctx: own, envelope: sealed.envelope }
@@ -55,19 +56,33 @@ test('re-wrap ten thousand versions', async () => {
     if (!step.more) break
   }
   const seconds = (performance.now() - started) / 1000
-  expect(moved).toBe(CREDENTIALS * VERSIONS)
+  expect(moved).toBe(count * versions)
 
-  // The same re-wraps without database and key store, in the same run.
   if (sample === undefined) throw new Error('nothing was sealed')
   const bare = performance.now()
-  for (let count = 0; count < CREDENTIALS * VERSIONS; count += 1)
-    await rewrapEnvelope(keys, sample.ctx, sample.envelope)
-  const bareSeconds = (performance.now() - bare) / 1000
+  for (let index = 0; index < count * versions; index += 1) await rewrapEnvelope(keys, sample.ctx, sample.envelope)
+  return { seconds, bareSeconds: (performance.now() - bare) / 1000 }
+}
+
+test('re-wrap ten thousand versions of a thousand credentials', async () => {
+  const { seconds, bareSeconds } = await measure({ credentials: 1000, versions: 10 })
   report({
     name: 'rewrap-10000',
     seconds: rounded(seconds, 2),
-    perSecond: rounded(moved / seconds),
+    perSecond: rounded(10_000 / seconds),
     bareSeconds: rounded(bareSeconds, 2),
     ratio: rounded(bareSeconds / seconds, 3),
+  })
+})
+
+test('ten times the credentials cost ten times as much', async () => {
+  const few = await measure({ credentials: 1000, versions: 1 })
+  const many = await measure({ credentials: 10_000, versions: 1 })
+  report({
+    name: 'rewrap-growth',
+    secondsFor1000: rounded(few.seconds, 2),
+    secondsFor10000: rounded(many.seconds, 2),
+    // 1: linear. 10: quadratic.
+    ratio: rounded(many.seconds / few.seconds / 10, 2),
   })
 })

@@ -9,7 +9,8 @@ interface RewrapStep {
   unreadable: string[]
   cursor: string | null
   more: boolean
-  remaining: { rows: number; records: number }
+  /** `rows` is counted after the first and the last step. */
+  remaining: { rows: number | null; records: number }
   retired: number[]
 }
 
@@ -51,13 +52,16 @@ async function rewrapOrganization(org: string, socket: string, terminal: Termina
     const step = (await askBroker(socket, '/rewrap', { org, cursor })) as unknown as RewrapStep
     moved += step.rows
     unreadable.push(...step.unreadable)
-    terminal.note(`${org}: ${moved} versions moved, ${step.remaining.rows} left`)
     cursor = step.cursor
-    if (step.more) continue
+    if (step.more) {
+      terminal.note(`${org}: ${moved} versions moved`)
+      continue
+    }
     const { keyVersion, remaining, retired } = step
+    const rows = remaining.rows ?? 0
     const older = retired.length > 0 ? `; versions ${retired.join(', ')} removed` : ''
-    terminal.print(`${org}: key version ${keyVersion}, ${moved} moved, ${remaining.rows} left${older}`)
+    terminal.print(`${org}: key version ${keyVersion}, ${moved} moved, ${rows} left${older}`)
     for (const id of unreadable) terminal.note(`${org}: version ${id} does not open and was left as it is`)
-    return remaining.rows + remaining.records
+    return rows + remaining.records
   }
 }
