@@ -24,6 +24,8 @@ export interface Config {
   readonly logLevel: string
   /** What every child process inherits; nothing else of the caller's environment reaches them. */
   readonly baseEnv: Readonly<Record<string, string>>
+  /** Where Go's and Python's packages come from: for tests alone, which make servers of others from them. */
+  readonly registries: Readonly<Record<string, string>>
 }
 
 const objectStoreNames = [
@@ -45,6 +47,7 @@ const inheritedNames = [
   'CHROMIUM_PATH',
   'HTTP_PROXY',
 ]
+const registryNames = ['GOPROXY', 'GOSUMDB', 'PIP_INDEX_URL', 'PIP_CERT', 'PIP_CONFIG_FILE']
 const proxyNames = ['HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy']
 
 /** `KMS_KEY_ID` is the key of the bucket; the broker's root has a name of its own. */
@@ -81,6 +84,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     rootKeys: rootKeysOf(env),
     extraCaFile: env['NODE_EXTRA_CA_CERTS'] || undefined,
     logLevel: env['LOG_LEVEL'] || 'info',
+    registries: pick(env, registryNames),
     baseEnv: { ...pick(env, [...inheritedNames, ...proxyNames]), PATH: withSystemFolders(env['PATH']) },
   }
 }

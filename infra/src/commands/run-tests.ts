@@ -30,7 +30,7 @@ async function runVitest(
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`]
   const child = spawn(process.execPath, [vitest, 'run', ...reporters, ...args], {
     cwd: config.checkout,
-    env: { ...config.baseEnv, ...env },
+    env: { ...config.baseEnv, ...config.registries, ...env },
     stdio: ['ignore', 'inherit', 'inherit'],
   })
   const [code] = (await once(child, 'exit')) as [number | null]
