@@ -1,10 +1,13 @@
 import { openDatabase } from '@capstan/migrations'
 
+import { makeCheckpoints } from './audit/checkpoints/make-checkpoints.js'
 import { SocketPathError } from './broker/listen-on-socket.js'
 import { openRootKeys } from './broker/open-root-keys.js'
+import { readCheckpointKey } from './broker/read-checkpoint-key.js'
 import { readDeletionSigner } from './broker/read-deletion-signer.js'
 import { startBroker } from './broker/start-broker.js'
 import { BrokerConfig, readConfig, readPassword } from './config.js'
+import { repeat } from './control/repeat.js'
 import { createLog } from './create-log.js'
 import { untilStopped } from './until-stopped.js'
 import { openDirectoryKeyStore } from './vault/directory-key-store.js'
@@ -32,6 +35,9 @@ async function run(): Promise<void> {
   const root = await openRootKeys(config)
   const keys = createOrganizationKeys({ root, store: await openDirectoryKeyStore(config.KEY_STORE_DIR) })
   const deletionSigner = await readDeletionSigner(config.DELETION_KEY_FILE)
+  const checkpointKey = await readCheckpointKey(config.CHECKPOINT_KEY_FILE)
+  const states = await openDirectoryKeyStore(config.CHECKPOINT_DIR, 'CHECKPOINT_DIR')
+  const { host } = new URL(config.PUBLIC_URL)
   const pepper = await readRawKeyFile(config.TOKEN_PEPPER_FILE, 'TOKEN_PEPPER_FILE')
   const password = readPassword(config.DATABASE_PASSWORD_FILE)
   await using database = openDatabase({
@@ -49,6 +55,17 @@ async function run(): Promise<void> {
       adminSocket: config.BROKER_ADMIN_SOCKET,
     },
   )
+  const stopping = new AbortController()
+  const checkpoints = repeat(
+    () => makeCheckpoints({ db: database.db, key: checkpointKey, states, host, log, now: () => new Date() }),
+    {
+      everyMs: config.CHECKPOINT_MS,
+      signal: stopping.signal,
+      onFailure: (error) => log.error({ err: error }, 'checkpoints could not be made'),
+    },
+  )
   log.info({ root: root.id, sockets: broker.sockets }, 'ready')
   await stopped
+  stopping.abort()
+  await checkpoints
 }

@@ -76,6 +76,12 @@ export const BrokerConfig = z
     KEY_STORE_DIR: z.string().min(1),
     KEY_STORE_RETENTION_DAYS: z.coerce.number().int().min(0).max(3650).default(7),
     DELETION_KEY_FILE: z.string().min(1),
+    /** Ed25519; signs checkpoints of audit chains under the host of PUBLIC_URL. */
+    CHECKPOINT_KEY_FILE: z.string().min(1),
+    /** What was signed last, apart from the database. */
+    CHECKPOINT_DIR: z.string().min(1),
+    CHECKPOINT_MS: Milliseconds.default(15_000),
+    PUBLIC_URL: z.url(),
     TOKEN_PEPPER_FILE: z.string().min(1),
     BROKER_SEAL_SOCKET: z.string().min(1),
     BROKER_OPEN_SOCKET: z.string().min(1),

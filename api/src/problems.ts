@@ -21,6 +21,8 @@ export const problems = {
   'internal-error': { status: 500, title: 'Something went wrong on our side' },
   'dependency-unavailable': { status: 503, title: 'A part of the platform does not answer' },
 
+  'checkpoint-not-found': { status: 404, title: 'There is no such checkpoint' },
+
   'app-busy': { status: 409, title: 'The app has unfinished builds' },
 
   'object-url-invalid': { status: 403, title: 'The link is not valid or has expired' },

@@ -37,6 +37,9 @@ beforeAll(async () => {
     BROKER_ADMIN_SOCKET: join(folder, 'admin.sock'),
     KEY_STORE_DIR: join(folder, 'keys'),
     DELETION_KEY_FILE: await writeDeletionKey(folder),
+    CHECKPOINT_KEY_FILE: await writeDeletionKey(folder),
+    CHECKPOINT_DIR: join(folder, 'checkpoints'),
+    PUBLIC_URL: 'http://capstan.test',
   }
 })
 afterEach(() => {
@@ -133,6 +136,11 @@ describe('the broker process', () => {
       'the deletion key is of another kind',
       () => ({ DELETION_KEY_FILE: secretFile('rsa', 'x') }),
       /DELETION_KEY_FILE: .* not one Ed25519/,
+    ],
+    [
+      'the key of checkpoints is another kind of key',
+      () => ({ CHECKPOINT_KEY_FILE: secretFile('other', 'x') }),
+      /CHECKPOINT_KEY_FILE: .* not one Ed25519/,
     ],
     [
       'the master key is absent',

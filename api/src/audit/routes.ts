@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../auth/access.js'
 import { defineRoute, Id, jsonResponse, PageQuery } from '../define-route.js'
+import { registerCheckpointRoutes } from './checkpoints/routes.js'
 import { exportAuditEvents, listAuditEvents } from './list-audit-events.js'
 
 const AuditEventRow = z
@@ -34,6 +35,7 @@ const exportRoute = defineRoute({
 })
 
 export function registerAuditRoutes(app: OpenAPIHono<Env>): void {
+  registerCheckpointRoutes(app)
   app.openapi(listRoute, async (c) => {
     const { action, limit = 50, offset = 0 } = c.req.valid('query')
     return c.json(await listAuditEvents(c.get('ctx'), { action, limit, offset }), 200)

@@ -5,7 +5,7 @@ export type RepeatOptions = {
   signal: AbortSignal
   /** Told of a pass that failed, and of the first one that succeeds. */
   onFailure: (error: unknown) => void
-  onFirstPass: () => void
+  onFirstPass?: () => void
 }
 
 /** Does `work` again and again until the signal: a pass that fails is reported, and the next one comes as usual. */
@@ -14,7 +14,7 @@ export async function repeat(work: () => Promise<unknown>, options: RepeatOption
   while (!options.signal.aborted) {
     try {
       await work()
-      if (!passed) options.onFirstPass()
+      if (!passed) options.onFirstPass?.()
       passed = true
     } catch (error) {
       options.onFailure(error)

@@ -4,18 +4,17 @@ import { join } from 'node:path'
 
 import { type KeyStore, KeyStoreError } from './key-store.js'
 
-const SETTING = 'KEY_STORE_DIR'
 const ORG = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const NAME = /^[a-z]{1,16}(-[0-9a-f-]{1,40})?$/
 const DRAFT = '.draft'
 
 /** A key store in a folder: `<folder>/<organization>/<name>`, folders 0700, files 0600. */
-export async function openDirectoryKeyStore(folder: string): Promise<KeyStore> {
+export async function openDirectoryKeyStore(folder: string, setting = 'KEY_STORE_DIR'): Promise<KeyStore> {
   await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST')
-      throw new KeyStoreError(`${SETTING}: ${folder} cannot be made (${String(error.code)}).`)
+      throw new KeyStoreError(`${setting}: ${folder} cannot be made (${String(error.code)}).`)
   })
-  await requireClosed(folder)
+  await requireClosed(folder, setting)
   await removeDrafts(folder)
   const place = (org: string, name = ''): string => {
     if (!ORG.test(org) || !(name === '' || NAME.test(name))) throw new Error('a key record needs ids for its name')
@@ -76,15 +75,15 @@ export async function openDirectoryKeyStore(folder: string): Promise<KeyStore> {
   return store
 }
 
-async function requireClosed(folder: string): Promise<void> {
+async function requireClosed(folder: string, setting: string): Promise<void> {
   const facts = await lstat(folder)
-  if (!facts.isDirectory()) throw new KeyStoreError(`${SETTING}: ${folder} is not a folder.`)
+  if (!facts.isDirectory()) throw new KeyStoreError(`${setting}: ${folder} is not a folder.`)
   if ((facts.mode & 0o077) !== 0) {
-    throw new KeyStoreError(`${SETTING}: ${folder} is open to group or others; run chmod 700 on it.`)
+    throw new KeyStoreError(`${setting}: ${folder} is open to group or others; run chmod 700 on it.`)
   }
   const user = process.geteuid?.()
   if (user !== undefined && facts.uid !== user) {
-    throw new KeyStoreError(`${SETTING}: ${folder} belongs to user ${facts.uid}, not to the running user ${user}.`)
+    throw new KeyStoreError(`${setting}: ${folder} belongs to user ${facts.uid}, not to the running user ${user}.`)
   }
 }
 

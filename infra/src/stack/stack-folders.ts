@@ -11,6 +11,8 @@ export interface StackFolders {
   readonly objects: string
   /** Organization keys: apart from the database, and from its backups. */
   readonly keys: string
+  /** What the broker signed last of each audit chain: apart from the database, too. */
+  readonly checkpoints: string
   readonly run: string
   /** Unix sockets; elsewhere when the data folder's path is too long for one. */
   readonly sockets: string
@@ -31,7 +33,7 @@ export function makeStackFolders(dataDir: string): StackFolders {
   const folder = (name: string): string => join(dataDir, name)
   mkdirSync(dataDir, { recursive: true })
   chmodSync(dataDir, 0o711)
-  for (const name of ['logs', 'secrets', 'objects', 'keys', 'run'])
+  for (const name of ['logs', 'secrets', 'objects', 'keys', 'checkpoints', 'run'])
     mkdirSync(folder(name), { recursive: true, mode: 0o700 })
   return {
     dataDir,
@@ -39,6 +41,7 @@ export function makeStackFolders(dataDir: string): StackFolders {
     secrets: folder('secrets'),
     objects: folder('objects'),
     keys: folder('keys'),
+    checkpoints: folder('checkpoints'),
     run: folder('run'),
     sockets: socketFolder(folder('run')),
     postgres: folder('postgres'),

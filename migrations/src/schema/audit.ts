@@ -1,10 +1,11 @@
-import { bigint, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
-import { at, orgId } from './columns.js'
+import { bigint, integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
+import { at, bytea, createdAt, orgId, updatedAt } from './columns.js'
 
 export const auditHeads = pgTable('audit_heads', {
   orgId: uuid('org_id').primaryKey(),
   seq: bigint('seq', { mode: 'number' }).notNull(),
   hash: text('hash').notNull(),
+  checkpointSize: bigint('checkpoint_size', { mode: 'number' }).notNull().default(0),
 })
 
 export const auditEvents = pgTable(
@@ -19,3 +20,36 @@ export const auditEvents = pgTable(
   },
   (table) => [primaryKey({ columns: [table.orgId, table.seq] })],
 )
+
+export const auditCheckpoints = pgTable(
+  'audit_checkpoints',
+  {
+    orgId: orgId(),
+    size: bigint('size', { mode: 'number' }).notNull(),
+    note: text('note').notNull(),
+    publishedAt: at('published_at'),
+    createdAt: createdAt(),
+  },
+  (table) => [primaryKey({ columns: [table.orgId, table.size] })],
+)
+
+export const auditTiles = pgTable(
+  'audit_tiles',
+  {
+    orgId: orgId(),
+    tile: bigint('tile', { mode: 'number' }).notNull(),
+    hash: bytea('hash').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.orgId, table.tile] })],
+)
+
+export const auditWebhooks = pgTable('audit_webhooks', {
+  orgId: uuid('org_id').primaryKey(),
+  url: text('url').notNull(),
+  deliveredSize: bigint('delivered_size', { mode: 'number' }).notNull().default(0),
+  failures: integer('failures').notNull().default(0),
+  lastError: text('last_error'),
+  nextAttemptAt: at('next_attempt_at').notNull().defaultNow(),
+  createdAt: createdAt(),
+  updatedAt: updatedAt(),
+})

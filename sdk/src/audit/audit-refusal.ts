@@ -14,6 +14,7 @@ export type AuditRefusalCode =
   | 'CHECKPOINT_SIGNATURE'
   | 'CHECKPOINT_ORIGIN'
   | 'ROOT_MISMATCH'
+  | 'PROOF_MISMATCH'
 
 /** Thrown inside the verifier; callers get it as part of a verdict. */
 export class AuditRefusal extends Error {
