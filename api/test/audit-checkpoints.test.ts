@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -56,6 +56,10 @@ async function record(org: TestOrganization, events: number): Promise<void> {
       await recordAudit(tx, by, { action: 'test.recorded', target: { index: String(index) } })
     }
   })
+}
+
+function hasPython(): boolean {
+  return spawnSync('python3', ['--version'], { stdio: 'ignore' }).status === 0
 }
 
 const path = (org: TestOrganization, rest: string) => `/v1/organizations/${org.id}/${rest}`
@@ -255,11 +259,7 @@ describe('proofs', () => {
       const args = [script, await file('log.jsonl', lines), await file('note', signed), key]
       return execFileSync('python3', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
     }
-    try {
-      execFileSync('python3', ['--version'], { stdio: 'ignore' })
-    } catch {
-      return t.skip('python3 is not installed')
-    }
+    t.skip(!hasPython(), 'python3 is not installed')
     expect(await verify(text, note)).toBe('ok 700')
     expect(await verify(text.replace('test.recorded', 'test.forged'), note)).toMatch(/^tampered 1 /)
     expect(await verify(text.split('\n').toSpliced(9, 1).join('\n'), note)).toMatch(/^tampered 10 /)

@@ -69,7 +69,7 @@ export function verifyConsistency(earlier: Checkpoint, later: Checkpoint, hashes
       refuse('Two checkpoints of one size differ: the log was forked.')
     return
   }
-  const isWholeSubtree = [...earlier.size.toString(2)].filter((bit) => bit === '1').length === 1
+  const isWholeSubtree = earlier.size.toString(2).lastIndexOf('1') === 0
   const [first, ...rest] = isWholeSubtree ? [earlier.root, ...path] : path
   if (first === undefined) refuse('The proof is too short.')
   let [node, last] = [earlier.size - 1, later.size - 1]
