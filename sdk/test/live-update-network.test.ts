@@ -22,9 +22,9 @@ describe('the network', () => {
     ['an answer that is a list', () => (lab.server.latest = replyJson([])), 'ANSWER_MALFORMED'],
     ['a bundle id that is a path', () => lab.server.publish('../x', page), 'ANSWER_MALFORMED'],
     [
-      'a bundle of single files',
-      () => lab.server.publish('x', page, { artifactType: 'manifest' }),
-      'MANIFEST_UNSUPPORTED',
+      'a bundle of an unknown kind',
+      () => lab.server.publish('x', page, { artifactType: 'folder' }),
+      'ANSWER_MALFORMED',
     ],
     [
       'a download over plain http elsewhere',

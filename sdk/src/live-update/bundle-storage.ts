@@ -20,8 +20,11 @@ export interface BundleStorage {
   /** Replaces the state in one step. */
   writeState(text: string): Promise<void>
   stage(): Promise<StagedBundle>
-  /** Digests every file of a bundle, sorted by path; `null` when there is no such bundle or it holds anything but files. */
-  digest(id: string): Promise<FileDigest[] | null>
+  /**
+   * Digests every file of a bundle, sorted by path; `null` when there is no such bundle or it holds anything but files.
+   * For `null` the built-in bundle, where the host can list it.
+   */
+  digest(id: string | null): Promise<FileDigest[] | null>
   /**
    * One file of a bundle, or of the built-in bundle for `null`; `null` when there is none or it cannot be read. The
    * bytes are whatever is there by now: hash them before they are used.
@@ -31,6 +34,11 @@ export interface BundleStorage {
   prune(keep: readonly string[]): Promise<void>
   /** Removes what interrupted stagings left. */
   clearStaged(): Promise<void>
+  /** Keeps a piece of an interrupted download, number 0 first. It need not be durable: it is hashed before use. */
+  addPiece(index: number, piece: Uint8Array): Promise<void>
+  /** The pieces in order, up to the first that is missing. */
+  readPieces(): Promise<Uint8Array[]>
+  clearPieces(): Promise<void>
   /** Keeps others that share this storage out while `run` changes the state; for storages that several clients use. */
   lock?<T>(run: () => Promise<T>): Promise<T>
   /** Where the host finds a bundle's web root, or the built-in bundle for `null`. */

@@ -9,12 +9,14 @@ const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
 export function diskStorage(
   directory: string,
   disk: Disk,
-): Pick<BundleStorage, 'stage' | 'digest' | 'prune' | 'clearStaged'> & {
+): Pick<BundleStorage, 'stage' | 'prune' | 'clearStaged' | 'addPiece' | 'readPieces' | 'clearPieces'> & {
   pathOf: (bundle: { id: string; root: string }) => string
+  digest: (id: string) => ReturnType<BundleStorage['digest']>
   readFile: (id: string, path: string) => Promise<Uint8Array | null>
 } {
   const bundlesPath = `${directory}/bundles`
   const stagingPath = `${directory}/staging`
+  const piecesPath = `${directory}/pieces`
   return {
     async stage() {
       const root = `${stagingPath}/${globalThis.crypto.randomUUID()}`
@@ -29,6 +31,19 @@ export function diskStorage(
       }
     },
     clearStaged: () => disk.remove(stagingPath),
+    async addPiece(index, piece) {
+      await disk.makeDirectory(piecesPath)
+      await disk.writeNewFile(`${piecesPath}/${index}`, piece)
+    },
+    async readPieces() {
+      const pieces: Uint8Array[] = []
+      for (;;) {
+        const piece = await disk.readFile(`${piecesPath}/${pieces.length}`)
+        if (piece === null) return pieces
+        pieces.push(piece)
+      }
+    },
+    clearPieces: () => disk.remove(piecesPath),
     pathOf: ({ id, root }) => (root === '' ? `${bundlesPath}/${id}` : `${bundlesPath}/${id}/${root}`),
   }
 }
@@ -69,7 +84,8 @@ function stagedBundle(disk: Disk, root: string, bundlesPath: string): StagedBund
   }
 }
 
-async function digestTree(disk: Disk, root: string): Promise<FileDigest[] | null> {
+/** Digests every file of a directory; `null` when there is none or it holds anything but files. */
+export async function digestTree(disk: Disk, root: string): Promise<FileDigest[] | null> {
   const paths: string[] = []
   const pending = ['']
   for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {

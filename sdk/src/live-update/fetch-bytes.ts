@@ -1,5 +1,6 @@
 import { LiveUpdateError } from './live-update-error.js'
 import { checkUrl, type TransferLimits } from './options.js'
+import { PartialBody } from './partial-body.js'
 
 /** The web's `fetch`, as far as it is used. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
@@ -11,6 +12,8 @@ export interface FetchRequest {
   maximumBytes: number
   transfer: TransferLimits
   onProgress?: (received: number) => void
+  /** What an earlier transfer brought: it is continued, and what this one brings is added as it arrives. */
+  partial?: PartialBody
 }
 
 /** A whole answer. `bytes` is `null` when it was longer than allowed. */
@@ -20,34 +23,19 @@ export interface FetchedBytes {
   bytes: Uint8Array<ArrayBuffer> | null
 }
 
-async function readBody(
-  response: Response,
-  request: FetchRequest,
-  received: { bytes: number },
-): Promise<FetchedBytes['bytes']> {
+async function readBody(response: Response, request: FetchRequest, body: PartialBody): Promise<FetchedBytes['bytes']> {
   const declared = Number(response.headers.get('content-length') ?? 0)
-  if (declared > request.maximumBytes) return null
-  if (!response.body) return new Uint8Array()
-  const chunks: Uint8Array[] = []
-  let length = 0
+  if (body.length + declared > request.maximumBytes) return null
+  if (!response.body) return body.join()
   // Not `for await`: not every web view can iterate over a stream.
   const reader = response.body.getReader() as { read(): Promise<{ done: boolean; value?: Uint8Array }> }
   for (;;) {
     const { done, value: chunk } = await reader.read()
-    if (done || chunk === undefined) break
-    length += chunk.length
-    received.bytes += chunk.length
-    if (length > request.maximumBytes) return null
-    chunks.push(chunk)
-    request.onProgress?.(length)
+    if (done || chunk === undefined) return body.join()
+    if (body.length + chunk.length > request.maximumBytes) return null
+    body.add(chunk)
+    request.onProgress?.(body.length)
   }
-  const bytes = new Uint8Array(length)
-  let offset = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset)
-    offset += chunk.length
-  }
-  return bytes
 }
 
 /**
@@ -60,25 +48,27 @@ export async function fetchBytes(fetch: Fetch, request: FetchRequest): Promise<F
   checkUrl(request.url)
   const { timeoutMs, windowMs, minimumBytes } = request.transfer
   const stop = new AbortController()
-  const received = { bytes: 0 }
+  const body = request.partial ?? new PartialBody()
   let tooSlow = false
   const giveUp = (): void => {
     tooSlow = true
     stop.abort()
   }
-  let seen = 0
+  let seen = body.length
   const deadline = setTimeout(giveUp, timeoutMs)
   const pace = setInterval(() => {
-    if (received.bytes - seen < minimumBytes) giveUp()
-    seen = received.bytes
+    if (body.length - seen < minimumBytes) giveUp()
+    seen = body.length
   }, windowMs)
   try {
-    const { url, headers } = request
+    const headers = { ...request.headers, ...body.rangeHeaders() }
     // A cached answer, or a redirect that was permanent once, must not outlive what the server says now.
     const init = { headers, redirect: 'follow', cache: 'no-store', signal: stop.signal } as const
-    const response = await fetch(url, init)
+    const response = await fetch(request.url, init)
     if (response.url) checkUrl(response.url)
-    const bytes = await readBody(response, request, received)
+    body.continueWith(response)
+    seen = Math.min(seen, body.length)
+    const bytes = await readBody(response, request, body)
     if (bytes === null) stop.abort()
     return { status: response.status, headers: response.headers, bytes }
   } catch (cause) {

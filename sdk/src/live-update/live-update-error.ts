@@ -17,9 +17,7 @@ export type LiveUpdateErrorCode =
   | 'SERVER_REFUSED'
   /** The server's answer is not what the protocol says. */
   | 'ANSWER_MALFORMED'
-  /** The bundle is published as single files, which this client does not take. */
-  | 'MANIFEST_UNSUPPORTED'
-  /** The archive has no index.html. */
+  /** The bundle has no index.html. */
   | 'INDEX_MISSING'
   /** The bundle failed on this device before. */
   | 'BLOCKED'

@@ -9,6 +9,7 @@ const clientVersion = '0.1.0'
 
 /** What the server says is the latest bundle for this device; nothing of it is believed yet. */
 export interface Latest {
+  artifactType: 'zip' | 'manifest'
   bundleId: string
   url: string
   signature: unknown
@@ -52,17 +53,12 @@ function parseLatest(bytes: Uint8Array): Latest {
     return malformed('it is not JSON')
   }
   if (typeof answer !== 'object' || answer === null) malformed('it is not an object')
-  if (answer['artifactType'] === 'manifest') {
-    throw new LiveUpdateError(
-      'MANIFEST_UNSUPPORTED',
-      'The bundle is published as single files; publish it as a zip for this client.',
-    )
-  }
-  if (answer['artifactType'] !== 'zip') malformed('its artifactType is unknown')
-  const { bundleId, url, roots } = answer
+  const { artifactType, bundleId, url, roots } = answer
+  if (artifactType !== 'zip' && artifactType !== 'manifest') malformed('its artifactType is unknown')
   if (typeof bundleId !== 'string' || !/^[\w.-]{1,200}$/.test(bundleId)) malformed('its bundleId is not an identifier')
   if (typeof url !== 'string') malformed('it has no url')
   return {
+    artifactType,
     bundleId,
     url,
     signature: answer['signature'],
@@ -76,7 +72,7 @@ function parseLatest(bytes: Uint8Array): Latest {
  * Asks the server for the latest bundle.
  *
  * @returns `null` when there is none for this device
- * @throws {LiveUpdateError} `NETWORK`, `TOO_SLOW`, `SERVER_REFUSED`, `ANSWER_MALFORMED`, `MANIFEST_UNSUPPORTED`
+ * @throws {LiveUpdateError} `NETWORK`, `TOO_SLOW`, `SERVER_REFUSED`, `ANSWER_MALFORMED`
  */
 export async function queryLatest(
   fetch: Fetch,

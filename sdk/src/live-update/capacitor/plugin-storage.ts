@@ -50,11 +50,12 @@ export async function pluginStorage(
   const { filesystem, preferences } = plugins
   const directory = place.directory as never
   const key = `${place.folder}/state`
-  const { pathOf, readFile, ...bundles } = diskStorage(place.folder, pluginDisk(filesystem, directory))
+  const { pathOf, readFile, digest, ...bundles } = diskStorage(place.folder, pluginDisk(filesystem, directory))
   const { uri } = await filesystem.getUri({ path: place.folder, directory })
   const folder = decodeURI(uri.replace(/^file:\/\//, '')).replace(/\/$/, '')
   return {
     ...bundles,
+    digest: async (id) => (id === null ? null : digest(id)),
     // The files of the app itself are not the file plugin's to read.
     read: async (id, path) => (id === null ? null : readFile(id, path)),
     readState: async () => (await preferences.get({ key })).value,

@@ -27,7 +27,7 @@ async function fill(
   try {
     await source.provide(stager.put)
     const files = await stager.finish()
-    // The same for whatever came from a patch, from single files or from the archive
+    // [C6] and R16, R17: the same for whatever came from a patch, from single files or from the archive
     if (plan.files) verifyFiles({ files: plan.files }, files)
     return { files, staged }
   } catch (error) {

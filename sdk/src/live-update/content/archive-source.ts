@@ -1,11 +1,10 @@
-import { defaultArchiveLimits } from '../../archive/archive-limits.js'
 import { openArchive } from '../../archive/open-archive.js'
 import { type ReleaseStatement, verifyArchiveBytes } from '../../release/index.js'
 import type { Candidate } from '../check-update.js'
 import type { Session } from '../session.js'
 import { streamCodec } from '../stream-codec.js'
 import type { ContentSource, PutFile } from './content-source.js'
-import { download } from './download.js'
+import { downloadArchive } from './download-archive.js'
 import { findRoot } from './find-root.js'
 import { inOrder } from '../in-order.js'
 
@@ -26,13 +25,11 @@ export function archiveSource(session: Session, candidate: Candidate, release: R
     kind: 'archive',
     costBytes: totalBytes,
     async provide(put) {
-      const allowed = session.config.limits?.maxArchiveBytes ?? defaultArchiveLimits.maxArchiveBytes
-      const { bytes } = await download(session, candidate, {
-        url: candidate.latest.url,
-        maximumBytes: Math.min(totalBytes, allowed),
+      const { bytes } = await downloadArchive(session, candidate, {
+        maximumBytes: totalBytes,
         totalBytes,
+        verify: (received) => verifyArchiveBytes(release, received.bytes),
       })
-      await verifyArchiveBytes(release, bytes)
       await putArchive(session, bytes, put)
     },
   }

@@ -1,15 +1,16 @@
 import { join } from 'node:path'
 import type { BundleStorage } from '../bundle-storage.js'
 import type { Disk } from '../disk.js'
-import { diskStorage } from '../disk-storage.js'
+import { digestTree, diskStorage } from '../disk-storage.js'
 import { nodeDisk } from './disk.js'
 
 /** Bundles and state in one directory. `state.json`, the pointer, is replaced by rename. */
 export function fileStorage(directory: string, builtInDirectory: string, disk: Disk = nodeDisk): BundleStorage {
   const statePath = join(directory, 'state.json')
-  const { pathOf, readFile, ...bundles } = diskStorage(directory, disk)
+  const { pathOf, readFile, digest, ...bundles } = diskStorage(directory, disk)
   return {
     ...bundles,
+    digest: (id) => (id === null ? digestTree(disk, builtInDirectory) : digest(id)),
     read: (id, path) => (id === null ? disk.readFile(join(builtInDirectory, path)) : readFile(id, path)),
     async readState() {
       const bytes = await disk.readFile(statePath)

@@ -29,6 +29,7 @@ export function cacheStorage(
   { caches, locks }: { caches: BrowserCaches; locks: BrowserLocks },
 ): WebStorage {
   const prefix = `capstan/${encodeURIComponent(appId)}/`
+  const piecesName = `${prefix}pieces`
   const pointers = async (): ReturnType<BrowserCaches['open']> => caches.open(`${prefix}pointers`)
   const read = async (key: string): Promise<string | null> =>
     (await (await pointers()).match(keyOf(key)))?.text() ?? null
@@ -79,7 +80,7 @@ export function cacheStorage(
       }
     },
     async digest(id) {
-      const name = await cacheOf(id)
+      const name = id === null ? null : await cacheOf(id)
       if (name === null || !(await caches.keys()).includes(name)) return null
       const cache = await caches.open(name)
       const files: FileDigest[] = []
@@ -100,6 +101,20 @@ export function cacheStorage(
       await sweep()
     },
     clearStaged: sweep,
+    async addPiece(index, piece) {
+      await (await caches.open(piecesName)).put(keyOf(String(index)), new Response(Uint8Array.from(piece)))
+    },
+    async readPieces() {
+      const pieces: Uint8Array[] = []
+      for (const cache = await caches.open(piecesName); ;) {
+        const piece = await cache.match(keyOf(String(pieces.length)))
+        if (!piece) return pieces
+        pieces.push(new Uint8Array(await piece.arrayBuffer()))
+      }
+    },
+    async clearPieces() {
+      await caches.delete(piecesName)
+    },
     locate: (bundle) => (bundle === null ? '' : `${bundle.id}/${bundle.root}`),
     open,
     // The built-in bundle is what the network answers, and its files may be of another version by now.
