@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { HTTPException } from 'hono/http-exception'
 import type { Context as HonoContext } from 'hono'
@@ -5,8 +6,11 @@ import { v7 } from 'uuid'
 import type { Env } from './auth/access.js'
 import type { Deps } from './context.js'
 import { ObjectStoreError } from './objects/object-store.js'
-import { Problem, type FieldError, toProblemDocument } from './problems.js'
+import { Problem, type FieldError, problemHeaders, toProblemDocument } from './problems.js'
 import { registerRoutes } from './routes.js'
+
+const READING = ['GET', 'HEAD', 'OPTIONS']
+const SEEN_WITHIN_MS = 1_000
 
 /** The HTTP API as a value: served by `main.ts`, called directly by tests. */
 export function createApp(deps: Deps): OpenAPIHono<Env> {
@@ -21,6 +25,13 @@ export function createApp(deps: Deps): OpenAPIHono<Env> {
     c.header('x-request-id', c.get('requestId'))
     c.header('x-content-type-options', 'nosniff')
     await next()
+  })
+  app.use('/v1/apps/*', async (c, next) => {
+    await next()
+    if (READING.includes(c.req.method) || c.res.status >= 400) return
+    // Who changed something sees it from here on; that it was changed stays true without it.
+    const seen = deps.published.refresh().catch(() => undefined)
+    await Promise.race([seen, sleep(SEEN_WITHIN_MS, undefined, { ref: false })])
   })
   app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' })
   registerRoutes(app)
@@ -83,7 +94,5 @@ function readable({ status, message }: HTTPException): string {
 
 function problemResponse(c: HonoContext<Env>, problem: Problem): Response {
   const document = toProblemDocument(problem, c.get('deps').publicUrl, c.get('requestId'))
-  // Old device clients store an error body as the file they asked for unless its checksum is wrong.
-  const headers = { 'content-type': 'application/problem+json', 'x-checksum': '0', 'cache-control': 'no-store' }
-  return c.body(JSON.stringify(document), document.status as 400, headers)
+  return c.body(JSON.stringify(document), document.status as 400, { ...problemHeaders })
 }

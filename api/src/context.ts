@@ -4,6 +4,9 @@ import type { Logger } from 'pino'
 import { type Scope, scopesOf } from './auth/permissions.js'
 import type { ObjectStore } from './objects/object-store.js'
 import type { UrlSigner } from './objects/sign-object-url.js'
+import type { CheckIns } from './updates/check-ins.js'
+import type { AnswerMaker } from './updates/make-answer.js'
+import type { PublishedIndex } from './updates/published-index.js'
 import type { SealClient } from './vault/seal-client.js'
 import { Problem } from './problems.js'
 
@@ -23,6 +26,13 @@ export type Deps = {
   /** Keys token hashes. */
   pepper: Uint8Array
   leaseMs: number
+  /** What devices may learn, in memory. */
+  published: PublishedIndex
+  /** What devices said, until it is written down. */
+  checkIns: CheckIns
+  makeAnswer: AnswerMaker
+  /** Whether the device of this key asked for updates more often than any app would make it. */
+  isTooOften: (key: string, now: number) => boolean
   /** PKCS#8 PEM of the platform's Ed25519 key for channel statements; null: none is signed. */
   channelStatementKey: string | null
   /** SHA-256 of the root certificates to which signatures of provisioning profiles must lead. */

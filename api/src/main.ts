@@ -9,6 +9,8 @@ import { createLog } from './create-log.js'
 import { exitOnBadConfiguration } from './exit-on-bad-configuration.js'
 import { openObjectStore } from './objects/open-object-store.js'
 import { openRedis } from './redis.js'
+import { openUpdates } from './updates/open-updates.js'
+import { serveCheck } from './updates/serve-check.js'
 import { untilStopped } from './until-stopped.js'
 import { serveApp } from './serve-app.js'
 import { createSealClient } from './vault/seal-client.js'
@@ -31,7 +33,12 @@ const pepper = await exitOnBadConfiguration(readRawKeyFile(config.TOKEN_PEPPER_F
 const objects = await exitOnBadConfiguration(
   openObjectStore(objectStoreSettings(config), { publicUrl, urlSecret: pepper }),
 )
+const channelStatementKey = config.CHANNEL_STATEMENT_KEY_FILE ? readSigningKey(config.CHANNEL_STATEMENT_KEY_FILE) : null
+const stopping = new AbortController()
+void stopped.then(() => stopping.abort())
+const updates = await openUpdates({ ...database, log, publicUrl, channelStatementKey, signal: stopping.signal })
 const deps: Deps = {
+  ...updates.parts,
   db: database.db,
   objects: objects.store,
   objectUrls: objects.urls,
@@ -43,13 +50,14 @@ const deps: Deps = {
   pepper,
   leaseMs: config.LEASE_MS,
   appleRoots: config.APPLE_ROOT_FINGERPRINTS,
-  channelStatementKey: config.CHANNEL_STATEMENT_KEY_FILE ? readSigningKey(config.CHANNEL_STATEMENT_KEY_FILE) : null,
+  channelStatementKey,
 }
 
-const server = await serveApp(createApp(deps), { host: config.HOST, port: config.PORT })
+const server = await serveApp(createApp(deps), { host: config.HOST, port: config.PORT, first: serveCheck(deps) })
 log.info({ host: config.HOST, port: config.PORT }, 'ready')
 await stopped
 await close(server)
+await updates[Symbol.asyncDispose]()
 redis.disconnect()
 await database[Symbol.asyncDispose]()
 

@@ -142,6 +142,13 @@ export class Problem extends Error {
   }
 }
 
+/** Old device clients store an error body as the file they asked for unless its checksum is wrong. */
+export const problemHeaders = {
+  'content-type': 'application/problem+json',
+  'x-checksum': '0',
+  'cache-control': 'no-store',
+} as const
+
 /** RFC 9457 document; `message` repeats `detail` because the official CLI prints that key. */
 export const ProblemDocument = z
   .object({

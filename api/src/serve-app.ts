@@ -1,6 +1,10 @@
+import { createServer, type IncomingMessage, type RequestListener, type ServerOptions, type ServerResponse } from 'node:http'
 import { serve, type ServerType } from '@hono/node-server'
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from './auth/access.js'
+
+/** Answers a request that it is made for, and says so; every other one is left to the framework. */
+export type FirstListener = (request: IncomingMessage, response: ServerResponse) => boolean
 
 export type ServeOptions = {
   host: string
@@ -9,6 +13,8 @@ export type ServeOptions = {
   headersMs?: number
   /** How long a whole request may take: as long as the largest artefact on a slow line. */
   requestMs?: number
+  /** Asked before the framework. */
+  first?: FirstListener
 }
 
 const HEADERS_MS = 10_000
@@ -19,13 +25,17 @@ const MAX_CONNECTIONS = 5_000
 
 /** Listens, with limits on what a connection may cost before anybody has signed in. */
 export function serveApp(app: OpenAPIHono<Env>, options: ServeOptions): Promise<ServerType> {
-  const { host, port, headersMs = HEADERS_MS, requestMs = REQUEST_MS } = options
+  const { host, port, headersMs = HEADERS_MS, requestMs = REQUEST_MS, first } = options
   return new Promise((resolve, reject) => {
     const server = serve(
       {
         fetch: app.fetch,
         hostname: host,
         port,
+        createServer: ((settings: ServerOptions, listener: RequestListener) =>
+          createServer(settings, (request, response) => {
+            if (!first?.(request, response)) listener(request, response)
+          })) as typeof createServer,
         serverOptions: {
           headersTimeout: headersMs,
           requestTimeout: requestMs,

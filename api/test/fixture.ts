@@ -24,6 +24,7 @@ import type { Env } from '../src/auth/access.js'
 import { createToken, hashToken } from '../src/auth/tokens.js'
 import type { Deps } from '../src/context.js'
 import { openObjectStore } from '../src/objects/open-object-store.js'
+import { openUpdates } from '../src/updates/open-updates.js'
 import { createSealClient } from '../src/vault/seal-client.js'
 
 export type TestOrganization = { id: string; tokens: Record<Role, string>; userIds: Record<Role, string> }
@@ -69,13 +70,17 @@ export async function createFixture(
   )
   const redis = new Redis(process.env.TEST_REDIS_URL ?? 'redis://127.0.0.1:6379', { lazyConnect: true })
   redis.on('error', () => {})
+  const chosen = { publicUrl, channelStatementKey: null, ...options.overrides }
+  const log = pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' })
+  const updates = await openUpdates({ ...opened, log, pollMs: 500, ...chosen })
   const deps: Deps = {
+    ...updates.parts,
     db: opened.db,
     objects: objects.store,
     objectUrls: objects.urls,
     seal: createSealClient(options.sealSocket ?? join(folder, 'no-broker.sock')),
     redis,
-    log: pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' }),
+    log,
     now: () => new Date(),
     publicUrl,
     pepper,
@@ -107,6 +112,7 @@ export async function createFixture(
       })) as Answer,
     [Symbol.asyncDispose]: async () => {
       redis.disconnect()
+      await updates[Symbol.asyncDispose]()
       await opened[Symbol.asyncDispose]()
       await database[Symbol.asyncDispose]()
       await rm(folder, { recursive: true, force: true })

@@ -2,7 +2,7 @@ import { eq, sql } from 'drizzle-orm'
 import type { Database, Transaction } from './database.js'
 import { apiTokens, apps, builds, deviceTokens, jobs, leases } from './schema/index.js'
 
-const setting = (tx: Transaction, name: 'app.org_id' | 'app.user_id' | 'app.lookup', value: string) =>
+const setting = (tx: Transaction, name: 'app.org_id' | 'app.user_id' | 'app.lookup' | 'app.view', value: string) =>
   tx.execute(sql`select set_config(${name}, ${value}, true)`)
 
 /** The only door to an organization's rows: one transaction in which row-level security shows that organization alone. */
@@ -25,6 +25,28 @@ export function withUser<T>(db: Database, userId: string, work: (tx: Transaction
 export function withLookup<T>(db: Database, value: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
   return db.transaction(async (tx) => {
     await setting(tx, 'app.lookup', value)
+    return work(tx)
+  })
+}
+
+/**
+ * The door to what devices of every organization may learn: apps, channels, deployments, ready bundles, forced devices.
+ * One snapshot, nothing can be written.
+ */
+export function withPublished<T>(db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  return db.transaction(
+    async (tx) => {
+      await setting(tx, 'app.view', 'published')
+      return work(tx)
+    },
+    { isolationLevel: 'repeatable read', accessMode: 'read only' },
+  )
+}
+
+/** The door through which a batch of check-ins is written: devices of every organization, and nothing else. */
+export function withCheckIns<T>(db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  return db.transaction(async (tx) => {
+    await setting(tx, 'app.view', 'check-ins')
     return work(tx)
   })
 }

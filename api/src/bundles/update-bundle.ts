@@ -6,6 +6,7 @@ import { requireChannel } from '../channels/queries.js'
 import { type Context, requireScope } from '../context.js'
 import { deployBundle } from '../deployments/deploy-bundle.js'
 import { Problem } from '../problems.js'
+import { lockCopyHazards, recordCopyHazards } from './copy-hazards.js'
 import { bundleIsSigned } from './bundle-is-signed.js'
 import { checkContents, type CheckedContents } from './check-contents.js'
 import { limitChecks } from './limit-checks.js'
@@ -50,6 +51,7 @@ async function finish(
   ctx: Context,
   { bundle, contents, signed }: { bundle: Bundle; contents: CheckedContents; signed: boolean },
 ): Promise<{ bundle: Bundle; deploymentId: string | null }> {
+  if (bundle.artifactType === 'manifest') await lockCopyHazards(tx, bundle.appId)
   const [ready] = await tx
     .update(bundles)
     .set({ ...contents.columns, status: 'ready', readyAt: ctx.now(), updatedAt: sql`now()` })
@@ -66,6 +68,7 @@ async function finish(
       'A file arrived while the bundle was being checked. Send this request again.',
     )
   }
+  if (ready.artifactType === 'manifest') await recordCopyHazards(tx, ready)
   if (ready.channelName !== null) await requireChannel(tx, ready.appId, { name: ready.channelName }, { lock: true })
   await recordAudit(tx, ctx, {
     action: 'bundle.readied',

@@ -2,7 +2,7 @@ import { bundles, channels, deployments, newId, type Transaction } from '@capsta
 import type { ReleaseStatement } from '@capstan/sdk/release'
 import { and, desc, eq, isNotNull, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
-import { findCopyHazard } from '../bundles/find-copy-hazard.js'
+import { findCopyHazard } from '../bundles/copy-hazards.js'
 import { readReleaseClaims } from '../bundles/read-release-claims.js'
 import { type ChannelKey, requireChannel } from '../channels/queries.js'
 import type { Context } from '../context.js'
@@ -66,7 +66,7 @@ export async function deployBundle(
 
 /** Devices on what the channel serves now must come out right; the rest is looked at when each of them asks. */
 async function checkCopies(tx: Transaction, bundle: Bundle, channel: typeof channels.$inferSelect): Promise<void> {
-  if (bundle.artifactType !== 'manifest' || channel.appDeploymentId === null) return
+  if (bundle.artifactType !== 'manifest' || bundle.zipObjectKey !== null || channel.appDeploymentId === null) return
   const [current] = await tx
     .select({ bundleId: deployments.bundleId })
     .from(deployments)

@@ -7,6 +7,7 @@ import { Problem } from '../problems.js'
 /** Forgets a device and its token; it appears again when it next asks for an update. */
 export async function deleteDevice(ctx: Context, input: { appId: string; deviceId: string }): Promise<void> {
   requireScope(ctx, 'devices:write')
+  await ctx.checkIns.flush(input.appId)
   await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const [gone] = await tx
       .delete(devices)

@@ -10,6 +10,7 @@ export type ForceChannel = { appId: string; deviceIds: readonly string[]; forced
 /** Ties devices to a channel whatever they ask for; null frees them. All of them, or none when one is unknown. */
 export async function forceChannel(ctx: Context, input: ForceChannel): Promise<(typeof devices.$inferSelect)[]> {
   requireScope(ctx, 'devices:write')
+  await ctx.checkIns.flush(input.appId)
   const ids = [...new Set(input.deviceIds)]
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     if (input.forcedAppChannelId) await requireChannel(tx, input.appId, { id: input.forcedAppChannelId })

@@ -15,6 +15,7 @@ export type ListDevices = {
 /** Last seen first, each with the channel it asked for. */
 export async function listDevices(ctx: Context, input: ListDevices) {
   requireScope(ctx, 'devices:read')
+  await ctx.checkIns.flush(input.appId)
   const pattern = input.query ? containing(input.query) : null
   return withOrg(ctx.db, ctx.orgId, (tx) =>
     tx

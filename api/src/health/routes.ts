@@ -4,13 +4,15 @@ import type { Env } from '../auth/access.js'
 import { defineRoute, jsonResponse } from '../define-route.js'
 import { Problem, problems, type ProblemCode } from '../problems.js'
 
+const Health = z.object({ status: z.enum(['ok', 'degraded']), detail: z.string().optional() })
+
 const healthRoute = defineRoute({
   method: 'get',
   path: '/health',
   operationId: 'health',
   summary: 'Whether the API and what it needs answer',
   access: { kind: 'public' },
-  responses: { 200: jsonResponse(z.object({ status: z.literal('ok') }), 'Everything answers') },
+  responses: { 200: jsonResponse(Health, 'Everything answers, or update checks at least') },
 })
 
 const problemRoute = defineRoute({
@@ -27,7 +29,11 @@ const problemRoute = defineRoute({
 
 export function registerHealthRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(healthRoute, async (c) => {
-    const { db, seal } = c.get('deps')
+    const { db, seal, published } = c.get('deps')
+    if (!published.isCurrent()) {
+      const detail = 'The database does not answer. Update checks are answered from memory; all else waits for it.'
+      return c.json({ status: 'degraded' as const, detail }, 200)
+    }
     await db.execute(sql`select 1`).catch(() => {
       throw new Problem('dependency-unavailable', 'The database does not answer.')
     })

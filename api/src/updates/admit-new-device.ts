@@ -1,18 +1,33 @@
-const BURST = 1_000
-const PER_SECOND = 10
+type Budget = { burst: number; perSecond: number }
 
-type Budget = { left: number; at: number }
-const budgets = new Map<string, Budget>()
+const OF_APP: Budget = { burst: 1_000, perSecond: 10 }
+/** Wide enough for a fleet behind one address, or for a proxy that hides the addresses of all. */
+const OF_ADDRESS: Budget = { burst: 2_000, perSecond: 50 }
+const MAX_REMEMBERED = 100_000
+
+const apps = new Map<string, { left: number; at: number }>()
+const addresses = new Map<string, { left: number; at: number }>()
 
 /**
- * Whether one more unknown device of an app may be written down now. Nobody signs in as a device, so a stranger could
- * invent them without end; what is not admitted gets its update all the same, and is written down another time.
+ * Whether one more unknown device may be written down. Nobody signs in as a device, so a stranger could invent them
+ * without end; what is not admitted gets its update all the same, and is written down another time.
  */
-export function admitNewDevice(appId: string, now: Date): boolean {
-  const at = now.getTime()
-  const known = budgets.get(appId) ?? { left: BURST, at }
-  const gained = (Math.max(0, at - known.at) / 1000) * PER_SECOND
-  const left = Math.min(BURST, known.left + gained)
-  budgets.set(appId, { left: left >= 1 ? left - 1 : left, at: Math.max(at, known.at) })
-  return left >= 1
+export function admitNewDevice(device: { appId: string; address: string; lastSeenAt: string }): boolean {
+  const at = Date.parse(device.lastSeenAt)
+  const ofApp = replenish(apps, device.appId, OF_APP, at)
+  const ofAddress = replenish(addresses, device.address, OF_ADDRESS, at)
+  if (ofApp.left < 1 || ofAddress.left < 1) return false
+  ofApp.left -= 1
+  ofAddress.left -= 1
+  return true
+}
+
+function replenish(known: typeof apps, key: string, { burst, perSecond }: Budget, at: number) {
+  const before = known.get(key) ?? { left: burst, at }
+  const gained = (Math.max(0, at - before.at) / 1000) * perSecond
+  const budget = { left: Math.min(burst, before.left + gained), at: Math.max(at, before.at) }
+  const [oldest] = known.keys()
+  if (known.size >= MAX_REMEMBERED && oldest !== undefined) known.delete(oldest)
+  known.set(key, budget)
+  return budget
 }

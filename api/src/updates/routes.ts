@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Context as HonoContext } from 'hono'
@@ -8,10 +9,9 @@ import { asProblem } from '../objects/object-problem.js'
 import { resolveRange } from '../objects/object-store.js'
 import { Problem } from '../problems.js'
 import { type DeliveredFile, findBundleFile } from './find-bundle-file.js'
-import { checkForUpdate, type CheckForUpdate } from './check-for-update.js'
-import { type DeviceQuery, readDeviceQuery } from './read-device-query.js'
+import { answerCheck } from './answer-check.js'
+import { readDeviceQuery } from './read-device-query.js'
 import { readRange } from './read-range.js'
-import { signStatementFor } from './sign-channel-statement.js'
 
 const Envelope = z.record(z.string(), z.unknown()).openapi({ description: 'A DSSE envelope.' })
 
@@ -67,28 +67,12 @@ const downloadRoute = defineRoute({
 })
 
 export function registerUpdateRoutes(app: OpenAPIHono<Env>): void {
-  app.openapi(latestRoute, async (c) => {
+  app.openapi(latestRoute, (c) => {
     const ctx = c.get('ctx')
     const { appId } = c.req.valid('param')
-    const asked = readAsked(appId, readDeviceQuery(c.req.url))
-    const found = await checkForUpdate(ctx, asked)
-    const { bundle, build, channel } = found
-    const statement = await signStatementFor(ctx, found, { channelName: channel.name, platform: asked.platform })
-    c.header('cache-control', 'no-store')
-    return c.json(
-      {
-        artifactType: bundle.artifactType,
-        bundleId: bundle.id,
-        channelName: channel.name,
-        checksum: bundle.checksum,
-        signature: bundle.signature,
-        customProperties: build.customProperties,
-        url: bundle.url ?? `${ctx.publicUrl}/v1/apps/${appId}/bundles/${bundle.id}/download`,
-        ...(bundle.releaseEnvelope ? { release: bundle.releaseEnvelope } : {}),
-        ...(statement ? { channelStatement: { ...statement } } : {}),
-      },
-      200,
-    )
+    const isProbe = ctx.actor.type !== 'device'
+    const body = answerCheck(ctx, { appId, url: c.req.url, address: addressOf(c), isProbe })
+    return c.body(Buffer.concat(body), 200, { 'content-type': 'application/json', 'cache-control': 'no-store' }) as never
   })
   app.openapi(downloadRoute, async (c) => {
     const { appId, bundleId } = c.req.valid('param')
@@ -97,31 +81,10 @@ export function registerUpdateRoutes(app: OpenAPIHono<Env>): void {
   })
 }
 
-function readAsked(appId: string, query: DeviceQuery): CheckForUpdate {
-  const platform = query.get('platform')
-  if (platform === null || !/^[0-3]$/.test(platform)) {
-    throw new Problem('request-invalid', 'platform: send 0 for Android, 1 for iOS, 2 for Electron, 3 for the web.')
-  }
-  const text = (name: string) => {
-    const value = query.get(name)
-    if (value !== null && value.length > 200) throw new Problem('request-invalid', `${name}: at most 200 characters.`)
-    return value
-  }
-  const deviceId = text('deviceId')
-  if (deviceId !== null && deviceId.length > 128)
-    throw new Problem('request-invalid', 'deviceId: at most 128 characters.')
-  return {
-    appId,
-    deviceId,
-    platform: Number(platform),
-    osVersion: text('osVersion'),
-    appVersionCode: text('appVersionCode'),
-    appVersionName: text('appVersionName'),
-    pluginVersion: text('pluginVersion'),
-    customId: text('customId'),
-    bundleId: text('bundleId'),
-    channelNames: query.readings('channelName'),
-  }
+/** Where the request comes from; empty where it comes from no socket. */
+function addressOf(c: HonoContext<Env>): string {
+  const { incoming } = (c.env ?? {}) as { incoming?: IncomingMessage }
+  return incoming?.socket.remoteAddress ?? ''
 }
 
 /**

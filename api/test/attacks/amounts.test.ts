@@ -63,6 +63,7 @@ describe('devices, which nobody signs in', () => {
   })
 
   async function countDevices(): Promise<number> {
+    await fixture.deps.checkIns.flush()
     const [row] = await withOrg(fixture.deps.db, org.id, (tx) =>
       tx.select({ count: count() }).from(devices).where(eq(devices.appId, app.appId)),
     )

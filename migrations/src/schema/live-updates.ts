@@ -18,6 +18,9 @@ export const bundles = pgTable('bundles', {
   fileId: uuid('file_id'),
   releaseEnvelope: jsonb('release_envelope').$type<Record<string, unknown>>(),
   releaseSequence: bigint('release_sequence', { mode: 'number' }),
+  zipObjectKey: text('zip_object_key'),
+  zipSha256: text('zip_sha256'),
+  zipSizeBytes: bigint('zip_size_bytes', { mode: 'number' }),
   readyAt: at('ready_at'),
   createdBy: uuid('created_by'),
   createdAt: createdAt(),
@@ -35,6 +38,8 @@ export const bundleFiles = pgTable('bundle_files', {
   sha256: text('sha256').notNull(),
   signature: text('signature'),
   objectKey: text('object_key'),
+  brotliObjectKey: text('brotli_object_key'),
+  brotliSizeBytes: bigint('brotli_size_bytes', { mode: 'number' }),
   status: text('status', { enum: ['pending', 'ready'] })
     .notNull()
     .default('pending'),
@@ -88,3 +93,21 @@ export const devices = pgTable(
   },
   (table) => [primaryKey({ columns: [table.appId, table.id] })],
 )
+
+export const bundleCopyHazards = pgTable(
+  'bundle_copy_hazards',
+  {
+    orgId: orgId(),
+    appId: uuid('app_id').notNull(),
+    fromBundleId: uuid('from_bundle_id').notNull(),
+    toBundleId: uuid('to_bundle_id').notNull(),
+    href: text('href').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.toBundleId, table.fromBundleId] })],
+)
+
+export const appChanges = pgTable('app_changes', {
+  appId: uuid('app_id').primaryKey(),
+  orgId: orgId(),
+  changedIn: bigint('changed_in', { mode: 'number' }).notNull(),
+})

@@ -1,0 +1,92 @@
+import { validate as isUuid } from 'uuid'
+import type { Deps } from '../context.js'
+import { Problem } from '../problems.js'
+import { type CheckForUpdate, decide, type Decision } from './decide.js'
+import type { AnswerBody } from './make-answer.js'
+import type { PublishedApp } from './published-app.js'
+import { type DeviceQuery, readDeviceQuery } from './read-device-query.js'
+
+export type Check = {
+  appId: string
+  /** The address that was asked for, or its end from the question mark on. */
+  url: string
+  /** Where the device asks from. */
+  address: string
+  /** A person who looks what a device would get: it is not written down that the device asked. */
+  isProbe: boolean
+}
+
+/** The answer to one check, made of what is in memory. Anything but an update is a `Problem`. */
+export function answerCheck(deps: Deps, { appId, url, address, isProbe }: Check): AnswerBody {
+  const app = deps.published.find(appId)
+  if (!app) throw new Problem('not-found')
+  const asked = readAsked(app.id, readDeviceQuery(url))
+  const at = deps.now()
+  const now = at.getTime()
+  if (!isProbe && asked.deviceId !== null && deps.isTooOften(`${address} ${app.id} ${asked.deviceId}`, now)) {
+    throw new Problem('too-many-requests', 'This device asked many times within a minute. Ask again in a minute.')
+  }
+  const decision = decide(app, asked, now)
+  if (!isProbe) noteDevice(deps, { app, asked, address, decision, at })
+  if ('refusal' in decision) throw new Problem('no-update', decision.refusal)
+  const { channel, offer } = decision
+  return deps.makeAnswer({ app, channel, offer, platform: asked.platform, runs: asked.bundleId }, now)
+}
+
+function noteDevice(
+  deps: Deps,
+  seen: { app: PublishedApp; asked: CheckForUpdate; address: string; decision: Decision; at: Date },
+): void {
+  const { app, asked, decision } = seen
+  if (asked.deviceId === null) return
+  const offer = 'offer' in decision ? decision.offer : null
+  deps.checkIns.note({
+    appId: app.id,
+    orgId: app.orgId,
+    deviceId: asked.deviceId,
+    platform: asked.platform,
+    osVersion: asked.osVersion,
+    appVersionCode: asked.appVersionCode,
+    appVersionName: asked.appVersionName,
+    pluginVersion: asked.pluginVersion,
+    customId: asked.customId,
+    appChannelId: decision.requested?.id ?? null,
+    // A device that runs what it was offered is on that deployment.
+    appDeploymentId: offer !== null && offer.bundle.id === asked.bundleId ? offer.deploymentId : null,
+    bundleId: asked.bundleId,
+    lastSeenAt: seen.at.toISOString(),
+    address: seen.address,
+  })
+}
+
+const MAX_TEXT = 200
+const MAX_DEVICE_ID = 128
+
+function readAsked(appId: string, query: DeviceQuery): CheckForUpdate {
+  const platform = query.get('platform')
+  if (platform === null || !/^[0-3]$/.test(platform)) {
+    throw new Problem('request-invalid', 'platform: send 0 for Android, 1 for iOS, 2 for Electron, 3 for the web.')
+  }
+  const text = (name: string, most = MAX_TEXT) => {
+    const value = query.get(name)
+    if (value !== null && value.length > most) throw new Problem('request-invalid', `${name}: at most ${most} characters.`)
+    return value
+  }
+  return {
+    appId,
+    deviceId: text('deviceId', MAX_DEVICE_ID),
+    platform: Number(platform),
+    osVersion: text('osVersion'),
+    appVersionCode: text('appVersionCode'),
+    appVersionName: text('appVersionName'),
+    pluginVersion: text('pluginVersion'),
+    customId: text('customId'),
+    bundleId: toBundleId(text('bundleId')),
+    channelNames: query.readings('channelName'),
+  }
+}
+
+/** Old plugins name the built-in bundle "public". */
+function toBundleId(text: string | null): string | null {
+  return text !== null && isUuid(text) ? text.toLowerCase() : null
+}
