@@ -69,7 +69,8 @@ function readAsked(appId: string, query: DeviceQuery): CheckForUpdate {
   }
   const text = (name: string, most = MAX_TEXT) => {
     const value = query.get(name)
-    if (value !== null && value.length > most) throw new Problem('request-invalid', `${name}: at most ${most} characters.`)
+    if (value !== null && value.length > most)
+      throw new Problem('request-invalid', `${name}: at most ${most} characters.`)
     return value
   }
   return {

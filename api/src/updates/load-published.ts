@@ -93,7 +93,8 @@ function assemble({ apps, channels, offers, forced, hazards, releases }: Loaded)
   const hazardsOf = groupBy(hazards, (row) => row.to_bundle_id)
   const forcedOf = groupBy(forced, (row) => row.app_id)
   const toOffer = (row: OfferRow): Offer => {
-    const bundle = bundles.get(row.bundle_id) ?? toBundle(row, releases.get(row.bundle_id), hazardsOf.get(row.bundle_id) ?? [])
+    const bundle =
+      bundles.get(row.bundle_id) ?? toBundle(row, releases.get(row.bundle_id), hazardsOf.get(row.bundle_id) ?? [])
     bundles.set(row.bundle_id, bundle)
     const { deployment_id: deploymentId, percentage, constraints } = row
     return { deploymentId, percentage, constraints, bundle, made: new Map() }

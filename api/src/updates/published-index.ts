@@ -1,5 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { appChanges, apps, type Database, type Listen, type Listener, type Transaction, withPublished } from '@capstan/migrations'
+import {
+  appChanges,
+  apps,
+  type Database,
+  type Listen,
+  type Listener,
+  type Transaction,
+  withPublished,
+} from '@capstan/migrations'
 import { asc, gt, gte, sql } from 'drizzle-orm'
 import type { Logger } from 'pino'
 import { loadPublished } from './load-published.js'
@@ -102,7 +110,12 @@ async function loadAll(db: Database, known: Map<string, PublishedApp>, options: 
         known.clear()
         const since = await oldestRunning(tx)
         for (let last = '00000000-0000-0000-0000-000000000000'; ;) {
-          const page = await tx.select({ id: apps.id }).from(apps).where(gt(apps.id, last)).orderBy(asc(apps.id)).limit(APPS_AT_ONCE)
+          const page = await tx
+            .select({ id: apps.id })
+            .from(apps)
+            .where(gt(apps.id, last))
+            .orderBy(asc(apps.id))
+            .limit(APPS_AT_ONCE)
           const ids = page.map(({ id }) => id)
           for (const app of await loadPublished(tx, ids)) known.set(app.id, app)
           if (ids.length < APPS_AT_ONCE) return { since, seen: new Map() }

@@ -72,7 +72,10 @@ export function registerUpdateRoutes(app: OpenAPIHono<Env>): void {
     const { appId } = c.req.valid('param')
     const isProbe = ctx.actor.type !== 'device'
     const body = answerCheck(ctx, { appId, url: c.req.url, address: addressOf(c), isProbe })
-    return c.body(Buffer.concat(body), 200, { 'content-type': 'application/json', 'cache-control': 'no-store' }) as never
+    return c.body(Buffer.concat(body), 200, {
+      'content-type': 'application/json',
+      'cache-control': 'no-store',
+    }) as never
   })
   app.openapi(downloadRoute, async (c) => {
     const { appId, bundleId } = c.req.valid('param')

@@ -6,7 +6,8 @@ import type { FirstListener } from '../serve-app.js'
 import { answerCheck } from './answer-check.js'
 import type { AnswerBody } from './make-answer.js'
 
-const ADDRESS = /^\/v1\/apps\/([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})\/bundles\/latest(?:\?|$)/
+const ADDRESS =
+  /^\/v1\/apps\/([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})\/bundles\/latest(?:\?|$)/
 
 /**
  * Answers update checks of devices below the framework: the one request that comes from every device, all the time. The

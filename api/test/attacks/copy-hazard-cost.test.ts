@@ -44,5 +44,10 @@ test('two manifest bundles of the largest size are compared in a moment', async 
   })
   expect(elapsed).toBeLessThan(2_000)
   const found = await withOrg(fixture.deps.db, org.id, (tx) => tx.select().from(bundleCopyHazards))
-  expect(found.map((row) => [row.fromBundleId, row.toBundleId]).sort()).toEqual([[from, to], [to, from]].sort())
+  expect(found.map((row) => [row.fromBundleId, row.toBundleId]).sort()).toEqual(
+    [
+      [from, to],
+      [to, from],
+    ].sort(),
+  )
 }, 60_000)
