@@ -52,7 +52,10 @@ function choose(channel: PublishedChannel, asked: CheckForUpdate, now: number): 
 }
 
 /** As `isInRollout` of the SDK, which devices use, but at once instead of in a promise. */
-export function isInRollout(deviceId: string, { deploymentId, percentage }: Offer): boolean {
+export function isInRollout(
+  deviceId: string,
+  { deploymentId, percentage }: Pick<Offer, 'deploymentId' | 'percentage'>,
+): boolean {
   if (percentage >= 1) return true
   if (percentage <= 0) return false
   const digest = createHash('sha256').update(`${deploymentId}:${deviceId}`).digest()

@@ -6,7 +6,7 @@ import { openStatementKey, signStatement } from './sign-channel-statement.js'
 /** The JSON of an answer, in pieces to be sent one after the other. */
 export type AnswerBody = readonly Buffer[]
 
-export type ChosenOffer = {
+type ChosenOffer = {
   app: PublishedApp
   channel: PublishedChannel
   offer: Offer
