@@ -124,6 +124,8 @@ export const problems = {
   'root-invalid': { status: 422, title: 'The root statement is not valid' },
   'root-in-charge': { status: 409, title: 'A root statement names the keys of the app' },
   'device-token-taken': { status: 409, title: 'The device has its token already' },
+  'rollout-in-charge': { status: 409, title: 'A rollout sets the share of devices' },
+  'rollout-transition-refused': { status: 409, title: 'The rollout cannot change to this status' },
   'no-update': { status: 404, title: 'There is no update' },
 } as const satisfies Record<string, Row>
 export type ProblemCode = keyof typeof problems

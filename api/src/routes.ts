@@ -19,6 +19,7 @@ import { registerDeploymentRoutes } from './deployments/routes.js'
 import { registerDeviceRoutes } from './devices/routes.js'
 import { registerPlatformKeyRoutes } from './platform-keys/routes.js'
 import { registerPublicKeyRoutes } from './public-keys/routes.js'
+import { registerRolloutRoutes } from './rollouts/routes.js'
 import { registerRootRoutes } from './roots/routes.js'
 import { registerTelemetryRoutes } from './telemetry/routes.js'
 import { registerUpdateRoutes } from './updates/routes.js'
@@ -46,6 +47,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerBundleRoutes(app)
   registerChannelRoutes(app)
   registerDeploymentRoutes(app)
+  registerRolloutRoutes(app)
   registerDeviceRoutes(app)
   registerPublicKeyRoutes(app)
   registerPlatformKeyRoutes(app)

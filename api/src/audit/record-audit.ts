@@ -17,7 +17,7 @@ export type AuditEntry = {
   data?: Record<string, CanonicalValue>
 }
 
-type Auditor = { orgId: string; actor: Actor; requestId: string }
+export type Auditor = { orgId: string; actor: Actor; requestId: string }
 
 /**
  * Appends one event to the organization's chain, in the transaction of the change it records: without the event there

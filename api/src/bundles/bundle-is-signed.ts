@@ -9,7 +9,7 @@ import { type Bundle, listBundleFiles } from './queries.js'
  * Whether every file of a bundle carries a signature, and, where the app has registered keys, one that a key that is
  * valid now made over the stored bytes. One at a foreign address is not: its bytes were seen by nobody here.
  */
-export async function bundleIsSigned(ctx: Context, bundle: Bundle): Promise<boolean> {
+export async function bundleIsSigned(ctx: Pick<Context, 'db' | 'orgId' | 'objects'>, bundle: Bundle): Promise<boolean> {
   if (bundle.url !== null) return false
   const files = await withOrg(ctx.db, ctx.orgId, (tx) => listBundleFiles(tx, bundle.id))
   if (files.length === 0 || files.some((file) => !file.signature)) return false

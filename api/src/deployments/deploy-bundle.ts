@@ -7,6 +7,7 @@ import { readReleaseClaims } from '../bundles/read-release-claims.js'
 import { type ChannelKey, requireChannel } from '../channels/queries.js'
 import type { Context } from '../context.js'
 import { Problem } from '../problems.js'
+import { endSuperseded } from '../rollouts/end-superseded.js'
 import { findNewestRoot, readRootClaims } from '../roots/queries.js'
 
 type Bundle = typeof bundles.$inferSelect
@@ -17,27 +18,23 @@ export type DeployBundle = {
   rolloutPercentage: number
   /** Whether every byte of the bundle is signed, by a registered key where the app has one. */
   signed: boolean
+  /** The rollout that this is the start of, and who planned it. */
+  rollout?: { id: string; createdBy: string | null }
 }
+
+type Deployer = Pick<Context, 'orgId' | 'actor' | 'requestId' | 'now'>
 
 /** Makes a bundle the current one of a channel, inside the transaction of the operation that asked for it. */
 export async function deployBundle(
   tx: Transaction,
-  ctx: Context,
+  ctx: Deployer,
   input: DeployBundle,
 ): Promise<typeof deployments.$inferSelect> {
   const { bundle } = input
   // The lock comes before the new id, so that the newest id is the current deployment.
   const channel = await requireChannel(tx, bundle.appId, input.channel, { lock: true })
-  if (bundle.status !== 'ready')
-    throw new Problem('bundle-not-ready', 'The bundle is not uploaded completely. Finish the upload first.')
-  if (channel.protectedAt && !input.signed) {
-    throw new Problem(
-      'channel-protected',
-      `Channel "${channel.name}" is protected: it takes bundles whose every file is signed by a key of the app.`,
-    )
-  }
-  await checkRelease(tx, bundle, channel)
-  await checkCopies(tx, bundle, channel)
+  await checkDeployable(tx, bundle, channel, input.signed)
+  await endSuperseded(tx, ctx, channel.id, ctx.now())
   const [deployment] = await tx
     .insert(deployments)
     .values({
@@ -48,7 +45,7 @@ export async function deployBundle(
       appChannelId: channel.id,
       bundleId: bundle.id,
       rolloutPercentage: input.rolloutPercentage,
-      createdBy: ctx.actor.type === 'user' ? ctx.actor.id : null,
+      createdBy: input.rollout?.createdBy ?? (ctx.actor.type === 'user' ? ctx.actor.id : null),
     })
     .returning()
   if (!deployment) throw new Error('The deployment was not inserted.')
@@ -58,10 +55,35 @@ export async function deployBundle(
     .where(eq(channels.id, channel.id))
   await recordAudit(tx, ctx, {
     action: 'deployment.created',
-    target: { app: bundle.appId, channel: channel.id, deployment: deployment.id, bundle: bundle.id },
+    target: {
+      app: bundle.appId,
+      channel: channel.id,
+      deployment: deployment.id,
+      bundle: bundle.id,
+      ...(input.rollout ? { rollout: input.rollout.id } : {}),
+    },
     data: { rolloutPercentage: String(input.rolloutPercentage) },
   })
   return deployment
+}
+
+/** What stands in the way of a bundle on a channel: every device would refuse it, or take harm from it. */
+export async function checkDeployable(
+  tx: Transaction,
+  bundle: Bundle,
+  channel: typeof channels.$inferSelect,
+  signed: boolean,
+): Promise<void> {
+  if (bundle.status !== 'ready')
+    throw new Problem('bundle-not-ready', 'The bundle is not uploaded completely. Finish the upload first.')
+  if (channel.protectedAt && !signed) {
+    throw new Problem(
+      'channel-protected',
+      `Channel "${channel.name}" is protected: it takes bundles whose every file is signed by a key of the app.`,
+    )
+  }
+  await checkRelease(tx, bundle, channel)
+  await checkCopies(tx, bundle, channel)
 }
 
 /** Devices on what the channel serves now must come out right; the rest is looked at when each of them asks. */

@@ -1,8 +1,9 @@
-import { deployments, withOrg } from '@capstan/migrations'
-import { and, eq, sql } from 'drizzle-orm'
+import { deployments, rollouts, type Transaction, withOrg } from '@capstan/migrations'
+import { and, eq, inArray, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
+import { liveStatuses } from '../rollouts/queries.js'
 
 export type UpdateDeployment = { appId: string; deploymentId: string; rolloutPercentage?: number | undefined }
 
@@ -13,6 +14,7 @@ export async function updateDeployment(
 ): Promise<typeof deployments.$inferSelect> {
   requireScope(ctx, 'deployments:write')
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
+    await checkNoRollout(tx, input.deploymentId)
     const [deployment] = await tx
       .update(deployments)
       .set({
@@ -29,4 +31,17 @@ export async function updateDeployment(
     })
     return deployment
   })
+}
+
+/** Two hands on one share of devices would undo each other. A new deployment, a rollback too, is always possible. */
+async function checkNoRollout(tx: Transaction, deploymentId: string): Promise<void> {
+  const [rollout] = await tx
+    .select({ id: rollouts.id, status: rollouts.status })
+    .from(rollouts)
+    .where(and(eq(rollouts.deploymentId, deploymentId), inArray(rollouts.status, [...liveStatuses])))
+  if (!rollout) return
+  throw new Problem(
+    'rollout-in-charge',
+    `Rollout ${rollout.id} (${rollout.status}) sets the share of devices of this deployment. Abort or resume it, or deploy again.`,
+  )
 }

@@ -4,7 +4,7 @@ import { and, eq, isNull } from 'drizzle-orm'
 import type { Context } from '../context.js'
 
 /** The customer's keys that may sign this app's bundles now. */
-export async function loadReleaseKeys(ctx: Context, appId: string): Promise<TrustedKey[]> {
+export async function loadReleaseKeys(ctx: Pick<Context, 'db' | 'orgId'>, appId: string): Promise<TrustedKey[]> {
   const rows = await withOrg(ctx.db, ctx.orgId, (tx) =>
     tx
       .select({ pem: appPublicKeys.pem })
