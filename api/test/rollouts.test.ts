@@ -62,7 +62,7 @@ const plan = (appBuildId: string, more: object = {}) =>
 const get = (id: string) => app.must<Rollout>('GET', `/rollouts/${id}`)
 const steer = (id: string, verb: string) => app.call('POST', `/rollouts/${id}/${verb}`, {})
 const share = async (deploymentId: unknown) =>
-  (await app.must<Body>('GET', `/deployments/${String(deploymentId)}`))['rolloutPercentage']
+  (await app.must('GET', `/deployments/${String(deploymentId)}`))['rolloutPercentage']
 const bundleFor = async (device = 'phone') =>
   (await (await app.latest(android('production', device))).json<Body>()).bundleId
 const steps = (...percentages: number[]) => percentages.map((percentage) => ({ percentage, dwellMinutes: 10 }))
@@ -104,7 +104,7 @@ describe('a scheduled deployment', () => {
     await advance(0)
     expect(await get(id)).toMatchObject({ status: 'completed' })
     expect(await app.must<Body[]>('GET', '/deployments')).toHaveLength(2)
-    expect((await app.must<Body>('GET', `/bundles/latest?${android('production')}`)).bundleId).toBe(bundleId)
+    expect((await app.must('GET', `/bundles/latest?${android('production')}`)).bundleId).toBe(bundleId)
   })
 
   test('is started once by many control processes', async () => {
@@ -123,7 +123,7 @@ describe('a scheduled deployment', () => {
     const unsigned = await makeBuild()
     const body = { appBuildId: unsigned.buildId, appChannelName: 'guarded' }
     await refusal(await app.call('POST', '/rollouts', body), 422, 'channel-protected')
-    const signed = await makeBuild(undefined, key.sign)
+    const signed = await makeBuild(undefined, (bytes) => key.sign(bytes))
     const startsAt = new Date(now + MINUTE).toISOString()
     const [good, bad] = [
       await plan(signed.buildId, { appChannelName: 'guarded', startsAt }),
@@ -311,7 +311,7 @@ describe('a person', () => {
   test('does not change the share of devices beside a rollout, and does once it has ended', async () => {
     const { buildId } = await makeBuild()
     const { id, appDeploymentId } = await plan(buildId, { steps: steps(0.5, 1) })
-    const patch = () => app.call('PATCH', `/deployments/${String(appDeploymentId)}`, { rolloutPercentage: 0.7 })
+    const patch = () => app.call('PATCH', `/deployments/${appDeploymentId}`, { rolloutPercentage: 0.7 })
     expect(await refusal(await patch(), 409, 'rollout-in-charge')).toContain(id)
     await steer(id, 'abort')
     expect((await patch()).status).toBe(200)
