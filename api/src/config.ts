@@ -18,6 +18,11 @@ const Fingerprints = z
   .transform((list) => list.split(',').map((item) => item.trim().replaceAll(':', '').toLowerCase()))
   .pipe(z.array(z.string().regex(/^[0-9a-f]{64}$/, 'is no SHA-256 fingerprint')).min(1))
 
+const HostList = z
+  .string()
+  .transform((list) => list.split(',').flatMap((host) => (host.trim() === '' ? [] : [host.trim().toLowerCase()])))
+  .pipe(z.array(z.string().regex(/^[a-z0-9.:-]+$/, 'is no list of hosts')))
+
 const Database = z.object({ DATABASE_URL: z.url(), DATABASE_PASSWORD_FILE: Optional })
 const Redis = z.object({ REDIS_URL: z.url(), REDIS_USERNAME: Optional, REDIS_PASSWORD_FILE: Optional })
 const Logging = z.object({ LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info') })
@@ -45,6 +50,8 @@ export const ApiConfig = z
     TOKEN_PEPPER_FILE: z.string().min(1),
     BROKER_SEAL_SOCKET: z.string().min(1),
     LEASE_MS: Milliseconds.default(60_000),
+    WORKER_REPORT_MS: Milliseconds.default(20_000),
+    SOURCE_PRIVATE_HOSTS: HostList.default([]),
     CHANNEL_STATEMENT_KEY_FILE: Optional,
     APPLE_ROOT_FINGERPRINTS: Fingerprints.default(APPLE_ROOTS),
   })

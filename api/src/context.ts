@@ -33,6 +33,10 @@ export type Deps = {
   makeAnswer: AnswerMaker
   /** Whether the device of this key asked for updates more often than any app would make it. */
   isTooOften: (key: string, now: number) => boolean
+  /** How often a worker says that it is there. */
+  workerReportMs: number
+  /** `host` or `host:port` on the operator's own network that sources of builds may name. */
+  sourcePrivateHosts: readonly string[]
   /** PKCS#8 PEM of the platform's Ed25519 key for channel statements; null: none is signed. */
   channelStatementKey: string | null
   /** SHA-256 of the root certificates to which signatures of provisioning profiles must lead. */

@@ -49,6 +49,8 @@ const deps: Deps = {
   publicUrl,
   pepper,
   leaseMs: config.LEASE_MS,
+  workerReportMs: config.WORKER_REPORT_MS,
+  sourcePrivateHosts: config.SOURCE_PRIVATE_HOSTS,
   appleRoots: config.APPLE_ROOT_FINGERPRINTS,
   channelStatementKey,
 }

@@ -25,6 +25,10 @@ import { registerTelemetryRoutes } from './telemetry/routes.js'
 import { registerUpdateRoutes } from './updates/routes.js'
 import { registerArtifactRoutes } from './artifacts/routes.js'
 import { registerBuildSourceRoutes } from './build-sources/routes.js'
+import { registerConfigurationRoutes } from './native-configurations/routes.js'
+import { registerEnvironmentRoutes } from './environments/routes.js'
+import { registerGitConnectionRoutes } from './git-connections/routes.js'
+import { registerRepositoryRoutes } from './repositories/routes.js'
 import { registerBuildRoutes } from './builds/routes.js'
 import { registerJobRoutes } from './jobs/routes.js'
 import { registerWorkerRoutes } from './worker-routes/routes.js'
@@ -56,6 +60,10 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerTelemetryRoutes(app)
   registerArtifactRoutes(app)
   registerBuildSourceRoutes(app)
+  registerGitConnectionRoutes(app)
+  registerRepositoryRoutes(app)
+  registerEnvironmentRoutes(app)
+  registerConfigurationRoutes(app)
   registerBuildRoutes(app)
   registerJobRoutes(app)
   registerWorkerRoutes(app)

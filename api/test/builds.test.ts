@@ -89,7 +89,9 @@ describe('requesting a build', () => {
 
   test.each([
     ['without a source', { platform: 'web' }, 422, 'build-source-missing', '--path'],
-    ['from git', { platform: 'web', gitRef: 'main' }, 422, 'git-source-unavailable', 'git'],
+    ['from git without a repository', { platform: 'web', gitRef: 'main' }, 422, 'repository-missing', 'apps:link'],
+    ['from a reference that is none', { platform: 'web', gitRef: '--upload-pack=x' }, 422, 'git-ref-invalid', 'branch'],
+    ['of an unknown type for ios', { platform: 'ios', type: 'debug' }, 422, 'build-type-invalid', '"simulator"'],
     ['for ios', { platform: 'ios', type: 'simulator' }, 422, 'build-platform-unavailable', 'macOS'],
     ['of an unknown type', { platform: 'android', type: 'fast' }, 422, 'build-type-invalid', '"fast"'],
     ['for the web with a type', { platform: 'web', type: 'release' }, 422, 'build-type-invalid', 'no type'],
@@ -166,19 +168,17 @@ describe('requesting a build', () => {
     expect(refused.status).toBe(422)
   })
 
-  test('hands variables to the worker, where the platform has the last word', async () => {
-    const build = await queueBuild(fixture, app, {
-      adHocEnvironmentVariables: { API_URL: 'https://x.test/?a=1', CI_BUILD_ID: 'forged' },
-    })
+  test('with variables of its own is refused while nobody can encrypt them', async () => {
+    const body = { platform: 'web', appBuildSourceId: sourceId, adHocEnvironmentVariables: { A: 'b' } }
+    expect((await request(body)).status).toBe(503)
+  })
+
+  test('is told what the platform says of it', async () => {
+    const build = await queueBuild(fixture, app)
     const { spec } = await claimed(fixture, worker, build.id)
-    expect(spec.variables).toMatchObject({
-      API_URL: 'https://x.test/?a=1',
-      CI: 'true',
-      CI_BUILD_ID: build.id,
-      CI_BUILD_NUMBER: build.numberAsString,
-      CI_PLATFORM: 'web',
-    })
-    expect(await (await get(`/builds/${build.id}`)).text()).not.toContain('x.test')
+    const said = { CI: 'true', CI_BUILD_ID: build.id, CI_BUILD_NUMBER: build.numberAsString, CI_PLATFORM: 'web' }
+    expect(spec.variables).toMatchObject(said)
+    expect(spec.hasSecretVariables).toBe(false)
   })
 })
 

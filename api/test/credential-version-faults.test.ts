@@ -31,6 +31,7 @@ beforeAll(async () => {
     },
     proveKey: (version) => faults.proveKey?.() ?? real.proveKey(version),
     destroyCredential: (subject) => faults.destroyCredential?.() ?? real.destroyCredential(subject),
+    shred: (owner) => real.shred(owner),
     health: () => real.health(),
   }
   fixture = await createFixture({ overrides: { seal } })

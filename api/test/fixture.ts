@@ -85,6 +85,8 @@ export async function createFixture(
     publicUrl,
     pepper,
     leaseMs: 60_000,
+    workerReportMs: 20_000,
+    sourcePrivateHosts: [],
     channelStatementKey: null,
     appleRoots: [],
     ...options.overrides,

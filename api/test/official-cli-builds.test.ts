@@ -19,14 +19,19 @@ import {
 import { createFixture, type Fixture } from './fixture.js'
 import { type OfficialCli, startOfficialCli } from './official-cli.js'
 import { eventually } from './own-redis.js'
+import { askSocket, type BrokerSocketPaths, chooseSockets, startTestBroker, type TestBroker } from './test-broker.js'
 
 let fixture: Fixture
 let app: TestApp
 let worker: TestWorker
 let cli: OfficialCli
+let sockets: BrokerSocketPaths
+let broker: TestBroker
 
 beforeAll(async () => {
-  fixture = await createFixture()
+  sockets = await chooseSockets()
+  fixture = await createFixture({ sealSocket: sockets.sealSocket })
+  broker = await startTestBroker(fixture, sockets)
   app = await createTestApp(fixture)
   worker = await fixture.createWorker()
   cli = await startOfficialCli(fixture, app.token)
@@ -40,6 +45,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await cli[Symbol.asyncDispose]()
+  await broker[Symbol.asyncDispose]()
   await fixture[Symbol.asyncDispose]()
 })
 
@@ -67,7 +73,10 @@ describe('the official command line', { timeout: 60_000 }, () => {
     const before = await newestBuild()
     const command = create('--platform', 'web', '--variable', 'GREETING=hello there', '--zip', 'out.zip')
     const taken = await takeNext(before)
-    expect(taken.spec.variables).toMatchObject({ GREETING: 'hello there', CI_PLATFORM: 'web' })
+    expect(taken.spec.variables).toMatchObject({ CI_PLATFORM: 'web' })
+    const body = { attempt: 1, purpose: 'variables' }
+    const secrets = await askSocket(sockets.openSocket, '/open-secrets', { token: taken.lease.token, body })
+    expect(secrets).toEqual({ status: 200, text: '{"variables":{"GREETING":"hello there"}}' })
     await underLease(fixture, taken, 'logs', { batch: 1, lines: [line('vite built in 1 s', 'build-web')] })
     const output = sourceZip('made by the build')
     await storeArtifact(fixture, taken, output)

@@ -67,6 +67,8 @@ test('what Redis holds of a signed build is ids: no secret in any form', async (
   const claim = await claimed(fixture, await fixture.createWorker(), build.id)
   const request = { credentialId: certificate.id, credentialVersion: 1, attempt: 1, step: 'sign' }
   expect((await askSocket(sockets.openSocket, '/open', { token: claim.lease.token, body: request })).status).toBe(200)
+  const asked = { token: claim.lease.token, body: { attempt: 1, purpose: 'variables' } }
+  expect((await askSocket(sockets.openSocket, '/open-secrets', asked)).text).toContain(variable)
   const logged = await underLease(fixture, claim, 'logs', { batch: 1, lines: [line('a line of the log')] })
   expect(logged.status).toBeLessThan(300)
   const all = [...queued, ...(await dump(redis))].join('\n')

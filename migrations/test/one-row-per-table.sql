@@ -80,4 +80,18 @@ insert into app_changes (app_id, org_id, changed_in)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 1);
 insert into bundle_copy_hazards (org_id, app_id, from_bundle_id, to_bundle_id, href)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'x');
+insert into environments (id, org_id, app_id, name, name_lower)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'x');
+insert into environment_variables (id, org_id, environment_id, key, value)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'x');
+insert into native_configurations (id, org_id, app_id, name, name_lower)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'x');
+insert into git_connections (id, org_id, name, name_lower, provider, host, auth_kind)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', 'x', 'github', 'x', 'none');
+insert into app_repositories (app_id, org_id, provider, path, url)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'github', 'x', 'x');
+insert into sealed_values (id, org_id, app_id, build_id, name, envelope, kek_id, kek_version)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 'x', '\x00', 'x', 1);
+insert into secret_opens (org_id, lease_id, purpose)
+  values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'variables');
 set session_replication_role = origin;

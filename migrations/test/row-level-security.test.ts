@@ -104,7 +104,7 @@ describe('the API role', () => {
     )
     const hidden = seen.filter(([, rows]) => rows === 0).map(([name]) => name)
     // People's own rows, the workers, and what the broker alone may read.
-    expect(hidden.sort()).toEqual(['credential_opens', 'sessions', 'user_passwords', 'workers'])
+    expect(hidden.sort()).toEqual(['credential_opens', 'secret_opens', 'sessions', 'user_passwords', 'workers'])
   })
 
   test('cannot read, change, delete or plant rows of another organization', async () => {
@@ -148,8 +148,8 @@ describe('the control role', () => {
   test('finds due work of every organization and nothing else', async () => {
     const control = database.open('control')
     const seen = await Promise.all(names.map(async (name) => ((await rowsVisibleTo(control, name)) > 0 ? [name] : [])))
-    const due = ['apps', 'audit_checkpoints', 'audit_webhooks', 'credential_versions', 'jobs', 'leases', 'outbox']
-    expect(seen.flat().sort()).toEqual([...due, 'rollouts'])
+    const due = ['apps', 'audit_checkpoints', 'audit_webhooks', 'credential_versions', 'jobs', 'leases', 'organizations']
+    expect(seen.flat().sort()).toEqual([...due, 'outbox', 'rollouts', 'workers'])
     await expect(control.sql`select envelope from credential_versions`).rejects.toThrow(/permission denied/)
     await control[Symbol.asyncDispose]()
   })

@@ -5,9 +5,11 @@ import type {
   FinishReport,
   LogBatch,
   PhaseReport,
+  SourceReport,
   WaitingReport,
+  WorkerReport,
 } from '@capstan/migrations/messages'
-import { ArtifactUpload, Claim, HeartbeatResponse } from '@capstan/migrations/messages'
+import { ArtifactUpload, Claim, HeartbeatResponse, WorkerReportAnswer } from '@capstan/migrations/messages'
 import { z } from 'zod'
 import { LeaseLost } from './build-failure.js'
 import { retry } from './retry.js'
@@ -35,6 +37,7 @@ type CallOptions = { signal?: AbortSignal; budgetMs?: number }
 export type LeaseClient = {
   heartbeat(options?: CallOptions): Promise<HeartbeatResponse>
   reportPhase(report: PhaseReport, options?: CallOptions): Promise<void>
+  reportSource(report: SourceReport, options?: CallOptions): Promise<void>
   appendLogs(batch: LogBatch, options?: CallOptions): Promise<void>
   declareArtifact(declaration: ArtifactDeclaration, options?: CallOptions): Promise<ArtifactUpload>
   finalizeArtifact(artifactId: string, options?: CallOptions): Promise<void>
@@ -42,6 +45,8 @@ export type LeaseClient = {
 }
 
 export type ApiClient = {
+  /** Says that the worker is there and what it can do. */
+  report(report: WorkerReport, options?: CallOptions): Promise<WorkerReportAnswer>
   /** `undefined` when the build is not to be had: claimed by another, canceled, finished or unknown. */
   claim(buildId: string, request: Omit<ClaimRequest, 'nonce'>, options?: CallOptions): Promise<Claim | undefined>
   reportWaiting(buildId: string, report: WaitingReport, options?: CallOptions): Promise<void>
@@ -67,6 +72,8 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
     })
 
   return {
+    report: async (body, callOptions) =>
+      WorkerReportAnswer.parse(await post({ path: '/report', token: options.workerToken, body, ...callOptions })),
     async claim(buildId, request, callOptions) {
       const body = { ...request, nonce: randomUUID() }
       try {
@@ -97,6 +104,7 @@ function leaseClient(post: (path: string, body: unknown, options?: CallOptions) 
   return {
     heartbeat: async (options) => HeartbeatResponse.parse(await lease('/heartbeat', {}, options)),
     reportPhase: async (report, options) => void (await lease('/phases', report, options)),
+    reportSource: async (report, options) => void (await lease('/source', report, options)),
     appendLogs: async (batch, options) => void (await lease('/logs', batch, options)),
     declareArtifact: async (declaration, options) =>
       ArtifactUpload.parse(await lease('/artifacts', declaration, options)),

@@ -19,6 +19,8 @@ export type BuildRun = {
   broker: BrokerClient
   logs: LogPump
   secrets: SecretSet
+  /** What the broker gave for the customer's commands; every value is masked. */
+  secretVariables: Readonly<Record<string, string>>
   /** Found by the reaper, and by the clean-up at the end of the build. */
   labels: Labels
   stackId: string
@@ -30,14 +32,26 @@ export type BuildRun = {
 
 export type Sandbox = { containerId: string; networkId: string }
 
-/** What the customer's commands find in their environment; nothing of it is in the container's configuration. */
+/**
+ * What the customer's commands find in their environment; nothing of it is in the container's configuration. What the
+ * platform itself says of the build (`CI…`) has the last word.
+ */
 export function commandEnvironment(run: BuildRun): Record<string, string> {
   return {
+    ...toolEnvironment(run),
     CI: 'true',
-    HOME: '/work/home',
     CAPSTAN_BUILD_ID: run.spec.buildId,
     CAPSTAN_BUILD_NUMBER: String(run.spec.number),
-    ...(run.extraCa !== undefined && { NODE_EXTRA_CA_CERTS: `${toolDir}/extra-ca.pem` }),
     ...run.spec.variables,
+    ...run.secretVariables,
+    ...Object.fromEntries(Object.entries(run.spec.variables).filter(([name]) => /^CI(_|$)/.test(name))),
+  }
+}
+
+/** For tools that work with what is not the customer's, such as the credential of a git host: none of his variables. */
+export function toolEnvironment(run: BuildRun): Record<string, string> {
+  return {
+    HOME: '/work/home',
+    ...(run.extraCa !== undefined && { NODE_EXTRA_CA_CERTS: `${toolDir}/extra-ca.pem` }),
   }
 }

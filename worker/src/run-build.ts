@@ -62,7 +62,6 @@ export async function runBuild(world: BuildWorld, claim: Claim, shutdown: AbortS
 function openRun(world: BuildWorld, claim: Claim, lease: LeaseClient, stopped: AbortController): BuildRun {
   const { spec, attempt } = claim
   const secrets = new SecretSet()
-  for (const value of Object.values(spec.variables)) if (!isPublic(value, spec)) secrets.add(value)
   secrets.add(claim.lease.token)
   const logs = new LogPump({
     secrets,
@@ -78,17 +77,13 @@ function openRun(world: BuildWorld, claim: Claim, lease: LeaseClient, stopped: A
     broker: world.broker,
     logs,
     secrets,
+    secretVariables: {},
     labels: buildLabels(world.identity, spec.buildId, attempt),
     stackId: world.identity.stackId,
     imageId: world.imageId,
     ...(world.extraCa && { extraCa: world.extraCa }),
     signal: stopped.signal,
   }
-}
-
-/** Variables do not say which of them are secret, so all are, but for what the build is called anyway. */
-function isPublic(value: string, { buildId, appId, orgId }: Claim['spec']): boolean {
-  return [buildId, appId, orgId].includes(value)
 }
 
 /** Logs of a stopped build are still wanted, except where the lease is gone. */

@@ -8,7 +8,8 @@ import { ConfigError } from './config.js'
 import { EngineUnavailable } from './container-engine.js'
 import { createDockerEngine } from './docker-engine.js'
 import { reap } from './reap.js'
-import { takeBuilds } from './take-builds.js'
+import { keepReporting } from './keep-reporting.js'
+import { capabilities, takeBuilds } from './take-builds.js'
 
 /** Composes a worker from its settings; disposing it hands running builds back and closes every connection. */
 export async function startWorker(config: WorkerConfig, secrets: WorkerSecrets, log: Logger): Promise<AsyncDisposable> {
@@ -26,9 +27,12 @@ export async function startWorker(config: WorkerConfig, secrets: WorkerSecrets, 
     log.warn({ err: error }, 'the container engine does not answer; builds wait until it does')
   }
   const connection = await connectRedis(config, secrets, log)
+  const api = createApiClient({ baseUrl: config.apiUrl, workerToken: secrets.workerToken })
+  const report = { worker: config.workerName, capabilities: [...capabilities], slots: config.concurrency }
+  const reporting = keepReporting(api, report, log)
   const builds = takeBuilds({
     world: {
-      api: createApiClient({ baseUrl: config.apiUrl, workerToken: secrets.workerToken }),
+      api,
       engine,
       broker: createBrokerClient(config.brokerSocket),
       identity,
@@ -44,6 +48,7 @@ export async function startWorker(config: WorkerConfig, secrets: WorkerSecrets, 
   })
   return {
     async [Symbol.asyncDispose]() {
+      await reporting[Symbol.asyncDispose]()
       await builds[Symbol.asyncDispose]()
       connection.disconnect()
     },

@@ -18,6 +18,9 @@ export type TakeBuildsOptions = {
   prefix?: string
 }
 
+/** What this worker builds: containers are no place for Apple's compilers. */
+export const capabilities = ['android', 'web'] as const
+
 const claimBudgetMs = 20_000
 const waitingReportBudgetMs = 2_000
 const closeLimitMs = 8_500
@@ -60,10 +63,9 @@ async function takeOne(options: TakeBuildsOptions, shutdown: AbortSignal, job: J
     throw new DelayedError()
   }
   if (!(await engineAnswers(world, buildId))) return putBack()
-  const capabilities = ['android', 'web']
   let claim
   try {
-    const request = { worker: world.identity.workerName, capabilities }
+    const request = { worker: world.identity.workerName, capabilities: [...capabilities] }
     claim = await world.api.claim(buildId, request, { signal: shutdown, budgetMs: claimBudgetMs })
   } catch (error) {
     world.log.warn({ err: error, buildId }, 'the build could not be claimed; tried again later')

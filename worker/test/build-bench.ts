@@ -17,6 +17,8 @@ export function builderImage(): string {
 
 export const noBroker: BrokerClient = {
   openKeystore: () => Promise.reject(new Error('this build opens no credential')),
+  openVariables: () => Promise.reject(new Error('this build has no secret variables')),
+  openGitCredential: () => Promise.reject(new Error('this build needs no git credential')),
 }
 
 export type Bench = AsyncDisposable & {

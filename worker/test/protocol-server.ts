@@ -4,7 +4,9 @@ import {
   FinishReport,
   LogBatch,
   PhaseReport,
+  SourceReport,
   WaitingReport,
+  WorkerReport,
 } from '@capstan/migrations/messages'
 import type { BuildSpec } from '@capstan/migrations/messages'
 import { createHash, randomUUID } from 'node:crypto'
@@ -27,6 +29,8 @@ export class ProtocolServer {
   readonly artifacts: Stored[] = []
   readonly finishes: FinishReport[] = []
   readonly waiting: WaitingReport[] = []
+  readonly reports: WorkerReport[] = []
+  readonly sources: SourceReport[] = []
   readonly violations: string[] = []
   claims = 0
   heartbeats = 0
@@ -77,13 +81,15 @@ export class ProtocolServer {
       platform: 'android',
       type: 'debug',
       variables: {},
+      hasSecretVariables: false,
       source: {
+        kind: 'archive',
         url: `${this.url}/source`,
         sha256: createHash('sha256').update(this.source).digest('hex'),
         sizeBytes: this.source.length,
       },
       signing: null,
-      limits: { memoryBytes: 768 << 20, cpus: 2, pids: 512, diskBytes: 256 << 20, wallClockMs: 120_000 },
+      limits: { memoryBytes: 768 << 20, cpus: 2, pids: 512, diskBytes: 256 << 20, wallClockMs: 120_000, logBytes: 64 << 20 },
       ...this.spec,
     }
   }
@@ -123,11 +129,16 @@ export class ProtocolServer {
       response.end(JSON.stringify(value))
     }
     const build = /^\/worker\/v1\/builds\/([^/]+)\/(claim|waiting)$/.exec(path)
-    const expected = build ? workerToken : leaseToken
+    const isReport = path === '/worker/v1/report'
+    const expected = build || isReport ? workerToken : leaseToken
     if (authorization !== `Bearer ${expected}`) this.violations.push(`${path}: wrong token`)
-    if (this.isLeaseLost && !build) return reply(409, { code: 'lease-lost', detail: 'lost' })
-    if (this.refusal && !build) return reply(this.refusal.status, { code: this.refusal.code, detail: 'refused' })
+    if (this.isLeaseLost && !build && !isReport) return reply(409, { code: 'lease-lost', detail: 'lost' })
+    if (this.refusal && !build && !isReport) return reply(this.refusal.status, { code: this.refusal.code, detail: 'refused' })
     const parsed: unknown = JSON.parse(body.toString('utf8'))
+    if (isReport) {
+      this.reports.push(WorkerReport.parse(parsed))
+      return reply(200, { nextReportMs: 1_000, queues: ['builds'] })
+    }
     if (build?.[2] === 'waiting') {
       this.waiting.push(WaitingReport.parse(parsed))
       return reply(200, {})
@@ -152,7 +163,8 @@ export class ProtocolServer {
       this.heartbeats += 1
       return { expiresAt: new Date(Date.now() + 60_000).toISOString(), cancelRequested: this.cancelRequested }
     }
-    if (path === '/phases') this.phases.push(PhaseReport.parse(body))
+    if (path === '/source') this.sources.push(SourceReport.parse(body))
+    else if (path === '/phases') this.phases.push(PhaseReport.parse(body))
     else if (path === '/logs') {
       const batch = LogBatch.parse(body)
       this.batchesReceived.push(batch.batch)

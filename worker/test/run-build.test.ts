@@ -2,9 +2,11 @@ import { openArchive } from '@capstan/sdk/archive'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { ProjectOptions } from './android-project.js'
 import { androidProject } from './android-project.js'
+import type { BrokerClient } from '../src/broker-client.js'
 import type { Bench } from './build-bench.js'
 import { openBench } from './build-bench.js'
 import { makeZip } from './make-zip.js'
+import { leaseToken } from './protocol-server.js'
 import { watchContainers } from './watch-containers.js'
 
 // Containers on a machine with other work to do.
@@ -207,14 +209,21 @@ describe('the source', () => {
 describe('variables', () => {
   const secret = 'sw0rdfish "quoted" & long'
 
-  test('reach the build, and neither the log nor the container configuration', async () => {
-    bench.api.spec = { variables: { API_SECRET: secret } }
-    const print = 'node -e "const s=process.env.API_SECRET;console.log(s,Buffer.from(s).toString(`base64`),s.length)"'
+  test('that are secret reach the build, and neither the log nor the container configuration', async () => {
+    bench.api.spec = { hasSecretVariables: true, variables: { STAGE: 'moored' } }
+    const asked: unknown[] = []
+    const openVariables: BrokerClient['openVariables'] = (token, attempt) => {
+      asked.push([token, attempt])
+      return Promise.resolve({ API_SECRET: secret })
+    }
+    bench.world.broker = { ...bench.world.broker, openVariables }
+    const print = 'node -e "const s=process.env.API_SECRET;console.log(s,Buffer.from(s).toString(`base64`),s.length,process.env.STAGE)"'
     bench.api.source = withBuild(`${print} && mkdir dist`)
     const configurations = watchContainers(bench)
     await bench.run()
     expect(bench.api.finishes[0]?.status).toBe('succeeded')
-    expect(bench.api.lines).toContain(`*** *** ${secret.length}`)
+    expect(bench.api.lines).toContain(`*** *** ${secret.length} moored`)
+    expect(asked).toEqual([[leaseToken, 1]])
     const seen = await configurations()
     expect(seen).toContain(`capstan-${bench.buildId}-1-build`)
     expect(seen).not.toContain('sw0rdfish')

@@ -1,9 +1,11 @@
-import { apps, credentials, jobs, type Transaction, withOrg } from '@capstan/migrations'
-import { and, eq, isNull } from 'drizzle-orm'
+import { apps, credentials, environments, jobs, sealedValues, type Transaction, withOrg } from '@capstan/migrations'
+import { and, eq, isNotNull, isNull } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import { deleteCredential } from '../credentials/delete-credential.js'
 import { Problem } from '../problems.js'
+import { shredKeys } from '../sealed-values/shred-keys.js'
+import type { ShredOwner } from '../vault/seal-client.js'
 
 /**
  * Deletes the app with its credentials, builds, bundles and devices, then the objects that belonged to them. The keys of
@@ -13,6 +15,7 @@ export async function deleteApp(ctx: Context, appId: string): Promise<void> {
   requireScope(ctx, 'apps:write')
   await withOrg(ctx.db, ctx.orgId, (tx) => refuseWhileBusy(tx, appId))
   for (const credentialId of await credentialsOf(ctx, appId)) await deleteCredential(ctx, { appId, credentialId })
+  for (const owner of await secretOwnersOf(ctx, appId)) await shredKeys(ctx, owner)
   await withOrg(ctx.db, ctx.orgId, async (tx) => {
     // From here on nothing new can point at the app; what came in between is not swept away with it.
     await tx.select({ id: apps.id }).from(apps).where(eq(apps.id, appId)).for('update')
@@ -31,6 +34,16 @@ async function credentialsOf(ctx: Context, appId: string): Promise<string[]> {
     tx.select({ id: credentials.id }).from(credentials).where(eq(credentials.appId, appId)),
   )
   return rows.map(({ id }) => id)
+}
+
+/** The app's environments, and the app itself where a build was given variables of its own. */
+async function secretOwnersOf(ctx: Context, appId: string): Promise<ShredOwner[]> {
+  return withOrg(ctx.db, ctx.orgId, async (tx) => {
+    const rows = await tx.select({ id: environments.id }).from(environments).where(eq(environments.appId, appId))
+    const ofBuilds = and(eq(sealedValues.appId, appId), isNotNull(sealedValues.buildId))
+    const owners: ShredOwner[] = rows.map(({ id }) => ({ kind: 'environment', id }))
+    return (await tx.$count(sealedValues, ofBuilds)) > 0 ? [...owners, { kind: 'app', id: appId }] : owners
+  })
 }
 
 async function refuseWhileBusy(tx: Transaction, appId: string): Promise<void> {

@@ -12,6 +12,11 @@ import { App, appTypes, presentApp } from './present-app.js'
 import { updateApp } from './update-app.js'
 
 const Name = z.string().trim().min(1).max(200)
+/** A name, or `*.` for any name below; addresses are never allowed by name. */
+const EgressHost = z
+  .string()
+  .toLowerCase()
+  .regex(/^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$/, 'is not the name of a host')
 const OrganizationQuery = z.object({ organizationId: Id.optional() })
 
 const createAppRoute = defineRoute({
@@ -66,6 +71,8 @@ const updateAppRoute = defineRoute({
         type: z.enum(appTypes).optional(),
         appChannelId: Id.nullable().optional(),
         appChannelDiscoveryEnabled: z.boolean().optional(),
+        appEnvironmentId: Id.nullable().optional(),
+        egressHosts: z.array(EgressHost).max(100).optional(),
         nextAppBuildNumber: z.number().int().min(1).max(2_000_000_000).optional(),
       }),
     ),

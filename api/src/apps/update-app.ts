@@ -2,6 +2,7 @@ import { apps, channels, withOrg, type Transaction } from '@capstan/migrations'
 import { and, eq, lte, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
+import { findEnvironment } from '../environments/find-environment.js'
 import { Problem } from '../problems.js'
 import type { appTypes } from './present-app.js'
 
@@ -12,13 +13,16 @@ export type UpdateApp = {
   appChannelId?: string | null | undefined
   appChannelDiscoveryEnabled?: boolean | undefined
   nextAppBuildNumber?: number | undefined
+  appEnvironmentId?: string | null | undefined
+  egressHosts?: string[] | undefined
 }
 
-/** Absent keys stay as they are; `appChannelId: null` clears the default channel. */
+/** Absent keys stay as they are; `null` clears the default channel or environment. */
 export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof apps.$inferSelect> {
   requireScope(ctx, 'apps:write')
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     if (input.appChannelId) await requireChannel(tx, input.appId, input.appChannelId)
+    if (input.appEnvironmentId) await findEnvironment(tx, input.appId, { id: input.appEnvironmentId })
     const nextNumber = input.nextAppBuildNumber
     const [app] = await tx
       .update(apps)
@@ -29,6 +33,8 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
         ...(input.appChannelDiscoveryEnabled === undefined
           ? {}
           : { appChannelDiscoveryEnabled: input.appChannelDiscoveryEnabled }),
+        ...(input.appEnvironmentId === undefined ? {} : { appEnvironmentId: input.appEnvironmentId }),
+        ...(input.egressHosts === undefined ? {} : { egressHosts: [...new Set(input.egressHosts)] }),
         ...(nextNumber === undefined ? {} : { nextBuildNumber: nextNumber }),
         updatedAt: sql`now()`,
       })
@@ -37,7 +43,11 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
       )
       .returning()
     if (!app) throw new Problem('request-invalid', 'nextAppBuildNumber: build numbers only go up.')
-    await recordAudit(tx, ctx, { action: 'app.updated', target: { app: app.id } })
+    await recordAudit(tx, ctx, {
+      action: 'app.updated',
+      target: { app: app.id },
+      ...(input.egressHosts && { data: { egressHosts: app.egressHosts } }),
+    })
     return app
   })
 }

@@ -6,15 +6,18 @@ const read = [
   'apps:read',
   'credentials:read',
   'builds:read',
+  'environments:read',
+  'git-connections:read',
   'channels:read',
   'bundles:read',
   'deployments:read',
   'devices:read',
 ] as const
-const develop = ['builds:write', 'channels:write', 'bundles:write', 'deployments:write', 'devices:write'] as const
+const develop = ['builds:write', 'environments:write', 'channels:write', 'bundles:write', 'deployments:write', 'devices:write'] as const
 const administer = [
   'apps:write',
   'credentials:write',
+  'git-connections:write',
   'public-keys:write',
   'audit:read',
   'tokens:read',

@@ -5,7 +5,7 @@ import { Problem } from '../problems.js'
 import { bearerOf } from './authenticate.js'
 import { hashToken, kindOf } from './tokens.js'
 
-export type WorkerIdentity = { workerId: string }
+export type WorkerIdentity = { workerId: string; tokenHash: string }
 export type Lease = {
   id: string
   orgId: string
@@ -28,7 +28,7 @@ export async function requireWorker(deps: Deps, authorization: string | undefine
       .returning({ workerId: workers.id }),
   )
   if (!row) throw new Problem('token-invalid')
-  return row
+  return { ...row, tokenHash }
 }
 
 /** The live lease behind a `cl_` token; 409 `lease-lost` once it has ended, expired or been superseded. */

@@ -7,7 +7,8 @@ import { openEnvelope } from '../vault/envelope.js'
 import { EnvelopeError } from '../vault/envelope-context.js'
 import type { Secret } from '../vault/secret.js'
 import type { BrokerDeps } from './broker-deps.js'
-import { findOpenTarget, type LeaseFacts, type OpenTarget, type RefusalReason } from './find-open-target.js'
+import { findOpenTarget, type OpenTarget, type RefusalReason } from './find-open-target.js'
+import type { LeaseFacts } from './lock-lease.js'
 
 /** Every refusal looks the same from outside. */
 export class OpenRefused extends Error {

@@ -1,8 +1,9 @@
-import { credentials, credentialVersions, withOrg } from '@capstan/migrations'
+import { credentials, credentialVersions, sealedValues, type Transaction, withOrg } from '@capstan/migrations'
 import { and, asc, eq, gt, isNotNull, lt, ne, or, sql, type SQL } from 'drizzle-orm'
 
 import { recordAudit } from '../audit/record-audit.js'
-import { EnvelopeError } from '../vault/envelope-context.js'
+import { contextOfValue } from '../sealed-values/context-of-value.js'
+import { type EnvelopeContext, EnvelopeError } from '../vault/envelope-context.js'
 import { rewrapEnvelope } from '../vault/envelope.js'
 import type { BrokerDeps } from './broker-deps.js'
 
@@ -51,53 +52,81 @@ export async function rewrapOrganization(deps: RewrapDeps, options: Options): Pr
   }
 }
 
-function isStale(org: string, keyVersion: number): SQL | undefined {
-  const other = or(ne(credentialVersions.kekId, `org:${org}`), lt(credentialVersions.kekVersion, keyVersion))
-  return and(isNotNull(credentialVersions.envelope), other)
+const tables = { credential_versions: credentialVersions, sealed_values: sealedValues } as const
+type TableName = keyof typeof tables
+/** A row under an older key, with the context in which it opens. */
+type StaleRow = { table: TableName; id: string; kekVersion: number; envelope: Uint8Array; ctx: EnvelopeContext }
+
+function isStale(table: (typeof tables)[TableName], org: string, keyVersion: number): SQL | undefined {
+  return and(isNotNull(table.envelope), or(ne(table.kekId, `org:${org}`), lt(table.kekVersion, keyVersion)))
 }
 
 async function countStale({ db }: RewrapDeps, org: string, keyVersion: number): Promise<number> {
-  return withOrg(db, org, (tx) =>
-    tx.$count(credentialVersions, and(eq(credentialVersions.orgId, org), isStale(org, keyVersion))),
-  )
+  return withOrg(db, org, async (tx) => {
+    let count = 0
+    for (const table of Object.values(tables)) {
+      count += await tx.$count(table, and(eq(table.orgId, org), isStale(table, org, keyVersion)))
+    }
+    return count
+  })
 }
 
 async function moveRows(deps: RewrapDeps, { org, cursor, limit }: Options, keyVersion: number) {
   return withOrg(deps.db, org, async (tx) => {
-    const found = await tx
-      .select({ version: credentialVersions, app: credentials.appId, kind: credentials.kind })
-      .from(credentialVersions)
-      .innerJoin(credentials, eq(credentials.id, credentialVersions.credentialId))
-      .where(and(isStale(org, keyVersion), cursor === null ? undefined : gt(credentialVersions.id, cursor)))
-      .orderBy(asc(credentialVersions.id))
-      .limit(limit)
+    const found = await findStale(tx, { org, cursor, limit, keyVersion })
     const unreadable: string[] = []
-    const renewed: SQL[] = []
-    for (const { version, app, kind } of found) {
-      const ctx = { org, app, credential: version.credentialId, kind, version: String(version.version) }
-      const moved = await rewrapEnvelope(deps.keys, ctx, version.envelope ?? Buffer.alloc(0)).catch(ignoreUnreadable)
-      if (moved === null) unreadable.push(version.id)
+    const renewed: Record<TableName, SQL[]> = { credential_versions: [], sealed_values: [] }
+    for (const { table, id, kekVersion, envelope, ctx } of found) {
+      const moved = await rewrapEnvelope(deps.keys, ctx, envelope).catch(ignoreUnreadable)
+      if (moved === null) unreadable.push(id)
       else
-        renewed.push(
-          sql`(${version.id}::uuid, ${version.kekVersion}::int, ${moved.envelope}::bytea, ${moved.kekId}::text, ${moved.kekVersion}::int)`,
+        renewed[table].push(
+          sql`(${id}::uuid, ${kekVersion}::int, ${moved.envelope}::bytea, ${moved.kekId}::text, ${moved.kekVersion}::int)`,
         )
     }
-    const changed =
-      renewed.length === 0
-        ? []
-        : await tx.execute(sql`
-            update credential_versions v
-            set envelope = r.envelope, kek_id = r.kek_id, kek_version = r.kek_version
-            from (values ${sql.join(renewed, sql`, `)}) as r (id, was, envelope, kek_id, kek_version)
-            where v.id = r.id and v.kek_version = r.was and v.envelope is not null
-            returning v.id`)
-    return {
-      rows: changed.length,
-      unreadable,
-      cursor: found.at(-1)?.version.id ?? cursor,
-      more: found.length === limit,
-    }
+    let rows = 0
+    for (const [table, values] of Object.entries(renewed)) rows += await store(tx, table, values)
+    return { rows, unreadable, cursor: found.at(-1)?.id ?? cursor, more: found.length === limit }
   })
+}
+
+/** The ids of both tables are of one kind, in the order in which the rows were made: one cursor serves both. */
+async function findStale(
+  tx: Transaction,
+  { org, cursor, limit, keyVersion }: Omit<Options, 'requestId'> & { keyVersion: number },
+): Promise<StaleRow[]> {
+  const due = (table: (typeof tables)[TableName]) =>
+    and(isStale(table, org, keyVersion), cursor === null ? undefined : gt(table.id, cursor))
+  const versions = await tx
+    .select({ version: credentialVersions, app: credentials.appId, kind: credentials.kind })
+    .from(credentialVersions)
+    .innerJoin(credentials, eq(credentials.id, credentialVersions.credentialId))
+    .where(due(credentialVersions))
+    .orderBy(asc(credentialVersions.id))
+    .limit(limit)
+  const values = await tx.select().from(sealedValues).where(due(sealedValues)).orderBy(asc(sealedValues.id)).limit(limit)
+  const rows: StaleRow[] = [
+    ...versions.map(({ version, app, kind }) => ({
+      table: 'credential_versions' as const,
+      id: version.id,
+      kekVersion: version.kekVersion,
+      envelope: version.envelope ?? Buffer.alloc(0),
+      ctx: { org, app, credential: version.credentialId, kind, version: String(version.version) },
+    })),
+    ...values.map((value) => ({ table: 'sealed_values' as const, ...value, ctx: contextOfValue({ ...value, orgId: org }) })),
+  ]
+  return rows.toSorted((one, other) => (one.id < other.id ? -1 : 1)).slice(0, limit)
+}
+
+async function store(tx: Transaction, table: string, values: SQL[]): Promise<number> {
+  if (values.length === 0) return 0
+  const changed = await tx.execute(sql`
+    update ${sql.identifier(table)} t
+    set envelope = r.envelope, kek_id = r.kek_id, kek_version = r.kek_version
+    from (values ${sql.join(values, sql`, `)}) as r (id, was, envelope, kek_id, kek_version)
+    where t.id = r.id and t.kek_version = r.was and t.envelope is not null
+    returning t.id`)
+  return changed.length
 }
 
 async function retire(deps: RewrapDeps, { org, requestId }: Options, keyVersion: number): Promise<number[]> {

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http'
 
-import { OpenCredentialRequest } from '@capstan/migrations/messages'
+import { OpenCredentialRequest, OpenSecretsRequest } from '@capstan/migrations/messages'
 import { sql } from 'drizzle-orm'
 
 import { answerAdmin } from './answer-admin.js'
@@ -11,8 +11,10 @@ import { DestroyCredentialRequest } from './destroy-request.js'
 import { canarySign, CanaryRequest } from './canary-sign.js'
 import { listenOnSocket } from './listen-on-socket.js'
 import { openCredential, OpenRefused } from './open-credential.js'
+import { openSecrets } from './open-secrets.js'
 import { sealCredential } from './seal-credential.js'
 import { MAX_PAYLOAD_BYTES, SealRequest } from './seal-request.js'
+import { shredKeys, ShredRequest } from './shred-keys.js'
 import { createSocketServer, jsonAnswer, parseJson, type SocketAnswer, type SocketRequest } from './socket-server.js'
 
 export type BrokerSockets = { sealSocket: string; openSocket: string; adminSocket: string }
@@ -58,6 +60,7 @@ async function answerSeal(deps: BrokerDeps, request: SocketRequest): Promise<Soc
   }
   if (method === 'POST' && path === '/destroy') return answerDestroy(deps, request)
   if (method === 'POST' && path === '/canary') return answerCanary(deps, body)
+  if (method === 'POST' && path === '/shred') return answerShred(deps, body)
   if (method !== 'POST' || path !== '/seal') return jsonAnswer(404, NOT_FOUND)
   const parsed = SealRequest.safeParse(parseJson(body))
   const sealed = parsed.success ? await sealCredential(deps.keys, parsed.data).catch(asDestroyed) : null
@@ -88,22 +91,43 @@ async function answerCanary(deps: BrokerDeps, body: Buffer): Promise<SocketAnswe
   return jsonAnswer(422, { code: 'request-invalid', message: 'This is not something the broker can try.' })
 }
 
-async function answerOpen(deps: BrokerDeps, request: SocketRequest): Promise<SocketAnswer> {
-  const { method, path, authorization, body, requestId } = request
-  if (method !== 'POST' || path !== '/open') return jsonAnswer(404, NOT_FOUND)
-  const parsed = OpenCredentialRequest.safeParse(parseJson(body))
+async function answerShred(deps: BrokerDeps, body: Buffer): Promise<SocketAnswer> {
+  const parsed = ShredRequest.safeParse(parseJson(body))
   if (!parsed.success) {
-    deps.log.warn({ reason: 'request-malformed', requestId }, 'credential use refused')
-    return jsonAnswer(403, REFUSED)
+    return jsonAnswer(422, { code: 'request-invalid', message: 'This is not something the broker can destroy.' })
   }
+  if (await shredKeys(deps, parsed.data)) return jsonAnswer(200, {})
+  return jsonAnswer(404, { code: 'key-not-found', message: 'The organization has no such owner of secrets.' })
+}
+
+async function answerOpen(deps: BrokerDeps, request: SocketRequest): Promise<SocketAnswer> {
+  const { method, path, authorization, requestId } = request
+  if (method !== 'POST' || (path !== '/open' && path !== '/open-secrets')) return jsonAnswer(404, NOT_FOUND)
   const token = /^Bearer (\w{1,100})$/.exec(authorization ?? '')?.[1] ?? null
   try {
-    using payload = await openCredential(deps, { token, request: parsed.data, requestId })
-    return { status: 200, body: payload.use((bytes) => Buffer.from(bytes)) }
+    const body = path === '/open' ? await open(deps, request, token) : await openOthers(deps, request, token)
+    if (body !== null) return { status: 200, body }
+    deps.log.warn({ reason: 'request-malformed', requestId }, 'credential use refused')
   } catch (error) {
-    if (error instanceof OpenRefused) return jsonAnswer(403, REFUSED)
-    throw error
+    if (!(error instanceof OpenRefused)) throw error
   }
+  return jsonAnswer(403, REFUSED)
+}
+
+async function open(deps: BrokerDeps, { body, requestId }: SocketRequest, token: string | null): Promise<Buffer | null> {
+  const parsed = OpenCredentialRequest.safeParse(parseJson(body))
+  if (!parsed.success) return null
+  using payload = await openCredential(deps, { token, request: parsed.data, requestId })
+  return payload.use((bytes) => Buffer.from(bytes))
+}
+
+async function openOthers(
+  deps: BrokerDeps,
+  { body, requestId }: SocketRequest,
+  token: string | null,
+): Promise<Buffer | null> {
+  const parsed = OpenSecretsRequest.safeParse(parseJson(body))
+  return parsed.success ? openSecrets(deps, { token, request: parsed.data, requestId }) : null
 }
 
 function asDestroyed(error: unknown): 'destroyed' {

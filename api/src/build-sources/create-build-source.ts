@@ -2,6 +2,7 @@ import { buildSources, newId, withOrg } from '@capstan/migrations'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
+import { checkRemoteUrl } from '../repositories/check-remote-url.js'
 
 export const MAX_SOURCE_BYTES = 1024 ** 3
 
@@ -9,20 +10,38 @@ export type CreateBuildSource = {
   appId: string
   fileSizeInBytes?: number | undefined
   fileUrl?: string | undefined
+  sha256?: string | undefined
 }
 
-/** Announces a source; its bytes follow as a multipart upload. */
-export async function createBuildSource(
-  ctx: Context,
-  { appId, fileSizeInBytes, fileUrl }: CreateBuildSource,
-): Promise<typeof buildSources.$inferSelect> {
+type BuildSource = typeof buildSources.$inferSelect
+type SourceValues = Omit<typeof buildSources.$inferInsert, 'id' | 'orgId' | 'appId'>
+
+/** Announces a source whose bytes follow as a multipart upload, or names the address that the build fetches it from. */
+export async function createBuildSource(ctx: Context, input: CreateBuildSource): Promise<BuildSource> {
   requireScope(ctx, 'builds:write')
-  if (fileUrl !== undefined) {
-    throw new Problem(
-      'build-source-invalid',
-      'Sources from a URL are not supported yet. Upload a folder or zip with --path.',
-    )
-  }
+  const { appId } = input
+  const values = input.fileUrl === undefined ? announced(input) : remote(ctx, input.fileUrl, input.sha256)
+  return withOrg(ctx.db, ctx.orgId, async (tx) => {
+    const [source] = await tx
+      .insert(buildSources)
+      .values({ ...values, id: newId(), orgId: ctx.orgId, appId, createdBy: ctx.actor.id })
+      .returning()
+    if (!source) throw new Error('The build source was not inserted.')
+    await recordAudit(tx, ctx, {
+      action: 'build-source.created',
+      target: { app: appId, 'build-source': source.id },
+      data: { type: source.type, host: source.remoteUrl ? new URL(source.remoteUrl).host : null },
+    })
+    return source
+  })
+}
+
+function remote(ctx: Context, fileUrl: string, sha256: string | undefined): SourceValues {
+  const url = checkRemoteUrl(fileUrl, { protocols: ['https:'], privateHosts: ctx.sourcePrivateHosts })
+  return { type: 'url', status: 'ready', remoteUrl: url.href, sha256: sha256 ?? null }
+}
+
+function announced({ fileSizeInBytes }: CreateBuildSource): SourceValues {
   if (fileSizeInBytes === undefined) {
     throw new Problem('build-source-invalid', 'fileSizeInBytes: say how large the source is, then upload it.')
   }
@@ -32,20 +51,5 @@ export async function createBuildSource(
       `A source may have ${MAX_SOURCE_BYTES} bytes; this one has ${fileSizeInBytes}.`,
     )
   }
-  return withOrg(ctx.db, ctx.orgId, async (tx) => {
-    const [source] = await tx
-      .insert(buildSources)
-      .values({
-        id: newId(),
-        orgId: ctx.orgId,
-        appId,
-        type: 'archive',
-        fileSizeBytes: fileSizeInBytes,
-        createdBy: ctx.actor.id,
-      })
-      .returning()
-    if (!source) throw new Error('The build source was not inserted.')
-    await recordAudit(tx, ctx, { action: 'build-source.created', target: { app: appId, 'build-source': source.id } })
-    return source
-  })
+  return { type: 'archive', fileSizeBytes: fileSizeInBytes }
 }

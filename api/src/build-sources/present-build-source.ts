@@ -6,7 +6,7 @@ export const BuildSource = z
   .object({
     id: Id,
     appId: Id,
-    type: z.enum(['archive']),
+    type: z.enum(['archive', 'git', 'url']),
     status: z.enum(['pending', 'ready']),
     fileSizeInBytes: z.number().int().nullable(),
     fileUrl: z.string().nullable(),
@@ -21,7 +21,14 @@ export function presentBuildSource(row: typeof buildSources.$inferSelect): z.inf
     type: row.type,
     status: row.status,
     fileSizeInBytes: row.fileSizeBytes,
-    fileUrl: null,
+    fileUrl: row.remoteUrl === null ? null : withoutQuery(row.remoteUrl),
     createdAt: row.createdAt.toISOString(),
   }
+}
+
+/** The query of an address may be what gives access to it. */
+function withoutQuery(address: string): string {
+  const url = new URL(address)
+  url.search = ''
+  return url.href
 }

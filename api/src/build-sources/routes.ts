@@ -21,7 +21,14 @@ const createSourceRoute = defineRoute({
   request: {
     params: z.object({ appId: Id }),
     body: jsonBody(
-      z.object({ fileSizeInBytes: z.number().int().min(1).optional(), fileUrl: z.string().max(2000).optional() }),
+      z.object({
+        fileSizeInBytes: z.number().int().min(1).optional(),
+        fileUrl: z.string().max(2000).optional(),
+        sha256: z
+          .string()
+          .regex(/^[0-9a-f]{64}$/)
+          .optional(),
+      }),
     ),
   },
   responses: { 201: jsonResponse(BuildSource, 'The source; upload its bytes next') },

@@ -1,15 +1,25 @@
-import { builds, buildSources, jobs, newId, outbox, withOrg, type Transaction } from '@capstan/migrations'
+import { builds, jobs, newId, outbox, sealedValues, withOrg, type Transaction } from '@capstan/migrations'
 import { BuildMessage } from '@capstan/migrations/messages'
-import { and, eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import { requireUsable } from '../credential-versions/pre-flight.js'
 import { Problem } from '../problems.js'
+import { sealValue } from '../sealed-values/seal-value.js'
 import { chooseCertificate } from './choose-certificate.js'
+import { chooseConfiguration, chooseEnvironment } from './choose-inputs.js'
+import { chooseSource } from './choose-source.js'
 import type { LoadedBuild } from './present-build.js'
+import { requireMacWorker } from './require-worker.js'
 import { takeBuildNumber } from './take-build-number.js'
 
-const androidTypes = ['debug', 'release'] as const
+const types = {
+  android: ['debug', 'release'],
+  ios: ['simulator', 'development', 'ad-hoc', 'app-store', 'enterprise'],
+} as const
+
+/** How much earlier a build of each priority comes than one of the same moment: so no build waits for ever. */
+const HEAD_START_MS = { low: -15 * 60_000, normal: 0, high: 15 * 60_000 } as const
+export const priorities = ['low', 'normal', 'high'] as const
 
 export type RequestBuild = {
   appId: string
@@ -24,41 +34,51 @@ export type RequestBuild = {
   appConfigurationId?: string | null | undefined
   appConfigurationName?: string | null | undefined
   adHocEnvironmentVariables?: Record<string, string> | undefined
+  priority?: (typeof priorities)[number] | undefined
+  timeoutInMinutes?: number | undefined
+  useCache?: boolean | undefined
 }
 
 /** A build, its job and the message that rings for a worker, in one transaction: all of them or none. */
 export async function requestBuild(ctx: Context, input: RequestBuild): Promise<LoadedBuild> {
   requireScope(ctx, 'builds:write')
-  const type = checkPlatform(input)
-  refuseUnknownNames(input)
+  const type = checkType(input)
+  if (input.platform === 'ios') await requireMacWorker(ctx)
+  const buildId = newId()
+  const sealed = await sealVariables(ctx, input, buildId)
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
-    const source = await requireSource(tx, input)
-    const certificate = await chooseCertificate(tx, input)
-    if (input.platform === 'android' && type === 'release' && !certificate) {
-      const hint = 'Name one with --certificate, or build the type "debug".'
-      throw new Problem('certificate-missing', `A release build for Android is signed and needs a certificate. ${hint}`)
-    }
-    if (certificate) await requireUsable(tx, certificate, ctx.now())
+    const chosen = await choose(tx, ctx, { ...input, type })
+    const { source, certificate, environment, configuration } = chosen
     const number = await takeBuildNumber(tx, input.appId)
     const owner = { orgId: ctx.orgId, appId: input.appId, createdBy: ctx.actor.id }
     const [build] = await tx
       .insert(builds)
       .values({
         ...owner,
-        id: newId(),
+        id: buildId,
         number,
         platform: input.platform,
         type,
         buildSourceId: source.id,
         credentialId: certificate?.id ?? null,
         credentialVersion: certificate?.currentVersion ?? null,
-        variables: input.adHocEnvironmentVariables ?? {},
+        environmentId: environment?.id ?? null,
+        variables: environment?.variables ?? {},
+        configurationId: configuration?.id ?? null,
+        native: configuration?.native ?? {},
+        git: source.gitRef ? { ref: source.gitRef } : {},
+        // What a cache holds could end up in what customers sign: a release asks for it.
+        useCache: input.useCache ?? !certificate,
+        timeoutMinutes: input.timeoutInMinutes ?? 60,
       })
       .returning()
     if (!build) throw new Error('The build was not inserted.')
+    if (sealed) await tx.insert(sealedValues).values(sealed)
+    const dueAt = new Date(ctx.now().getTime() - HEAD_START_MS[input.priority ?? 'normal'])
+    const pool = input.platform === 'ios' ? 'macos' : 'standard'
     const [job] = await tx
       .insert(jobs)
-      .values({ ...owner, id: newId(), buildId: build.id })
+      .values({ ...owner, id: newId(), buildId, dueAt, pool })
       .returning()
     if (!job) throw new Error('The job was not inserted.')
     const payload: BuildMessage = BuildMessage.parse({ v: 1, orgId: ctx.orgId, buildId: build.id })
@@ -70,52 +90,53 @@ export async function requestBuild(ctx: Context, input: RequestBuild): Promise<L
         number,
         platform: input.platform,
         type,
+        source: source.type,
         sourceSha256: source.sha256,
+        gitRef: source.gitRef,
         credential: certificate ? { id: certificate.id, version: certificate.currentVersion } : null,
+        environment: environment?.id ?? null,
         variableNames: Object.keys(build.variables).sort(),
+        ownVariableNames: Object.keys(input.adHocEnvironmentVariables ?? {}).sort(),
       },
     })
     return { build, job, artifactId: null }
   })
 }
 
-function checkPlatform({ platform, type }: RequestBuild): string | null {
-  if (platform === 'ios') {
-    const sentence = 'No worker builds for iOS: that needs macOS workers, which Capstan does not have yet.'
-    throw new Problem('build-platform-unavailable', sentence)
+async function choose(tx: Transaction, ctx: Context, input: RequestBuild & { type: string | null }) {
+  const { appId } = input
+  const ids = { environment: input.appEnvironmentId, configuration: input.appConfigurationId }
+  const environment = await chooseEnvironment(tx, { appId, id: ids.environment, name: input.appEnvironmentName })
+  const configuration = await chooseConfiguration(tx, { appId, id: ids.configuration, name: input.appConfigurationName })
+  const certificate = await chooseCertificate(tx, input)
+  if (isSigned(input) && !certificate) {
+    const other = input.platform === 'ios' ? 'simulator' : 'debug'
+    const platform = input.platform === 'ios' ? 'iOS' : 'Android'
+    const sentence = `A ${input.type} build for ${platform} is signed and needs a certificate.`
+    throw new Problem('certificate-missing', `${sentence} Name one with --certificate, or build the type "${other}".`)
   }
+  if (certificate) await requireUsable(tx, certificate, ctx.now())
+  return { environment, configuration, certificate, source: await chooseSource(tx, ctx, input) }
+}
+
+const isSigned = ({ platform, type }: RequestBuild) =>
+  (platform === 'android' && type === 'release') || (platform === 'ios' && type !== 'simulator')
+
+/** Variables that a build brings along may be secrets: they lie encrypted, and only its own lease has them opened. */
+async function sealVariables(ctx: Context, { appId, adHocEnvironmentVariables }: RequestBuild, buildId: string) {
+  const variables = adHocEnvironmentVariables ?? {}
+  if (Object.keys(variables).length === 0) return null
+  return sealValue(ctx, { appId, buildId }, { name: 'variables', text: JSON.stringify(variables) })
+}
+
+function checkType({ platform, type }: RequestBuild): string | null {
   if (platform === 'web') {
     if (type) throw new Problem('build-type-invalid', 'A web build has no type. Leave "type" away.')
     return null
   }
-  const known = androidTypes.find((name) => name === (type ?? 'debug'))
-  if (!known) throw new Problem('build-type-invalid', `Android builds are "debug" or "release", not "${type}".`)
-  return known
-}
-
-function refuseUnknownNames(input: RequestBuild): void {
-  const environment = input.appEnvironmentName ?? input.appEnvironmentId
-  if (environment) throw new Problem('environment-unknown', `Environment with name "${environment}" not found.`)
-  const configuration = input.appConfigurationName ?? input.appConfigurationId
-  if (configuration) throw new Problem('configuration-unknown', `Configuration with name "${configuration}" not found.`)
-}
-
-async function requireSource(tx: Transaction, input: RequestBuild): Promise<{ id: string; sha256: string | null }> {
-  if (!input.appBuildSourceId) {
-    if (input.gitRef) {
-      const sentence = 'Building from a git reference is not available yet. Upload the project with --path.'
-      throw new Problem('git-source-unavailable', sentence)
-    }
-    throw new Problem('build-source-missing', 'The build has no source. Upload the project with --path.')
-  }
-  const [source] = await tx
-    .select({ id: buildSources.id, status: buildSources.status, sha256: buildSources.sha256 })
-    .from(buildSources)
-    .where(and(eq(buildSources.id, input.appBuildSourceId), eq(buildSources.appId, input.appId)))
-  if (!source)
-    throw new Problem('build-source-missing', 'appBuildSourceId: this app has no such source. Upload it again.')
-  if (source.status !== 'ready') {
-    throw new Problem('build-source-not-ready', 'The source has not been uploaded completely. Finish the upload first.')
-  }
-  return source
+  const known: readonly string[] = types[platform]
+  const chosen = type ?? known[0] ?? null
+  if (chosen !== null && known.includes(chosen)) return chosen
+  const list = known.map((name) => `"${name}"`).join(', ')
+  throw new Problem('build-type-invalid', `Builds for ${platform} are one of ${list}, not "${type}".`)
 }

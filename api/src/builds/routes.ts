@@ -5,7 +5,7 @@ import { BuildVariables, storableText } from './build-variables.js'
 import { getBuild } from './get-build.js'
 import { listBuilds } from './list-builds.js'
 import { Build, presentBuild } from './present-build.js'
-import { requestBuild } from './request-build.js'
+import { priorities, requestBuild } from './request-build.js'
 import { updateBuild } from './update-build.js'
 
 const platforms = ['android', 'ios', 'web'] as const
@@ -38,6 +38,9 @@ const requestBuildRoute = defineRoute({
         appConfigurationId: Id.nullish(),
         appConfigurationName: Name,
         adHocEnvironmentVariables: BuildVariables.optional(),
+        priority: z.enum(priorities).optional(),
+        timeoutInMinutes: z.number().int().min(1).max(240).optional(),
+        useCache: z.boolean().optional(),
       }),
     ),
   },

@@ -89,6 +89,8 @@ export function presentUploadJob(build: typeof builds.$inferSelect): z.infer<typ
       cancelRequestedAt: null,
       createdBy: build.createdBy,
       queuedAt: at,
+      dueAt: at,
+      pool: 'standard',
       pendingAt: at,
       inProgressAt: at,
       finishedAt: at,

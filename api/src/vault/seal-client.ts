@@ -14,11 +14,14 @@ export interface SealClient {
    * the broker writes to the same audit chain.
    */
   destroyCredential(subject: { org: string; credential: string; version?: number }): Promise<DestroyedKeys>
+  /** Destroys the key under which an owner's other secrets lie. The owner's row must still be there. */
+  shred(owner: ShredOwner & { org: string }): Promise<void>
   /** Whether the stored version opens and its key signs what its certificate verifies. */
   proveKey(version: { org: string; credential: string; version: number; requestId: string }): Promise<boolean>
   health(): Promise<{ writable: boolean; kekVersion: number }>
 }
 
+export type ShredOwner = { kind: 'environment' | 'git-connection' | 'app'; id: string }
 export type DestroyedKeys = { certificateId: string; destroyedAt: string; backupsUntil: string }
 
 /** The broker does not answer or refuses: nothing was sealed, and nothing may be stored. */
@@ -48,6 +51,9 @@ export function createSealClient(socketPath: string): SealClient {
     },
     async destroyCredential(subject) {
       return Destroyed.parse(await ask(socketPath, 'POST', '/destroy', JSON.stringify(subject)))
+    },
+    async shred(owner) {
+      await ask(socketPath, 'POST', '/shred', JSON.stringify(owner))
     },
     async proveKey(version) {
       return Canary.parse(await ask(socketPath, 'POST', '/canary', JSON.stringify(version))).passed

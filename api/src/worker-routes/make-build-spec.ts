@@ -1,4 +1,4 @@
-import type { BuildSpec } from '@capstan/migrations/messages'
+import type { BuildSourceSpec, BuildSpec } from '@capstan/migrations/messages'
 import type { Context } from '../context.js'
 import type { BuildParts } from './load-build-parts.js'
 
@@ -6,10 +6,11 @@ const SOURCE_URL_SECONDS = 30 * 60
 const GIB = 1024 ** 3
 
 /** The working folder of a build lies in memory, so its size is part of `memoryBytes`. */
-const limits = { memoryBytes: 6 * GIB, cpus: 2, pids: 2048, diskBytes: 4 * GIB, wallClockMs: 60 * 60_000 } as const
+const limits = { memoryBytes: 6 * GIB, cpus: 2, pids: 2048, diskBytes: 4 * GIB, logBytes: 256 * 1024 ** 2 } as const
 
 /** What a worker is told of a build: no secret, and a link to the source that works for a short time. */
-export async function makeBuildSpec(ctx: Context, { build, source, credential }: BuildParts): Promise<BuildSpec> {
+export async function makeBuildSpec(ctx: Context, parts: BuildParts): Promise<BuildSpec> {
+  const { build, credential } = parts
   return {
     buildId: build.id,
     appId: build.appId,
@@ -25,17 +26,33 @@ export async function makeBuildSpec(ctx: Context, { build, source, credential }:
       CI_BUILD_NUMBER: String(build.number),
       CI_PLATFORM: build.platform,
       ...(build.type ? { CI_BUILD_TYPE: build.type } : {}),
+      ...(build.git.ref ? { CI_GIT_REF: build.git.ref } : {}),
     },
-    source: {
-      url: await ctx.objects.signedGetUrl(source.objectKey, { expiresInSeconds: SOURCE_URL_SECONDS }),
-      sha256: source.sha256,
-      sizeBytes: source.sizeBytes,
-    },
+    hasSecretVariables: parts.hasSecretVariables,
+    source: await makeSource(ctx, parts.source),
+    overrides: build.native,
+    egressHosts: parts.egressHosts,
+    ...cacheOf(parts),
     signing: credential && {
       credentialId: credential.id,
       credentialVersion: credential.version,
       name: credential.name,
     },
-    limits,
+    limits: { ...limits, wallClockMs: build.timeoutMinutes * 60_000 },
   }
+}
+
+async function makeSource(ctx: Context, source: BuildParts['source']): Promise<BuildSourceSpec> {
+  if (source.kind !== 'archive') return source
+  const { objectKey, sha256, sizeBytes } = source
+  const url = await ctx.objects.signedGetUrl(objectKey, { expiresInSeconds: SOURCE_URL_SECONDS })
+  return { kind: 'archive', url, sha256, sizeBytes }
+}
+
+/**
+ * A file at a foreign address is chosen by whoever serves it, so such a build may read what the app's own builds have
+ * cached and leaves nothing for them.
+ */
+function cacheOf({ build, source }: BuildParts): Pick<BuildSpec, 'cacheScope' | 'cacheReadOnly'> {
+  return build.useCache ? { cacheScope: 'members', cacheReadOnly: source.kind === 'url' } : {}
 }

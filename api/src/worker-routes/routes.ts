@@ -7,7 +7,10 @@ import {
   HeartbeatResponse,
   LogBatch,
   PhaseReport,
+  SourceReport,
   WaitingReport,
+  WorkerReport,
+  WorkerReportAnswer,
 } from '@capstan/migrations/messages'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../auth/access.js'
@@ -19,10 +22,22 @@ import { extendLease } from './extend-lease.js'
 import { finalizeArtifact } from './finalize-artifact.js'
 import { finishBuild } from './finish-build.js'
 import { recordPhase } from './record-phase.js'
+import { recordSource } from './record-source.js'
 import { reportWaiting } from './report-waiting.js'
+import { reportWorker } from './report-worker.js'
 
 const BuildParams = z.object({ buildId: Id })
 const stored = { 204: { description: 'Stored' } } as const
+
+const reportRoute = defineRoute({
+  method: 'post',
+  path: '/worker/v1/report',
+  operationId: 'reportWorker',
+  summary: 'Say what the worker can do, at its start and again from time to time',
+  access: { kind: 'worker' },
+  request: { body: jsonBody(WorkerReport) },
+  responses: { 200: jsonResponse(WorkerReportAnswer, 'When to say it again, and where to take builds from') },
+})
 
 const claimRoute = defineRoute({
   method: 'post',
@@ -51,6 +66,16 @@ const heartbeatRoute = defineRoute({
   summary: 'Keep the lease',
   access: { kind: 'lease' },
   responses: { 200: jsonResponse(HeartbeatResponse, 'Until when, and whether to stop') },
+})
+
+const sourceRoute = defineRoute({
+  method: 'post',
+  path: '/worker/v1/lease/source',
+  operationId: 'recordSource',
+  summary: 'What was fetched from git or from a URL',
+  access: { kind: 'lease' },
+  request: { body: jsonBody(SourceReport) },
+  responses: stored,
 })
 
 const phaseRoute = defineRoute({
@@ -104,6 +129,9 @@ const finishRoute = defineRoute({
 })
 
 export function registerWorkerRoutes(app: OpenAPIHono<Env>): void {
+  app.openapi(reportRoute, async (c) =>
+    c.json(await reportWorker(c.get('deps'), c.get('worker'), c.req.valid('json')), 200),
+  )
   app.openapi(claimRoute, async (c) => {
     const { buildId } = c.req.valid('param')
     const { workerId } = c.get('worker')
@@ -115,6 +143,10 @@ export function registerWorkerRoutes(app: OpenAPIHono<Env>): void {
     return c.body(null, 204)
   })
   app.openapi(heartbeatRoute, async (c) => c.json(await extendLease(c.get('ctx'), c.get('lease')), 200))
+  app.openapi(sourceRoute, async (c) => {
+    await recordSource(c.get('ctx'), c.get('lease'), c.req.valid('json'))
+    return c.body(null, 204)
+  })
   app.openapi(phaseRoute, async (c) => {
     await recordPhase(c.get('ctx'), c.get('lease'), c.req.valid('json'))
     return c.body(null, 204)

@@ -24,6 +24,28 @@ export const buildPhases = [
 export const BuildPhase = z.enum(buildPhases)
 export type BuildPhase = z.infer<typeof BuildPhase>
 
+/** What a worker may say it can do. `macos` builds for iOS. */
+export const workerCapabilities = ['android', 'web', 'macos'] as const
+export const WorkerCapability = z.enum(workerCapabilities)
+export type WorkerCapability = z.infer<typeof WorkerCapability>
+
+/**
+ * `POST /worker/v1/report` (worker token): who a worker is and how many builds it runs at once, said at its start and
+ * then every `nextReportMs`. A worker that was not heard for three times as long counts as gone.
+ */
+export const WorkerReport = z.strictObject({
+  worker: Label,
+  capabilities: z.array(WorkerCapability).min(1).max(20),
+  slots: z.number().int().min(1).max(1000),
+})
+export type WorkerReport = z.infer<typeof WorkerReport>
+export const WorkerReportAnswer = z.object({
+  nextReportMs: z.number().int(),
+  /** Queues to take builds from: one for each pool that the worker's capabilities fit. */
+  queues: z.array(z.string()),
+})
+export type WorkerReportAnswer = z.infer<typeof WorkerReportAnswer>
+
 /**
  * `POST /worker/v1/builds/{buildId}/claim`. The same `nonce` again is the same claim: a worker whose answer was lost
  * gets the attempt it was given, with a new lease token, instead of letting the lease run out.
@@ -35,6 +57,18 @@ export const ClaimRequest = z.strictObject({
 })
 export type ClaimRequest = z.infer<typeof ClaimRequest>
 
+/**
+ * Where the project comes from. `archive`: a zip that the platform has checked, behind a link that works for a short time.
+ * `url`: a zip that the build fetches itself; `sha256` where it was named. `git`: `ref` is a branch, a tag or a commit,
+ * fetched inside the build container; with `auth` other than `none` the credential is asked for at the broker.
+ */
+export const BuildSourceSpec = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('archive'), url: z.url(), sha256: Sha256, sizeBytes: z.number().int() }),
+  z.object({ kind: z.literal('url'), url: z.url(), sha256: Sha256.nullable(), maxBytes: z.number().int() }),
+  z.object({ kind: z.literal('git'), url: z.string(), ref: z.string(), auth: z.enum(['none', 'basic', 'ssh']) }),
+])
+export type BuildSourceSpec = z.infer<typeof BuildSourceSpec>
+
 export const BuildSpec = z.object({
   buildId: z.uuid(),
   appId: z.uuid(),
@@ -42,8 +76,19 @@ export const BuildSpec = z.object({
   number: z.number().int(),
   platform: z.enum(['android', 'ios', 'web']),
   type: z.string().nullable(),
+  /** Not secret: may stand in logs. */
   variables: z.record(z.string(), z.string()),
-  source: z.object({ url: z.url(), sha256: Sha256, sizeBytes: z.number().int() }),
+  /** Secret variables are to be asked for at the broker (`POST /open-secrets`, purpose `variables`), and masked. */
+  hasSecretVariables: z.boolean(),
+  source: BuildSourceSpec,
+  /** What the native project is to be called, where it is not as the project says. */
+  overrides: z.object({ displayName: z.string().optional(), packageName: z.string().optional() }).optional(),
+  /** Hosts of the app's own that the build may call, besides those of the worker: `host` or `*.host`. */
+  egressHosts: z.array(z.string().max(260)).max(100).optional(),
+  /** Trust tier of what the build may take from caches of the app; absent: none. */
+  cacheScope: z.string().max(100).optional(),
+  /** The source is not one that members of the app chose: such a build leaves nothing in the cache. */
+  cacheReadOnly: z.boolean().optional(),
   /** Present when the output is to be signed; the credential is opened at the broker in the phase `sign`. */
   signing: z.object({ credentialId: z.uuid(), credentialVersion: z.number().int(), name: z.string() }).nullable(),
   limits: z.object({
@@ -52,6 +97,8 @@ export const BuildSpec = z.object({
     pids: z.number().int(),
     diskBytes: z.number().int(),
     wallClockMs: z.number().int(),
+    /** Of log text in all; what comes after is counted, not kept. */
+    logBytes: z.number().int().optional(),
   }),
 })
 export type BuildSpec = z.infer<typeof BuildSpec>
@@ -66,6 +113,18 @@ export type Claim = z.infer<typeof Claim>
 /** `POST /worker/v1/lease/heartbeat`, every 15 s; a lease lives 60 s. */
 export const HeartbeatResponse = z.object({ expiresAt: z.iso.datetime(), cancelRequested: z.boolean() })
 export type HeartbeatResponse = z.infer<typeof HeartbeatResponse>
+
+/** `POST /worker/v1/lease/source`: what the build fetched itself; shown on the build and named in its provenance. */
+export const SourceReport = z.strictObject({
+  commitSha: z
+    .string()
+    .regex(/^([0-9a-f]{40}|[0-9a-f]{64})$/)
+    .optional(),
+  commitMessage: z.string().max(2000).optional(),
+  sha256: Sha256.optional(),
+  sizeBytes: z.number().int().min(0).optional(),
+})
+export type SourceReport = z.infer<typeof SourceReport>
 
 /** `POST /worker/v1/lease/phases`: sent when a phase starts and again when it ends. */
 export const PhaseReport = z.strictObject({
@@ -147,3 +206,24 @@ export const KeystorePayload = z.strictObject({
   chainDerB64: z.array(z.string()).optional(),
 })
 export type KeystorePayload = z.infer<typeof KeystorePayload>
+
+/**
+ * `POST /open-secrets` on the broker's `open` socket, `Authorization: Bearer <lease token>`: what a live lease needs beside
+ * its signing credential, each purpose once. Every refusal is 403 with the same body.
+ */
+export const OpenSecretsRequest = z.strictObject({
+  attempt: z.number().int(),
+  purpose: z.enum(['variables', 'source']),
+})
+export type OpenSecretsRequest = z.infer<typeof OpenSecretsRequest>
+
+/** Answer for `variables`: the environment's secrets, with those of the build itself over them. */
+export const SecretVariables = z.strictObject({ variables: z.record(z.string(), z.string()) })
+export type SecretVariables = z.infer<typeof SecretVariables>
+
+/** Answer for `source`. `knownHosts` are lines as of OpenSSH: a host that is not among them is not spoken to. */
+export const GitCredential = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('basic'), username: z.string(), password: z.string() }),
+  z.strictObject({ kind: z.literal('ssh'), privateKey: z.string(), knownHosts: z.string() }),
+])
+export type GitCredential = z.infer<typeof GitCredential>

@@ -1,4 +1,4 @@
-import { bigint, integer, jsonb, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
+import { bigint, boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
 import { jobStatuses } from '../transitions.js'
 import { at, createdAt, id, orgId, updatedAt } from './columns.js'
 
@@ -32,16 +32,23 @@ export const buildSources = pgTable('build_sources', {
   id: id(),
   orgId: orgId(),
   appId: uuid('app_id').notNull(),
-  type: text('type', { enum: ['archive'] }).notNull(),
+  type: text('type', { enum: ['archive', 'git', 'url'] }).notNull(),
   status: text('status', { enum: ['pending', 'ready'] })
     .notNull()
     .default('pending'),
   fileSizeBytes: bigint('file_size_bytes', { mode: 'number' }),
   sha256: text('sha256'),
   objectKey: text('object_key'),
+  /** Of a source that the build fetches itself. */
+  remoteUrl: text('remote_url'),
+  gitRef: text('git_ref'),
+  gitConnectionId: uuid('git_connection_id'),
   createdBy: uuid('created_by'),
   createdAt: createdAt(),
 })
+
+/** What a native project is called; absent: as the project says. */
+export type NativeNames = { displayName?: string; packageName?: string }
 
 /** `constraints`: the native versions an artefact fits, as the CLI sends them. `git`: ref, commit sha, message. */
 export const builds = pgTable('builds', {
@@ -60,10 +67,19 @@ export const builds = pgTable('builds', {
   customProperties: jsonb('custom_properties').$type<Record<string, string>>().notNull().default({}),
   constraints: jsonb('constraints').$type<Record<string, string>>().notNull().default({}),
   git: jsonb('git').$type<Record<string, string>>().notNull().default({}),
+  environmentId: uuid('environment_id'),
+  configurationId: uuid('configuration_id'),
+  native: jsonb('native').$type<NativeNames>().notNull().default({}),
+  useCache: boolean('use_cache').notNull().default(true),
+  timeoutMinutes: integer('timeout_minutes').notNull().default(60),
   createdBy: uuid('created_by'),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
 })
+
+/** Which workers take a job: those for Android and the web, or those with macOS. */
+export const workerPools = ['standard', 'macos'] as const
+export type WorkerPool = (typeof workerPools)[number]
 
 export const jobs = pgTable('jobs', {
   id: id(),
@@ -79,6 +95,8 @@ export const jobs = pgTable('jobs', {
   cancelRequestedAt: at('cancel_requested_at'),
   createdBy: uuid('created_by'),
   queuedAt: at('queued_at').notNull().defaultNow(),
+  dueAt: at('due_at').notNull().defaultNow(),
+  pool: text('pool', { enum: workerPools }).notNull().default('standard'),
   pendingAt: at('pending_at'),
   inProgressAt: at('in_progress_at'),
   finishedAt: at('finished_at'),
@@ -143,6 +161,17 @@ export const credentialOpens = pgTable(
     openedAt: at('opened_at').notNull().defaultNow(),
   },
   (table) => [primaryKey({ columns: [table.leaseId, table.credentialVersionId] })],
+)
+
+export const secretOpens = pgTable(
+  'secret_opens',
+  {
+    orgId: orgId(),
+    leaseId: uuid('lease_id').notNull(),
+    purpose: text('purpose', { enum: ['variables', 'source'] }).notNull(),
+    openedAt: at('opened_at').notNull().defaultNow(),
+  },
+  (table) => [primaryKey({ columns: [table.leaseId, table.purpose] })],
 )
 
 export const artifacts = pgTable('artifacts', {

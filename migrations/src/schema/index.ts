@@ -1,5 +1,6 @@
 export * from './apps.js'
 export * from './audit.js'
+export * from './build-inputs.js'
 export * from './builds.js'
 export * from './live-updates.js'
 export * from './rollouts.js'

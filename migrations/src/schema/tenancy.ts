@@ -8,6 +8,7 @@ export const organizations = pgTable('organizations', {
   id: id(),
   name: text('name').notNull(),
   webCertificatesAllowed: boolean('web_certificates_allowed').notNull().default(false),
+  maxConcurrentBuilds: integer('max_concurrent_builds'),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
 })
@@ -66,6 +67,8 @@ export const workers = pgTable('workers', {
   name: text('name').notNull(),
   tokenHash: text('token_hash').notNull(),
   capabilities: text('capabilities').array().notNull().default([]),
+  slots: integer('slots').notNull().default(1),
+  reportedAt: at('reported_at'),
   lastSeenAt: at('last_seen_at'),
   revokedAt: at('revoked_at'),
   createdAt: createdAt(),

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { BuildSourceSpec } from '@capstan/migrations/messages'
 import { BuildFailure } from '../build-failure.js'
 import type { BuildRun, Sandbox } from '../build-run.js'
 import { sourceDir, toolDir } from '../build-run.js'
@@ -6,13 +7,24 @@ import { inContainerScript, scriptRunner } from '../in-container-script.js'
 import { exitDiskFull, exitInvalid } from '../in-container/unpack-source.js'
 import { exitCodeOf, runCommand } from '../run-command.js'
 import { download } from '../signed-url.js'
+import { fetchGit } from './fetch-git.js'
 
 const archive = `${toolDir}/source.zip`
 const mebibyte = 1024 * 1024
 
-/** Brings the source into the container; its hash is compared before anything looks inside it. */
-export async function fetchSource(run: BuildRun, { containerId }: Sandbox): Promise<void> {
-  const { source, limits } = run.spec
+/** Brings the source into the container. */
+export async function fetchSource(run: BuildRun, sandbox: Sandbox): Promise<void> {
+  const { source } = run.spec
+  if (source.kind === 'archive') return fetchArchive(run, sandbox, source)
+  if (source.kind === 'git') return fetchGit(run, sandbox, source)
+  throw new BuildFailure('source-unsupported', 'This worker fetches no archives from foreign addresses. Upload the project.')
+}
+
+type Archive = Extract<BuildSourceSpec, { kind: 'archive' }>
+
+/** The hash of an archive is compared before anything looks inside it. */
+async function fetchArchive(run: BuildRun, { containerId }: Sandbox, source: Archive): Promise<void> {
+  const { limits } = run.spec
   if (source.sizeBytes > limits.diskBytes) throw diskFull(limits.diskBytes)
   const shared = {
     phase: 'fetch-source',

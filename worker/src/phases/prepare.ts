@@ -8,6 +8,7 @@ const variableName = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/
 /** The build's own network and container, ready for the source. */
 export async function prepare(run: BuildRun): Promise<Sandbox> {
   refuseUnbuildable(run)
+  await openVariables(run)
   const { spec, engine, attempt } = run
   const imageId = await run.imageId()
   // A container of an earlier attempt on this host has lost its lease.
@@ -43,6 +44,22 @@ export async function prepare(run: BuildRun): Promise<Sandbox> {
   return { containerId, networkId }
 }
 
+/** Masked before any command can print them. */
+async function openVariables(run: BuildRun): Promise<void> {
+  if (run.spec.hasSecretVariables) {
+    run.secretVariables = await run.broker.openVariables(run.leaseToken, run.attempt, run.signal)
+    for (const value of Object.values(run.secretVariables)) run.secrets.add(value)
+  }
+  for (const [name, value] of Object.entries({ ...run.spec.variables, ...run.secretVariables })) {
+    if (!variableName.test(name) || value.includes('\0')) {
+      throw new BuildFailure(
+        'variable-invalid',
+        `The variable ${JSON.stringify(name)} cannot be set: a name has letters, digits and underscores, a value no NUL.`,
+      )
+    }
+  }
+}
+
 /** What is certain to fail is refused before it costs time. */
 function refuseUnbuildable({ spec }: BuildRun): void {
   if (spec.platform === 'ios') {
@@ -56,13 +73,5 @@ function refuseUnbuildable({ spec }: BuildRun): void {
       'signing-certificate-missing',
       'A release build must be signed. Upload a keystore and name it when you start the build, or build type debug.',
     )
-  }
-  for (const [name, value] of Object.entries(spec.variables)) {
-    if (!variableName.test(name) || value.includes('\0')) {
-      throw new BuildFailure(
-        'variable-invalid',
-        `The variable ${JSON.stringify(name)} cannot be set: a name has letters, digits and underscores, a value no NUL.`,
-      )
-    }
   }
 }

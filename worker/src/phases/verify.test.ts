@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { noBroker } from '../../test/build-bench.js'
 import { fakeEngine } from '../../test/fake-engine.js'
 import { createApiClient } from '../api-client.js'
 import type { BuildRun } from '../build-run.js'
@@ -30,7 +31,8 @@ function runPrinting(signature: string, options: { exitCode?: number; badging?: 
       platform: 'android',
       type: 'release',
       variables: {},
-      source: { url: 'http://127.0.0.1:9', sha256: ours, sizeBytes: 1 },
+      hasSecretVariables: false,
+      source: { kind: 'archive', url: 'http://127.0.0.1:9', sha256: ours, sizeBytes: 1 },
       signing: null,
       limits: { memoryBytes: 1, cpus: 1, pids: 1, diskBytes: 1, wallClockMs: 1 },
     },
@@ -38,7 +40,8 @@ function runPrinting(signature: string, options: { exitCode?: number; badging?: 
     leaseToken: '',
     lease: api.withLease(''),
     engine: fakeEngine(([tool]) => (tool === 'aapt' ? { stdout: badging } : { stdout: signature, exitCode })),
-    broker: { openKeystore: () => Promise.reject(new Error('not part of this test')) },
+    broker: noBroker,
+    secretVariables: {},
     logs: new LogPump({ secrets, send: () => Promise.resolve(), onRefused: () => undefined }),
     secrets,
     labels: {},
