@@ -91,7 +91,6 @@ export const problems = {
   'upload-incomplete': { status: 422, title: 'The upload is not complete' },
 
   'build-source-missing': { status: 422, title: 'The build has no source' },
-  'git-source-unavailable': { status: 422, title: 'Building from git is not available' },
   'build-source-not-ready': { status: 409, title: 'The build source is not uploaded' },
   'build-source-invalid': { status: 422, title: 'The build source is not valid' },
   'build-type-invalid': { status: 422, title: 'The build type does not fit the platform' },

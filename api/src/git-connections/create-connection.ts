@@ -57,7 +57,9 @@ export async function createConnection(ctx: Context, input: CreateConnection): P
 function requireHost(ctx: Context, { host, provider }: CreateConnection): string {
   const known = host ?? providerHosts[provider]
   if (known === undefined) throw new Problem('git-connection-invalid', 'host: say which host this connection is for.')
-  return checkRemoteUrl(`https://${known}/x`, { protocols: ['https:'], privateHosts: ctx.sourcePrivateHosts }).host
+  const url = checkRemoteUrl(`https://${known}/x`, { protocols: ['https:'], privateHosts: ctx.sourcePrivateHosts })
+  if (url.host === known.toLowerCase()) return url.host
+  throw new Problem('source-address-refused', 'host: name the host alone, such as "git.example.com".')
 }
 
 function checkCredential(credential: GitCredential, host: string): GitCredential {

@@ -37,7 +37,8 @@ export function checkRemoteUrl(text: string, rules: RemoteUrlRules): URL {
   }
   if (url.username !== '' && !USER.test(url.username)) throw refuse('its user name is not plain')
   checkHost(url, rules.privateHosts, refuse)
-  const segments = url.pathname.split('/')
+  // The text itself as well: reading a URL resolves "..".
+  const segments = [...url.pathname.split('/'), ...spelled.split('/')]
   if (segments.some((segment) => segment.startsWith('-') || segment === '..')) throw refuse('its path is not plain')
   if (url.pathname === '/' || url.hash !== '' || (isSsh && url.search !== '')) throw refuse('its path is not plain')
   return url
