@@ -104,7 +104,13 @@ describe('an environment', () => {
   test.each([
     ['a name that no shell takes', [{ key: 'A-B', value: 'x' }]],
     ['a NUL character', [{ key: 'A', value: 'x\0y' }]],
-    ['more than an environment holds', [{ key: 'A', value: 'x'.repeat(60_000) }, { key: 'B', value: 'x'.repeat(60_000) }]],
+    [
+      'more than an environment holds',
+      [
+        { key: 'A', value: 'x'.repeat(60_000) },
+        { key: 'B', value: 'x'.repeat(60_000) },
+      ],
+    ],
   ])('refuses variables with %s and keeps nothing', async (_name, list) => {
     const id = await create()
     expect((await ask('POST', `/${id}/variables/set`, list)).status).toBe(422)
@@ -186,9 +192,11 @@ describe('the secrets of a build', () => {
     const tables = await owner.sql<{ name: string }[]>`
       select table_name as name from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'`
     let text = ''
-    for (const { name } of tables) text += JSON.stringify(await owner.sql.unsafe(`select t::text as row from ${name} t`))
+    for (const { name } of tables)
+      text += JSON.stringify(await owner.sql.unsafe(`select t::text as row from ${name} t`))
     expect(text).toContain(buildId)
-    for (const secret of [CANARY, 'ad-hoc value', Buffer.from(CANARY).toString('hex')]) expect(text).not.toContain(secret)
+    for (const secret of [CANARY, 'ad-hoc value', Buffer.from(CANARY).toString('hex')])
+      expect(text).not.toContain(secret)
   })
 
   const cases: [string, (at: { jobId: string; token: string }) => Promise<unknown>, number?][] = [
@@ -197,7 +205,10 @@ describe('the secrets of a build', () => {
       'lease-expired',
       ({ jobId }) =>
         withOrg(fixture.deps.db, app.org.id, (tx) =>
-          tx.update(leases).set({ expiresAt: new Date(Date.now() - 1) }).where(eq(leases.jobId, jobId)),
+          tx
+            .update(leases)
+            .set({ expiresAt: new Date(Date.now() - 1) })
+            .where(eq(leases.jobId, jobId)),
         ),
     ],
     [
@@ -207,8 +218,7 @@ describe('the secrets of a build', () => {
     ],
     [
       'cancel-requested',
-      ({ jobId }) =>
-        fixture.request('PATCH', `/v1/jobs/${jobId}`, { token: app.token, body: { status: 'canceled' } }),
+      ({ jobId }) => fixture.request('PATCH', `/v1/jobs/${jobId}`, { token: app.token, body: { status: 'canceled' } }),
     ],
   ]
   test.each(cases)('are refused with the one answer: %s', async (reason, arrange, attempt = 1) => {
@@ -237,10 +247,7 @@ describe('the secrets of a build', () => {
     const { token, buildId } = await start()
     await withOrg(fixture.deps.db, app.org.id, async (tx) => {
       const [theirs] = await tx.select().from(sealedValues).where(eq(sealedValues.environmentId, other))
-      await tx
-        .update(sealedValues)
-        .set({ envelope: theirs!.envelope })
-        .where(eq(sealedValues.buildId, buildId))
+      await tx.update(sealedValues).set({ envelope: theirs!.envelope }).where(eq(sealedValues.buildId, buildId))
     })
     expect((await open(token)).status).toBe(403)
     expect(await lastEvent()).toMatchObject({ action: 'build.secrets_decrypt_failed' })
@@ -262,17 +269,26 @@ describe('the default environment of an app', () => {
     await set(id, 'variables', { STAGE: 'default' })
     const body = { appEnvironmentId: id, egressHosts: ['Maven.Example.com', '*.example.org'] }
     const changed = await fixture.request('PATCH', `/v1/apps/${app.id}`, { token: app.org.tokens.admin, body })
-    expect(await changed.json()).toMatchObject({ appEnvironmentId: id, egressHosts: ['maven.example.com', '*.example.org'] })
+    expect(await changed.json()).toMatchObject({
+      appEnvironmentId: id,
+      egressHosts: ['maven.example.com', '*.example.org'],
+    })
     const build = await queueBuild(fixture, app)
     const { spec } = await claimed(fixture, worker, build.id)
-    expect(spec).toMatchObject({ variables: { STAGE: 'default' }, egressHosts: body.egressHosts.map((h) => h.toLowerCase()) })
+    expect(spec).toMatchObject({
+      variables: { STAGE: 'default' },
+      egressHosts: body.egressHosts.map((h) => h.toLowerCase()),
+    })
   })
 
-  test.each(['10.0.0.1', 'localhost', '*', 'a b.example', 'https://x.example'])('egress host %s is refused', async (host) => {
-    const answer = await fixture.request('PATCH', `/v1/apps/${app.id}`, {
-      token: app.org.tokens.admin,
-      body: { egressHosts: [host] },
-    })
-    expect(answer.status).toBe(422)
-  })
+  test.each(['10.0.0.1', 'localhost', '*', 'a b.example', 'https://x.example'])(
+    'egress host %s is refused',
+    async (host) => {
+      const answer = await fixture.request('PATCH', `/v1/apps/${app.id}`, {
+        token: app.org.tokens.admin,
+        body: { egressHosts: [host] },
+      })
+      expect(answer.status).toBe(422)
+    },
+  )
 })

@@ -2,7 +2,15 @@ import { auditEvents, buildSources, withOrg } from '@capstan/migrations'
 import { generateKeyPairSync } from 'node:crypto'
 import { desc, eq } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { claimed, createTestApp, sourceZip, sha256, type TestApp, type TestWorker, underLease } from './build-fixture.js'
+import {
+  claimed,
+  createTestApp,
+  sourceZip,
+  sha256,
+  type TestApp,
+  type TestWorker,
+  underLease,
+} from './build-fixture.js'
 import { type Answer, createFixture, type Fixture } from './fixture.js'
 import { askSocket, type BrokerSocketPaths, chooseSockets, startTestBroker, type TestBroker } from './test-broker.js'
 
@@ -150,9 +158,12 @@ describe('a git connection', () => {
     }
   })
 
-  test.each(['127.0.0.1', 'localhost', 'a b', 'x.example/path', '-o.example.com'])('for %j is refused', async (host) => {
-    await refused(connect({ provider: 'git_http', host, auth: basic }), 422, 'source-address-refused')
-  })
+  test.each(['127.0.0.1', 'localhost', 'a b', 'x.example/path', '-o.example.com'])(
+    'for %j is refused',
+    async (host) => {
+      await refused(connect({ provider: 'git_http', host, auth: basic }), 422, 'source-address-refused')
+    },
+  )
 
   test('is for its own host and transport alone', async () => {
     const { id } = await (await connect({ auth: basic })).json<Body>()
@@ -219,19 +230,29 @@ describe('a build from git', () => {
     expect((await open(claim.lease.token)).status).toBe(403)
   })
 
-  test.each(['--orphan=x', '-b', 'a..b', 'x@{1}', 'refs/heads/../../x', 'a\0b', 'a\nb', 'a b', 'x.lock', 'a//b', '/a', 'a/'])(
-    'at the reference %j is refused',
-    async (gitRef) => {
-      await link({ url: 'https://code.example.com/acme/shop.git' })
-      const answer = await build({ gitRef })
-      expect(answer.status).toBe(422)
-      expect(['git-ref-invalid', 'request-invalid']).toContain((await answer.json<Body>()).code)
-      const rows = await withOrg(fixture.deps.db, app.org.id, (tx) =>
-        tx.select().from(buildSources).where(eq(buildSources.appId, app.id)),
-      )
-      expect(rows).toEqual([])
-    },
-  )
+  test.each([
+    '--orphan=x',
+    '-b',
+    'a..b',
+    'x@{1}',
+    'refs/heads/../../x',
+    'a\0b',
+    'a\nb',
+    'a b',
+    'x.lock',
+    'a//b',
+    '/a',
+    'a/',
+  ])('at the reference %j is refused', async (gitRef) => {
+    await link({ url: 'https://code.example.com/acme/shop.git' })
+    const answer = await build({ gitRef })
+    expect(answer.status).toBe(422)
+    expect(['git-ref-invalid', 'request-invalid']).toContain((await answer.json<Body>()).code)
+    const rows = await withOrg(fixture.deps.db, app.org.id, (tx) =>
+      tx.select().from(buildSources).where(eq(buildSources.appId, app.id)),
+    )
+    expect(rows).toEqual([])
+  })
 })
 
 describe('a source at an address', () => {

@@ -13,7 +13,10 @@ afterAll(() => fixture[Symbol.asyncDispose]())
 
 type Body = { id: string } & Record<string, unknown>
 const ask = (method: string, path: string, body?: unknown, token = app.token) =>
-  fixture.request(method, `/v1/apps/${app.id}/configurations${path}`, { token, ...(body === undefined ? {} : { body }) })
+  fixture.request(method, `/v1/apps/${app.id}/configurations${path}`, {
+    token,
+    ...(body === undefined ? {} : { body }),
+  })
 const create = async (body: unknown) => (await ask('POST', '', body)).json<Body>()
 
 test('a native configuration is kept, found, changed and deleted', async () => {

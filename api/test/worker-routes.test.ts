@@ -57,7 +57,11 @@ describe('claiming', () => {
     expect(taken.lease.token).toMatch(/^cl_[0-9A-Za-z]{36}$/)
     const source = await fixture.request('GET', new URL(taken.spec.source.url).pathname)
     expect(sha256(new Uint8Array(await source.arrayBuffer()))).toBe(sha256(sourceZip()))
-    expect(taken.spec.source).toMatchObject({ kind: 'archive', sha256: sha256(sourceZip()), sizeBytes: sourceZip().length })
+    expect(taken.spec.source).toMatchObject({
+      kind: 'archive',
+      sha256: sha256(sourceZip()),
+      sizeBytes: sourceZip().length,
+    })
     expect(await jobOf(fixture, build)).toMatchObject({ status: 'in_progress', attempt: 1 })
     expect(await auditActions(fixture, app.org.id)).toContain('build.claimed')
   })

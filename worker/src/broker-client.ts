@@ -35,7 +35,13 @@ export function createBrokerClient(socketPath: string): BrokerClient {
   }
 }
 
-type Question = { socketPath: string; path: '/open' | '/open-secrets'; token: string; body: unknown; signal: AbortSignal }
+type Question = {
+  socketPath: string
+  path: '/open' | '/open-secrets'
+  token: string
+  body: unknown
+  signal: AbortSignal
+}
 
 async function ask<T>(schema: z.ZodType<T>, question: Question): Promise<T> {
   const { status, answer } = await callBroker(question)

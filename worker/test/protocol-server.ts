@@ -89,7 +89,14 @@ export class ProtocolServer {
         sizeBytes: this.source.length,
       },
       signing: null,
-      limits: { memoryBytes: 768 << 20, cpus: 2, pids: 512, diskBytes: 256 << 20, wallClockMs: 120_000, logBytes: 64 << 20 },
+      limits: {
+        memoryBytes: 768 << 20,
+        cpus: 2,
+        pids: 512,
+        diskBytes: 256 << 20,
+        wallClockMs: 120_000,
+        logBytes: 64 << 20,
+      },
       ...this.spec,
     }
   }
@@ -133,7 +140,8 @@ export class ProtocolServer {
     const expected = build || isReport ? workerToken : leaseToken
     if (authorization !== `Bearer ${expected}`) this.violations.push(`${path}: wrong token`)
     if (this.isLeaseLost && !build && !isReport) return reply(409, { code: 'lease-lost', detail: 'lost' })
-    if (this.refusal && !build && !isReport) return reply(this.refusal.status, { code: this.refusal.code, detail: 'refused' })
+    if (this.refusal && !build && !isReport)
+      return reply(this.refusal.status, { code: this.refusal.code, detail: 'refused' })
     const parsed: unknown = JSON.parse(body.toString('utf8'))
     if (isReport) {
       this.reports.push(WorkerReport.parse(parsed))

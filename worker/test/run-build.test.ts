@@ -217,7 +217,8 @@ describe('variables', () => {
       return Promise.resolve({ API_SECRET: secret })
     }
     bench.world.broker = { ...bench.world.broker, openVariables }
-    const print = 'node -e "const s=process.env.API_SECRET;console.log(s,Buffer.from(s).toString(`base64`),s.length,process.env.STAGE)"'
+    const print =
+      'node -e "const s=process.env.API_SECRET;console.log(s,Buffer.from(s).toString(`base64`),s.length,process.env.STAGE)"'
     bench.api.source = withBuild(`${print} && mkdir dist`)
     const configurations = watchContainers(bench)
     await bench.run()

@@ -13,7 +13,14 @@ const read = [
   'deployments:read',
   'devices:read',
 ] as const
-const develop = ['builds:write', 'environments:write', 'channels:write', 'bundles:write', 'deployments:write', 'devices:write'] as const
+const develop = [
+  'builds:write',
+  'environments:write',
+  'channels:write',
+  'bundles:write',
+  'deployments:write',
+  'devices:write',
+] as const
 const administer = [
   'apps:write',
   'credentials:write',

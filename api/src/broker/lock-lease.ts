@@ -52,11 +52,7 @@ export async function lockLease(tx: Transaction, tokenHash: string): Promise<Loc
 }
 
 /** From Postgres alone: what the worker says of its attempt is only compared. */
-export function judgeLease(
-  { lease, job }: LockedLease,
-  claimedAttempt: number,
-  now: () => Date,
-): LeaseRefusal | null {
+export function judgeLease({ lease, job }: LockedLease, claimedAttempt: number, now: () => Date): LeaseRefusal | null {
   if (lease.endedAt !== null) return 'lease-ended'
   if (lease.expiresAt <= now()) return 'lease-expired'
   if (job.status !== 'in_progress') return 'job-not-running'

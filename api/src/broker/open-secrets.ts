@@ -21,9 +21,7 @@ import { OpenRefused } from './open-credential.js'
 
 type Refusal = LeaseRefusal | 'already-opened' | 'nothing-sealed'
 type Sealed = typeof sealedValues.$inferSelect
-type Decision =
-  | { lease: LeaseFacts | null; refusal: Refusal }
-  | { lease: LeaseFacts; refusal: null; sealed: Sealed[] }
+type Decision = { lease: LeaseFacts | null; refusal: Refusal } | { lease: LeaseFacts; refusal: null; sealed: Sealed[] }
 
 export type OpenSecretsCall = { token: string | null; request: OpenSecretsRequest; requestId: string }
 
@@ -105,10 +103,15 @@ async function decrypt(deps: BrokerDeps, call: OpenSecretsCall, { orgId, lease, 
   try {
     const opened = new Map<string, string>()
     // What the build itself brings comes last, over the environment's.
-    for (const value of sealed.toSorted((one, other) => Number(one.buildId !== null) - Number(other.buildId !== null))) {
+    for (const value of sealed.toSorted(
+      (one, other) => Number(one.buildId !== null) - Number(other.buildId !== null),
+    )) {
       // Rebuilt from the row and the organization of the lease: an envelope moved here from elsewhere does not open.
       using secret = await openEnvelope(deps.keys, contextOfValue({ ...value, orgId }), value.envelope)
-      opened.set(value.name, secret.use((bytes) => bytes.toString('utf8')))
+      opened.set(
+        value.name,
+        secret.use((bytes) => bytes.toString('utf8')),
+      )
       if (value.buildId === null) continue
       const adHoc = JSON.parse(opened.get(value.name) ?? '{}') as Record<string, string>
       opened.delete(value.name)

@@ -104,7 +104,12 @@ async function findStale(
     .where(due(credentialVersions))
     .orderBy(asc(credentialVersions.id))
     .limit(limit)
-  const values = await tx.select().from(sealedValues).where(due(sealedValues)).orderBy(asc(sealedValues.id)).limit(limit)
+  const values = await tx
+    .select()
+    .from(sealedValues)
+    .where(due(sealedValues))
+    .orderBy(asc(sealedValues.id))
+    .limit(limit)
   const rows: StaleRow[] = [
     ...versions.map(({ version, app, kind }) => ({
       table: 'credential_versions' as const,
@@ -113,7 +118,11 @@ async function findStale(
       envelope: version.envelope ?? Buffer.alloc(0),
       ctx: { org, app, credential: version.credentialId, kind, version: String(version.version) },
     })),
-    ...values.map((value) => ({ table: 'sealed_values' as const, ...value, ctx: contextOfValue({ ...value, orgId: org }) })),
+    ...values.map((value) => ({
+      table: 'sealed_values' as const,
+      ...value,
+      ctx: contextOfValue({ ...value, orgId: org }),
+    })),
   ]
   return rows.toSorted((one, other) => (one.id < other.id ? -1 : 1)).slice(0, limit)
 }

@@ -114,7 +114,11 @@ async function answerOpen(deps: BrokerDeps, request: SocketRequest): Promise<Soc
   return jsonAnswer(403, REFUSED)
 }
 
-async function open(deps: BrokerDeps, { body, requestId }: SocketRequest, token: string | null): Promise<Buffer | null> {
+async function open(
+  deps: BrokerDeps,
+  { body, requestId }: SocketRequest,
+  token: string | null,
+): Promise<Buffer | null> {
   const parsed = OpenCredentialRequest.safeParse(parseJson(body))
   if (!parsed.success) return null
   using payload = await openCredential(deps, { token, request: parsed.data, requestId })

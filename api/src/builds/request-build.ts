@@ -107,7 +107,11 @@ async function choose(tx: Transaction, ctx: Context, input: RequestBuild & { typ
   const { appId } = input
   const ids = { environment: input.appEnvironmentId, configuration: input.appConfigurationId }
   const environment = await chooseEnvironment(tx, { appId, id: ids.environment, name: input.appEnvironmentName })
-  const configuration = await chooseConfiguration(tx, { appId, id: ids.configuration, name: input.appConfigurationName })
+  const configuration = await chooseConfiguration(tx, {
+    appId,
+    id: ids.configuration,
+    name: input.appConfigurationName,
+  })
   const certificate = await chooseCertificate(tx, input)
   if (isSigned(input) && !certificate) {
     const other = input.platform === 'ios' ? 'simulator' : 'debug'

@@ -37,5 +37,8 @@ export async function createEnvironment(ctx: Context, input: { appId: string; na
 }
 
 export function environmentNameTaken(name: string): Problem {
-  return new Problem('environment-name-taken', `The app has an environment named "${name}" already. Choose another name.`)
+  return new Problem(
+    'environment-name-taken',
+    `The app has an environment named "${name}" already. Choose another name.`,
+  )
 }

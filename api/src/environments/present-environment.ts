@@ -26,7 +26,11 @@ export type LoadedEnvironment = {
   secrets?: { id: string; key: string }[]
 }
 
-export function presentEnvironment({ environment, variables, secrets }: LoadedEnvironment): z.infer<typeof Environment> {
+export function presentEnvironment({
+  environment,
+  variables,
+  secrets,
+}: LoadedEnvironment): z.infer<typeof Environment> {
   return {
     id: environment.id,
     appId: environment.appId,

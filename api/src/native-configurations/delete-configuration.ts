@@ -5,7 +5,10 @@ import { type Context, requireScope } from '../context.js'
 import { type ConfigurationKey, findConfiguration } from './find-configuration.js'
 
 /** Builds keep the names that they were given. */
-export async function deleteConfiguration(ctx: Context, input: { appId: string; key: ConfigurationKey }): Promise<void> {
+export async function deleteConfiguration(
+  ctx: Context,
+  input: { appId: string; key: ConfigurationKey },
+): Promise<void> {
   requireScope(ctx, 'builds:write')
   await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const { id, name } = await findConfiguration(tx, input.appId, input.key, { lock: true })

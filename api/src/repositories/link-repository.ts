@@ -72,6 +72,9 @@ function requireFit({ host, name, authKind }: GitConnection, url: URL): void {
   }
   const needed = authKind === 'ssh' ? 'ssh:' : authKind === 'basic' ? 'https:' : url.protocol
   if (url.protocol !== needed) {
-    throw new Problem('git-connection-invalid', `The connection "${name}" needs an address that begins with ${needed}//.`)
+    throw new Problem(
+      'git-connection-invalid',
+      `The connection "${name}" needs an address that begins with ${needed}//.`,
+    )
   }
 }

@@ -19,7 +19,10 @@ export type RepositoryName = {
 /** Path of a repository at its provider, from what the official CLI read out of the git remote. */
 export function repositoryPath({ ownerSlug, provider, repositorySlug, projectSlug }: RepositoryName): string {
   if (!(provider in providerHosts)) {
-    throw new Problem('git-provider-unknown', `Git provider "${provider}" is not known. Link the repository by its URL.`)
+    throw new Problem(
+      'git-provider-unknown',
+      `Git provider "${provider}" is not known. Link the repository by its URL.`,
+    )
   }
   const middle = projectSlug ? `${projectSlug}/` : ''
   return provider.startsWith('azure')

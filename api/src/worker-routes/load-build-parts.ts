@@ -1,4 +1,12 @@
-import { apps, builds, buildSources, credentials, gitConnections, sealedValues, type Transaction } from '@capstan/migrations'
+import {
+  apps,
+  builds,
+  buildSources,
+  credentials,
+  gitConnections,
+  sealedValues,
+  type Transaction,
+} from '@capstan/migrations'
 import type { BuildSourceSpec } from '@capstan/migrations/messages'
 import { and, eq, or } from 'drizzle-orm'
 import { MAX_SOURCE_BYTES } from '../build-sources/create-build-source.js'

@@ -115,5 +115,8 @@ function refused({ url, ref, auth }: GitSource): BuildFailure {
     auth === 'none'
       ? 'If the repository is not public, store a git connection for its host.'
       : 'Check that the git connection may read the repository.'
-  return new BuildFailure('git-fetch-failed', `"${ref}" could not be fetched from ${url}; the log has git's words. ${hint}`)
+  return new BuildFailure(
+    'git-fetch-failed',
+    `"${ref}" could not be fetched from ${url}; the log has git's words. ${hint}`,
+  )
 }

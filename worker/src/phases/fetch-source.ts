@@ -17,7 +17,10 @@ export async function fetchSource(run: BuildRun, sandbox: Sandbox): Promise<void
   const { source } = run.spec
   if (source.kind === 'archive') return fetchArchive(run, sandbox, source)
   if (source.kind === 'git') return fetchGit(run, sandbox, source)
-  throw new BuildFailure('source-unsupported', 'This worker fetches no archives from foreign addresses. Upload the project.')
+  throw new BuildFailure(
+    'source-unsupported',
+    'This worker fetches no archives from foreign addresses. Upload the project.',
+  )
 }
 
 type Archive = Extract<BuildSourceSpec, { kind: 'archive' }>
