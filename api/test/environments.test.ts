@@ -171,7 +171,7 @@ describe('the secrets of a build', () => {
   test('are opened once for its live lease, with an audit event that names and does not show them', async () => {
     const { token, buildId } = await start()
     const replies = await Promise.all([open(token), open(token), open(token)])
-    expect(replies.map(({ status }) => status).sort()).toEqual([200, 403, 403])
+    expect(replies.map(({ status }) => status).sort((one, other) => one - other)).toEqual([200, 403, 403])
     expect(JSON.parse(replies.find(({ status }) => status === 200)?.text ?? '')).toEqual({
       variables: { API_KEY: CANARY, OWN: 'ad-hoc value', SHARED_SECRET: 'ad-hoc' },
     })

@@ -14,7 +14,7 @@ export async function loadEnvironments(
   const variables = relations.has('appEnvironmentVariables') ? await loadVariables(tx, ids) : undefined
   const secrets = relations.has('appEnvironmentSecrets') ? await loadSecretNames(tx, ids) : undefined
   const of = <T extends { owner: string | null }>(list: T[], id: string) =>
-    list.filter(({ owner }) => owner === id).map(({ owner: _, ...rest }) => rest)
+    list.flatMap(({ owner, ...rest }) => (owner === id ? [rest] : []))
   return rows.map((environment) => ({
     environment,
     ...(variables && { variables: of(variables, environment.id) }),

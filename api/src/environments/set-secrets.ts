@@ -8,7 +8,7 @@ import { findEnvironment } from './find-environment.js'
 import type { EnvironmentParams } from './get-environment.js'
 import { touchEnvironment } from './touch-environment.js'
 
-export const MAX_SECRETS = 100
+const MAX_SECRETS = 100
 export const MAX_SECRET_BYTES = 16 * 1024
 
 export type SetSecrets = EnvironmentParams & { secrets: { key: string; value: string }[] }
