@@ -148,7 +148,15 @@ describe('the control role', () => {
   test('finds due work of every organization and nothing else', async () => {
     const control = database.open('control')
     const seen = await Promise.all(names.map(async (name) => ((await rowsVisibleTo(control, name)) > 0 ? [name] : [])))
-    const due = ['apps', 'audit_checkpoints', 'audit_webhooks', 'credential_versions', 'jobs', 'leases', 'organizations']
+    const due = [
+      'apps',
+      'audit_checkpoints',
+      'audit_webhooks',
+      'credential_versions',
+      'jobs',
+      'leases',
+      'organizations',
+    ]
     expect(seen.flat().sort()).toEqual([...due, 'outbox', 'rollouts', 'workers'])
     await expect(control.sql`select envelope from credential_versions`).rejects.toThrow(/permission denied/)
     await control[Symbol.asyncDispose]()
