@@ -16,6 +16,7 @@ import { eq } from 'drizzle-orm'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type CheckpointDeps, makeCheckpoints } from '../src/audit/checkpoints/make-checkpoints.js'
+import { publishCheckpoints } from '../src/control/publish-checkpoints.js'
 import { recordAudit } from '../src/audit/record-audit.js'
 import { readCheckpointKey } from '../src/broker/read-checkpoint-key.js'
 import { openDirectoryKeyStore } from '../src/vault/directory-key-store.js'
@@ -163,6 +164,26 @@ describe('checkpoints', () => {
     await grow(org, [5])
     const made = await checkpoints(org)
     expect(made.map(({ size }) => size)).toEqual([3, 7, 12])
+  })
+
+  test('are published once, each as an object of its own', async () => {
+    const org = await fixture.createOrganization()
+    await grow(org, [2, 3])
+    const control = openDatabase({ url: fixture.databaseUrl('control'), poolSize: 1 })
+    const { objects } = fixture.deps
+    const publish = () => publishCheckpoints({ db: control.db, objects, now: () => new Date() })
+    try {
+      expect(await publish()).toBeGreaterThanOrEqual(2)
+      expect(await publish()).toBe(0)
+    } finally {
+      await control[Symbol.asyncDispose]()
+    }
+    for (const { size, root } of await checkpoints(org)) {
+      const { body } = await objects.get(`audit/${org.id}/checkpoints/${size}`)
+      expect(read(Buffer.concat(await body.toArray()).toString('utf8'))).toMatchObject({ size, root })
+    }
+    const rows = await (await ask(org, 'audit-checkpoints')).json<{ publishedAt: string | null }[]>()
+    expect(rows.every(({ publishedAt }) => publishedAt !== null)).toBe(true)
   })
 
   test('cannot be changed or taken away in the database', async () => {

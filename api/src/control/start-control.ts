@@ -2,6 +2,7 @@ import { QueueUnavailable } from './build-queue.js'
 import type { ControlDeps } from './control-deps.js'
 import { advanceRollouts } from './advance-rollouts.js'
 import { giveExpiryNotices } from './give-expiry-notices.js'
+import { publishCheckpoints } from './publish-checkpoints.js'
 import { relayOutbox } from './relay-outbox.js'
 import { repeat } from './repeat.js'
 import { retireVersions } from './retire-versions.js'
@@ -14,7 +15,8 @@ const NOTICES_MS = 10 * 60_000
 export type ControlOptions = { relayMs: number; sweepMs: number; ringAgainAfterMs?: number; noticesMs?: number }
 
 /**
- * Runs the relay, the sweeper, the second bell, the retirement of credentials, the notices of their expiry and the steps of rollouts until
+ * Runs the relay, the sweeper, the second bell, the retirement of credentials, the notices of their expiry, the steps of rollouts and the
+ * publication of checkpoints until
  * disposed. `ready` settles once each has looked at the database.
  */
 export function startControl(deps: ControlDeps, options: ControlOptions): AsyncDisposable & { ready: Promise<void> } {
@@ -38,6 +40,7 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     start('retire-versions', sweepMs, () => retireVersions(deps)),
     start('expiry-notices', noticesMs, () => giveExpiryNotices(deps)),
     start('advance-rollouts', sweepMs, () => advanceRollouts(deps)),
+    start('publish-checkpoints', sweepMs, () => publishCheckpoints(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
   ]
   return {
