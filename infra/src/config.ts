@@ -19,6 +19,8 @@ export interface Config {
   readonly objectStore: Readonly<Record<string, string>>
   /** AWS KMS as the root of all keys, handed on to the broker alone; none: the local master key is the root. */
   readonly rootKeys: Readonly<Record<string, string>>
+  /** Which hosts builds may call; handed on to the worker as they are. */
+  readonly egress: Readonly<Record<string, string>>
   /** PEM bundle of the network's own authorities. */
   readonly extraCaFile: string | undefined
   readonly logLevel: string
@@ -36,6 +38,7 @@ const objectStoreNames = [
   'AWS_SHARED_CREDENTIALS_FILE',
   'AWS_PROFILE',
 ]
+const egressNames = ['EGRESS_HOSTS', 'EGRESS_PRIVATE_HOSTS', 'EGRESS_APP_HOSTS']
 const inheritedNames = [
   'PATH',
   'LANG',
@@ -82,6 +85,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     dockerHost: env['DOCKER_HOST'] || undefined,
     objectStore: pick(env, objectStoreNames),
     rootKeys: rootKeysOf(env),
+    egress: pick(env, egressNames),
     extraCaFile: env['NODE_EXTRA_CA_CERTS'] || undefined,
     logLevel: env['LOG_LEVEL'] || 'info',
     registries: pick(env, registryNames),

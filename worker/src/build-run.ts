@@ -2,6 +2,9 @@ import type { BuildSpec } from '@capstan/migrations/messages'
 import type { LeaseClient } from './api-client.js'
 import type { BrokerClient } from './broker-client.js'
 import type { ContainerEngine, Labels } from './container-engine.js'
+import type { Egress } from './egress/open-egress.js'
+import type { Resolve } from './egress/connect-out.js'
+import type { HostPolicy } from './egress/host-policy.js'
 import type { LogPump } from './log-pump.js'
 import type { SecretSet } from './mask.js'
 
@@ -26,11 +29,15 @@ export type BuildRun = {
   stackId: string
   imageId: () => Promise<string>
   extraCa?: Buffer
+  hostPolicy: HostPolicy
+  resolve: Resolve
+  /** The way out of the build container, while there is one. */
+  egress?: Egress
   /** Aborts with the reason the build must stop for. */
   signal: AbortSignal
 }
 
-export type Sandbox = { containerId: string; networkId: string }
+export type Sandbox = { containerId: string }
 
 /**
  * What the customer's commands find in their environment; nothing of it is in the container's configuration. What the
@@ -45,6 +52,7 @@ export function commandEnvironment(run: BuildRun): Record<string, string> {
     ...run.spec.variables,
     ...run.secretVariables,
     ...Object.fromEntries(Object.entries(run.spec.variables).filter(([name]) => /^CI(_|$)/.test(name))),
+    ...run.egress?.environment,
   }
 }
 
@@ -53,5 +61,6 @@ export function toolEnvironment(run: BuildRun): Record<string, string> {
   return {
     HOME: '/work/home',
     ...(run.extraCa !== undefined && { NODE_EXTRA_CA_CERTS: `${toolDir}/extra-ca.pem` }),
+    ...run.egress?.environment,
   }
 }

@@ -55,3 +55,19 @@ test.each([
 ])('%j is refused with a sentence', (setting, message) => {
   expect(() => readConfig({ ...complete, ...setting })).toThrow(message)
 })
+
+test('hosts that builds may call come from a list that can hold the built-in one', () => {
+  const hosts = (env: Record<string, string>) => readConfig({ ...complete, ...env }).config.hostPolicy
+  const names = ({ allowed }: ReturnType<typeof hosts>) => (allowed === 'any' ? allowed : allowed.map(({ name }) => name))
+  expect(names(hosts({}))).toContain('registry.npmjs.org')
+  expect(names(hosts({ EGRESS_HOSTS: 'default, npm.example.com' }))).toContain('registry.npmjs.org')
+  expect(names(hosts({ EGRESS_HOSTS: 'npm.example.com' }))).toEqual(['npm.example.com'])
+  expect(names(hosts({ EGRESS_HOSTS: 'none' }))).toEqual([])
+  expect(names(hosts({ EGRESS_HOSTS: '*' }))).toBe('any')
+  expect(hosts({ EGRESS_PRIVATE_HOSTS: 'npm.intern:4873' }).privateAllowed).toMatchObject([{ ports: [4873] }])
+  expect(hosts({ EGRESS_APP_HOSTS: 'ignore' }).appHostsCount).toBe(false)
+})
+
+test.each(['https://npm.example.com', 'a b', '*,npm.example.com', 'x:0'])('EGRESS_HOSTS %j is refused', (list) => {
+  expect(() => readConfig({ ...complete, EGRESS_HOSTS: list })).toThrow(/^EGRESS_HOSTS has .+ not a host name\.$/)
+})

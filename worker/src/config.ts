@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import type { HostPolicy, HostRule } from './egress/host-policy.js'
+import { defaultHosts, parseHostRule } from './egress/host-policy.js'
 
 /** A setting is missing or wrong; the message is one sentence for the operator. */
 export class ConfigError extends Error {
@@ -19,8 +21,19 @@ const Environment = z.object({
   BROKER_OPEN_SOCKET: text,
   DOCKER_HOST: z.url({ protocol: /^(unix|tcp|http)$/ }).default('unix:///var/run/docker.sock'),
   BUILDER_IMAGE: text,
+  BUILDER_IMAGE_DIGESTS: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}(?:\s*,\s*sha256:[0-9a-f]{64})*$/)
+    .optional(),
+  CONTAINER_RUNTIME: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/)
+    .optional(),
   STACK_ID: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/),
   EXTRA_CA_FILE: text.optional(),
+  EGRESS_HOSTS: text.default('default'),
+  EGRESS_PRIVATE_HOSTS: text.optional(),
+  EGRESS_APP_HOSTS: z.enum(['allow', 'ignore']).default('allow'),
   WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2),
   HEARTBEAT_MS: milliseconds.default(15_000),
   IDLE_LIMIT_MS: milliseconds.default(10 * 60_000),
@@ -35,7 +48,11 @@ export type WorkerConfig = {
   brokerSocket: string
   dockerHost: string
   builderImage: string
+  /** Digests of which the builder image must have one; empty: whatever `builderImage` names at the start. */
+  builderImageDigests: readonly string[]
+  containerRuntime?: string
   stackId: string
+  hostPolicy: HostPolicy
   concurrency: number
   heartbeatMs: number
   idleLimitMs: number
@@ -65,7 +82,10 @@ export function readConfig(env: Record<string, string | undefined>): { config: W
       brokerSocket: settings.BROKER_OPEN_SOCKET,
       dockerHost: settings.DOCKER_HOST,
       builderImage: settings.BUILDER_IMAGE,
+      builderImageDigests: settings.BUILDER_IMAGE_DIGESTS?.split(',').map((digest) => digest.trim()) ?? [],
+      ...(settings.CONTAINER_RUNTIME !== undefined && { containerRuntime: settings.CONTAINER_RUNTIME }),
       stackId: settings.STACK_ID,
+      hostPolicy: readHostPolicy(settings),
       concurrency: settings.WORKER_CONCURRENCY,
       heartbeatMs: settings.HEARTBEAT_MS,
       idleLimitMs: settings.IDLE_LIMIT_MS,
@@ -74,6 +94,26 @@ export function readConfig(env: Record<string, string | undefined>): { config: W
     },
     secrets: readSecrets(settings),
   }
+}
+
+function readHostPolicy(settings: z.infer<typeof Environment>): HostPolicy {
+  const appHostsCount = settings.EGRESS_APP_HOSTS === 'allow'
+  const privateAllowed = readHostRules('EGRESS_PRIVATE_HOSTS', settings.EGRESS_PRIVATE_HOSTS ?? '')
+  if (settings.EGRESS_HOSTS.trim() === '*') return { allowed: 'any', privateAllowed, appHostsCount }
+  return { allowed: readHostRules('EGRESS_HOSTS', settings.EGRESS_HOSTS), privateAllowed, appHostsCount }
+}
+
+/** A list with commas; the word `default` stands for the built-in list, `none` for no host. */
+function readHostRules(name: string, list: string): HostRule[] {
+  const entries = list.split(',').map((entry) => entry.trim())
+  return entries
+    .filter((entry) => entry !== '' && entry !== 'none')
+    .flatMap((entry) => (entry === 'default' ? defaultHosts : [entry]))
+    .map((entry) => {
+      const rule = parseHostRule(entry)
+      if (rule === undefined) throw new ConfigError(`${name} has ${JSON.stringify(entry)}, which is not a host name.`)
+      return rule
+    })
 }
 
 function readSecrets(settings: z.infer<typeof Environment>): WorkerSecrets {

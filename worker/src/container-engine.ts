@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 
 /** Labels of everything a worker creates; the reaper finds it by the first two. */
 export type Labels = Readonly<Record<string, string>>
@@ -12,8 +12,8 @@ export type ContainerSpec = {
   imageId: string
   labels: Labels
   limits: ContainerLimits
-  /** The network of a build container; a signer has none. */
-  networkId?: string
+  /** The operator's choice of runtime, such as `runsc`; the engine's own default when absent. */
+  runtime?: string
 }
 
 export type ExecSpec = {
@@ -25,22 +25,29 @@ export type ExecSpec = {
   onOutput: (source: 'stdout' | 'stderr', chunk: Buffer) => void | Promise<void>
 }
 
+export type ResolvedImage = { id: string; digests: readonly string[] }
+
+/** A running command's standard input and output; closing it ends the command's input. */
+export type Pipe = { input: Writable; output: AsyncIterable<Buffer>; close(): void }
+
 type ContainerState = { running: boolean; oomKilled: boolean }
 
 /** The container runtime as the worker needs it. Every failure to reach it is an `EngineUnavailable`. */
 export interface ContainerEngine {
   ping(): Promise<void>
-  resolveImage(reference: string): Promise<string>
-  createNetwork(name: string, labels: Labels): Promise<string>
-  removeNetwork(networkId: string): Promise<void>
-  disconnect(networkId: string, containerId: string): Promise<void>
+  /** The id of an image that the engine has, and every digest it is known by. */
+  resolveImage(reference: string): Promise<ResolvedImage>
+  /** Names of the runtimes that containers can be started with. */
+  runtimes(): Promise<readonly string[]>
   startContainer(spec: ContainerSpec): Promise<string>
   /** Runs a command to its end. When `signal` aborts, the container is killed and the abort reason thrown. */
   exec(containerId: string, spec: ExecSpec, signal: AbortSignal): Promise<number>
+  /** Starts a command and leaves it running, with its input and output in the caller's hands. */
+  openPipe(containerId: string, argv: readonly string[]): Promise<Pipe>
   inspect(containerId: string): Promise<ContainerState>
   /** Kills and removes; a container that is gone already is no error. */
   removeContainer(containerId: string): Promise<void>
-  /** Removes every container and network that has all these labels; answers how many there were. */
+  /** Removes every container that has all these labels; answers how many there were. */
   removeLabelled(labels: Labels): Promise<number>
 }
 

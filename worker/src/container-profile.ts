@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type Docker from 'dockerode'
 import type { ContainerSpec } from './container-engine.js'
 
@@ -11,6 +12,9 @@ const tmpBytes = 1024 * mebibyte
 const secretsBytes = 8 * mebibyte
 /** Enough for Gradle and bundlers, and below the ceiling that container hosts commonly have themselves. */
 const openFiles = 4_096
+
+/** What a program may ask of the kernel, see `seccomp.json`; the engine takes the rules themselves, not a path. */
+const seccompProfile = JSON.stringify(JSON.parse(readFileSync(new URL('../seccomp.json', import.meta.url), 'utf8')))
 
 type HostConfig = Docker.HostConfig & { CgroupnsMode: 'private' }
 type ContainerOptions = Omit<Docker.ContainerCreateOptions, 'HostConfig'> & { HostConfig: HostConfig }
@@ -38,7 +42,8 @@ export function containerOptions(spec: ContainerSpec): ContainerOptions {
       ReadonlyRootfs: true,
       CapDrop: ['ALL'],
       CapAdd: [],
-      SecurityOpt: ['no-new-privileges:true'],
+      SecurityOpt: ['no-new-privileges:true', `seccomp=${seccompProfile}`],
+      ...(spec.runtime !== undefined && { Runtime: spec.runtime }),
       Binds: [],
       Devices: [],
       Tmpfs: tmpfsMounts(spec),
@@ -55,7 +60,8 @@ export function containerOptions(spec: ContainerSpec): ContainerOptions {
       CgroupnsMode: 'private',
       PidMode: '',
       UTSMode: '',
-      NetworkMode: spec.kind === 'signer' ? 'none' : (spec.networkId ?? 'none'),
+      // The way out during the install is a pipe to the worker's proxy: no interface, no resolver, no neighbour.
+      NetworkMode: 'none',
       LogConfig: { Type: 'none', Config: {} },
       AutoRemove: false,
       RestartPolicy: { Name: 'no' },

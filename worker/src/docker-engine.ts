@@ -3,22 +3,13 @@ import { platformFailure } from './build-failure.js'
 import type { ContainerEngine, ContainerSpec, Labels } from './container-engine.js'
 import { ContainerStopped, EngineUnavailable } from './container-engine.js'
 import { containerOptions } from './container-profile.js'
-import { dockerExec } from './docker-exec.js'
+import { dockerExec, dockerPipe } from './docker-exec.js'
 
 const pingTimeoutMs = 5_000
 const inspectTimeoutMs = 5_000
 
-export function createDockerEngine(dockerHost: string): ContainerEngine {
+export function createDockerEngine(dockerHost: string, { runtime }: { runtime?: string } = {}): ContainerEngine {
   const docker = new Docker(connectionOptions(dockerHost))
-
-  const removeNetwork = async (networkId: string) => {
-    const network = docker.getNetwork(networkId)
-    const { Containers = {} } = await network.inspect()
-    for (const containerId of Object.keys(Containers)) {
-      await network.disconnect({ Container: containerId, Force: true })
-    }
-    await network.remove()
-  }
 
   return {
     ping: () => guarded(() => withTimeout(docker.ping(), pingTimeoutMs)),
@@ -26,31 +17,18 @@ export function createDockerEngine(dockerHost: string): ContainerEngine {
     resolveImage: (reference) =>
       guarded(async () => {
         try {
-          return (await docker.getImage(reference).inspect()).Id
+          const { Id, RepoDigests } = await docker.getImage(reference).inspect()
+          return { id: Id, digests: [Id, ...(RepoDigests ?? []).map((name) => name.slice(name.indexOf('@') + 1))] }
         } catch (error) {
           if (statusOf(error) !== 404) throw error
           throw platformFailure('builder-image-missing', `The builder image ${reference} is not on this worker.`, error)
         }
       }),
 
-    createNetwork: (name, labels) =>
+    runtimes: () =>
       guarded(async () => {
-        const options = {
-          Name: name,
-          Driver: 'bridge',
-          CheckDuplicate: true,
-          EnableIPv6: false,
-          Labels: { ...labels },
-          Options: { 'com.docker.network.bridge.enable_icc': 'false' },
-        }
-        return (await docker.createNetwork(options)).id
-      }),
-
-    removeNetwork: (networkId) => guarded(() => ignoreGone(removeNetwork(networkId))),
-
-    disconnect: (networkId, containerId) =>
-      guarded(async () => {
-        await docker.getNetwork(networkId).disconnect({ Container: containerId, Force: true })
+        const { Runtimes = {} } = (await docker.info()) as { Runtimes?: Record<string, unknown> }
+        return Object.keys(Runtimes)
       }),
 
     startContainer: (spec: ContainerSpec) =>
@@ -59,7 +37,7 @@ export function createDockerEngine(dockerHost: string): ContainerEngine {
         const { NCPU } = (await docker.info()) as { NCPU: number }
         const limits = { ...spec.limits, cpus: Math.min(spec.limits.cpus, NCPU) }
         try {
-          const container = await docker.createContainer(containerOptions({ ...spec, limits }))
+          const container = await docker.createContainer(containerOptions({ ...spec, limits, ...(runtime !== undefined && { runtime }) }))
           await container.start()
           return container.id
         } catch (error) {
@@ -80,6 +58,8 @@ export function createDockerEngine(dockerHost: string): ContainerEngine {
         }
       }),
 
+    openPipe: (containerId, argv) => guarded(() => dockerPipe(docker.getContainer(containerId), argv)),
+
     inspect: (containerId) =>
       guarded(async () => {
         const container = docker.getContainer(containerId)
@@ -95,9 +75,7 @@ export function createDockerEngine(dockerHost: string): ContainerEngine {
         const filters = { label: Object.entries(labels).map(([name, value]) => `${name}=${value}`) }
         const containers = await docker.listContainers({ all: true, filters })
         for (const { Id } of containers) await ignoreGone(forceRemove(docker, Id))
-        const networks = await docker.listNetworks({ filters })
-        for (const { Id } of networks) await ignoreGone(removeNetwork(Id))
-        return containers.length + networks.length
+        return containers.length
       }),
   }
 }

@@ -2,7 +2,7 @@ import type Docker from 'dockerode'
 import type { Duplex } from 'node:stream'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { ExecSpec } from './container-engine.js'
+import type { ExecSpec, Pipe } from './container-engine.js'
 import { demuxOutput } from './demux-output.js'
 import { watchSource } from './watch-source.js'
 
@@ -39,6 +39,19 @@ export async function dockerExec(container: Docker.Container, spec: ExecSpec, si
     clearInterval(watch)
     socket.destroy()
   }
+}
+
+export async function dockerPipe(container: Docker.Container, argv: readonly string[]): Promise<Pipe> {
+  const options = { Cmd: [...argv], AttachStdin: true, AttachStdout: true, AttachStderr: false, Tty: false }
+  const exec = await container.exec(options)
+  const socket = await exec.start({ hijack: true, stdin: true, Tty: false })
+  // A broken connection ends the output; whoever reads it learns of it there.
+  socket.on('error', () => undefined)
+  return { input: socket, output: stdoutOf(socket), close: () => socket.destroy() }
+}
+
+async function* stdoutOf(socket: Duplex): AsyncGenerator<Buffer> {
+  for await (const { source, chunk } of demuxOutput(socket)) if (source === 'stdout') yield chunk
 }
 
 async function readOutput(socket: Duplex, spec: ExecSpec): Promise<unknown> {

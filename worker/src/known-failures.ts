@@ -47,6 +47,14 @@ export const knownFailures: readonly KnownFailure[] = [
     fixture: 'heap-exhausted.txt',
   },
   {
+    phases: ['fetch-source', 'install', 'compile'],
+    pattern: /^Network: refused: /,
+    code: 'host-not-allowed',
+    message:
+      'The build asked for a host that it may not call; the log names it. Add it to the allowed hosts of the app, or to EGRESS_HOSTS of the worker.',
+    fixture: 'host-not-allowed.txt',
+  },
+  {
     phases: ['install'],
     pattern: /npm error code EUSAGE|ERR_PNPM_OUTDATED_LOCKFILE|Your lockfile needs to be updated|YN0028/,
     code: 'lockfile-outdated',

@@ -6,6 +6,10 @@ import { BuildFailure, LeaseLost, buildIdle, buildTimedOut, platformFailure } fr
 import type { BuildRun } from './build-run.js'
 import type { ContainerEngine, Labels } from './container-engine.js'
 import { EngineUnavailable } from './container-engine.js'
+import type { Resolve } from './egress/connect-out.js'
+import { resolveByHost } from './egress/connect-out.js'
+import type { HostPolicy } from './egress/host-policy.js'
+import { policyForBuild } from './egress/host-policy.js'
 import { keepLease } from './keep-lease.js'
 import { LogPump } from './log-pump.js'
 import { SecretSet } from './mask.js'
@@ -20,6 +24,9 @@ export type BuildWorld = {
   identity: WorkerIdentity
   imageId: () => Promise<string>
   extraCa?: Buffer
+  hostPolicy: HostPolicy
+  /** How names of hosts become addresses, when not by this machine's own resolver. */
+  resolve?: Resolve
   heartbeatMs: number
   idleLimitMs: number
   log: Logger
@@ -82,6 +89,8 @@ function openRun(world: BuildWorld, claim: Claim, lease: LeaseClient, stopped: A
     stackId: world.identity.stackId,
     imageId: world.imageId,
     ...(world.extraCa && { extraCa: world.extraCa }),
+    hostPolicy: policyForBuild(world.hostPolicy, spec.egressHosts),
+    resolve: world.resolve ?? resolveByHost,
     signal: stopped.signal,
   }
 }

@@ -1,11 +1,12 @@
 import type { BuildRun, Sandbox } from './build-run.js'
+import { openEgress } from './egress/open-egress.js'
 import { inspectSandbox } from './inspect-sandbox.js'
 import type { Project } from './inspect-sandbox.js'
 import { buildWeb, webBuildScript } from './phases/build-web.js'
 import type { AndroidType } from './phases/compile.js'
 import { compile } from './phases/compile.js'
 import { fetchSource } from './phases/fetch-source.js'
-import { cutNetwork, install } from './phases/install.js'
+import { install } from './phases/install.js'
 import { prepare } from './phases/prepare.js'
 import { sign } from './phases/sign.js'
 import { syncNative } from './phases/sync-native.js'
@@ -31,9 +32,17 @@ export async function runPhases(run: BuildRun): Promise<void> {
 async function installAndCut(run: BuildRun, sandbox: Sandbox): Promise<Project> {
   const project = await inspectSandbox(run, sandbox, 'install')
   const manager = project.packageManager
-  if (manager === null) run.logs.note('install', 'There is no package.json, so nothing is installed.')
-  else await install(run, sandbox, manager)
-  await cutNetwork(run, sandbox)
+  if (manager === null) {
+    run.logs.note('install', 'There is no package.json, so nothing is installed.')
+    return project
+  }
+  const egress = await openEgress(run, sandbox, 'install')
+  try {
+    await install(run, sandbox, manager, egress)
+  } finally {
+    egress.close()
+  }
+  run.logs.note('install', 'The network is disconnected.')
   return project
 }
 

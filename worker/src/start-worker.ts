@@ -2,9 +2,10 @@ import { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { createApiClient } from './api-client.js'
 import { createBrokerClient } from './broker-client.js'
-import { BuildFailure } from './build-failure.js'
+import { BuildFailure, platformFailure } from './build-failure.js'
 import type { WorkerConfig, WorkerSecrets } from './config.js'
 import { ConfigError } from './config.js'
+import type { ContainerEngine } from './container-engine.js'
 import { EngineUnavailable } from './container-engine.js'
 import { createDockerEngine } from './docker-engine.js'
 import { reap } from './reap.js'
@@ -13,11 +14,17 @@ import { capabilities, takeBuilds } from './take-builds.js'
 
 /** Composes a worker from its settings; disposing it hands running builds back and closes every connection. */
 export async function startWorker(config: WorkerConfig, secrets: WorkerSecrets, log: Logger): Promise<AsyncDisposable> {
-  const engine = createDockerEngine(config.dockerHost)
+  const { containerRuntime } = config
+  const engine = createDockerEngine(config.dockerHost, {
+    ...(containerRuntime !== undefined && { runtime: containerRuntime }),
+  })
   const identity = { stackId: config.stackId, workerName: config.workerName }
   let imageId: string | undefined
-  const resolveImage = async () => (imageId ??= await engine.resolveImage(config.builderImage))
+  const resolveImage = async () => (imageId ??= await chooseImage(engine, config))
   try {
+    if (containerRuntime !== undefined && !(await engine.runtimes()).includes(containerRuntime)) {
+      throw new ConfigError(`CONTAINER_RUNTIME ${containerRuntime} is not a runtime of the container engine.`)
+    }
     const reaped = await reap(engine, identity)
     if (reaped > 0) log.warn({ reaped }, 'removed what an earlier run of this worker left behind')
     log.info({ imageId: await resolveImage() }, 'builder image')
@@ -38,6 +45,7 @@ export async function startWorker(config: WorkerConfig, secrets: WorkerSecrets, 
       identity,
       imageId: resolveImage,
       ...(secrets.extraCa && { extraCa: secrets.extraCa }),
+      hostPolicy: config.hostPolicy,
       heartbeatMs: config.heartbeatMs,
       idleLimitMs: config.idleLimitMs,
       log,
@@ -53,6 +61,14 @@ export async function startWorker(config: WorkerConfig, secrets: WorkerSecrets, 
       connection.disconnect()
     },
   }
+}
+
+/** The image every build of this worker runs in, by id: a tag that is moved later moves nothing. */
+async function chooseImage(engine: ContainerEngine, config: WorkerConfig): Promise<string> {
+  const { id, digests } = await engine.resolveImage(config.builderImage)
+  const allowed = config.builderImageDigests
+  if (allowed.length === 0 || digests.some((digest) => allowed.includes(digest))) return id
+  throw platformFailure('builder-image-refused', `${config.builderImage} (${id}) is not on BUILDER_IMAGE_DIGESTS.`)
 }
 
 async function connectRedis(config: WorkerConfig, secrets: WorkerSecrets, log: Logger): Promise<Redis> {

@@ -47,7 +47,7 @@ export function androidProject(options: ProjectOptions = {}): Buffer {
     { name: 'src/index.html', content: '<!doctype html><title>Pier</title>' },
     { name: 'android/gradlew', content: options.gradlew ?? gradlew, mode: options.gradlewMode ?? 0o100755 },
     { name: 'android/app/src/main/AndroidManifest.xml', content: manifest },
-    ...(options.files ?? []),
   ]
-  return makeZip(files.filter(({ name }) => !(options.without ?? []).includes(String(name))))
+  const kept = files.filter(({ name }) => !(options.without ?? []).includes(String(name)))
+  return makeZip([...kept, ...(options.files ?? [])])
 }

@@ -20,7 +20,7 @@ const start = async (labels = workerLabels(worker)) =>
   engine.startContainer({
     kind: 'signer',
     name: `capstan-${randomUUID()}`,
-    imageId: await engine.resolveImage(builderImage()),
+    imageId: (await engine.resolveImage(builderImage())).id,
     labels,
     limits,
   })
@@ -47,7 +47,7 @@ describe('starting a container', () => {
     engine.startContainer({
       kind: 'signer',
       name: `capstan-${randomUUID()}`,
-      imageId: await engine.resolveImage(builderImage()),
+      imageId: (await engine.resolveImage(builderImage())).id,
       labels: workerLabels(worker),
       limits: { ...limits, ...changes },
     })
@@ -58,6 +58,21 @@ describe('starting a container', () => {
     const { NCPU } = (await docker.info()) as { NCPU: number }
     const { HostConfig } = await docker.getContainer(id).inspect()
     expect(HostConfig.NanoCpus).toBe(NCPU * 1e9)
+  })
+
+  test('is done with the runtime of the operator’s choice', async () => {
+    expect(await engine.runtimes()).toContain('runc')
+    const spec = async () => ({
+      kind: 'signer' as const,
+      name: `capstan-${randomUUID()}`,
+      imageId: (await engine.resolveImage(builderImage())).id,
+      labels: workerLabels(worker),
+      limits,
+    })
+    const chosen = await createDockerEngine(dockerHost, { runtime: 'runc' }).startContainer(await spec())
+    expect((await new Docker().getContainer(chosen).inspect()).HostConfig.Runtime).toBe('runc')
+    const unknown = createDockerEngine(dockerHost, { runtime: 'no-such-runtime' })
+    await expect(unknown.startContainer(await spec())).rejects.toMatchObject({ code: 'container-refused' })
   })
 
   test('says what Docker refuses', async () => {
@@ -143,39 +158,21 @@ describe('running a command', () => {
 })
 
 describe('clean-up', () => {
-  test('of a container or network that is gone is no error', async () => {
+  test('of a container that is gone is no error', async () => {
     const gone = await start()
     await engine.removeContainer(gone)
     await engine.removeContainer(gone)
-    const network = await engine.createNetwork(`capstan-${randomUUID()}`, workerLabels(worker))
-    await engine.removeNetwork(network)
-    await engine.removeNetwork(network)
   })
 
   test('at the start of a worker takes its own leftovers, running ones too, and nobody else’s', async () => {
     const mine = { ...worker, workerName: `two-${randomUUID()}` }
     const other = { ...worker, workerName: `three-${randomUUID()}` }
     await start(workerLabels(mine))
-    const networkId = await engine.createNetwork(`capstan-${randomUUID()}`, workerLabels(mine))
+    await start(workerLabels(mine))
     const neighbour = await start(workerLabels(other))
-    expect(networkId).not.toBe('')
     expect(await reap(engine, mine)).toBe(2)
     expect(await reap(engine, mine)).toBe(0)
     expect(await engine.inspect(neighbour)).toMatchObject({ running: true })
-  })
-
-  test('of a network cuts off what is still on it', async () => {
-    const networkId = await engine.createNetwork(`capstan-${randomUUID()}`, workerLabels(worker))
-    await engine.startContainer({
-      kind: 'build',
-      name: `capstan-${randomUUID()}`,
-      imageId: await engine.resolveImage(builderImage()),
-      labels: workerLabels(worker),
-      limits,
-      networkId,
-    })
-    await engine.removeNetwork(networkId)
-    await expect(new Docker().getNetwork(networkId).inspect()).rejects.toMatchObject({ statusCode: 404 })
   })
 })
 

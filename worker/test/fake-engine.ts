@@ -8,9 +8,8 @@ export function fakeEngine(script: Script): ContainerEngine {
   return {
     ping: refuse,
     resolveImage: refuse,
-    createNetwork: refuse,
-    removeNetwork: refuse,
-    disconnect: refuse,
+    openPipe: refuse,
+    runtimes: refuse,
     startContainer: refuse,
     removeContainer: refuse,
     removeLabelled: refuse,

@@ -73,6 +73,16 @@ test.each([
     { BUILDER_IMAGE: 'capstan-no-such-image:1' },
     /^worker: BUILDER_IMAGE: .*capstan-no-such-image:1 is not on this worker\.\n$/,
   ],
+  [
+    'a builder image that is not on the list',
+    { BUILDER_IMAGE_DIGESTS: `sha256:${'0'.repeat(64)}` },
+    /^worker: BUILDER_IMAGE: .+ is not on BUILDER_IMAGE_DIGESTS\.\n$/,
+  ],
+  [
+    'a runtime that the engine does not have',
+    { CONTAINER_RUNTIME: 'no-such-runtime' },
+    /^worker: CONTAINER_RUNTIME no-such-runtime is not a runtime of the container engine\.\n$/,
+  ],
 ])('%s stops it with one sentence and exit code 78', async (_, setting, sentence) => {
   const worker = start({ ...environment, ...setting })
   expect(await worker.exited).toEqual([78, null])

@@ -11,7 +11,7 @@ export async function makeKeystore(password: string, alias: string): Promise<Tes
   const containerId = await engine.startContainer({
     kind: 'signer',
     name: `capstan-keystore-${randomUUID()}`,
-    imageId: await engine.resolveImage(builderImage()),
+    imageId: (await engine.resolveImage(builderImage())).id,
     labels: { capstan: 'test-keystore' },
     limits: { memoryBytes: 512 << 20, cpus: 2, pids: 256, diskBytes: 32 << 20 },
   })

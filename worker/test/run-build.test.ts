@@ -67,16 +67,6 @@ describe('an Android build', () => {
     expect(await remaining()).toBe(0)
   })
 
-  test('has a network until the install is over and none afterwards', async () => {
-    const interfaces = (mark: string) => `echo ${mark} $(tail -n +3 /proc/net/dev | cut -d: -f1)`
-    const scripts = { postinstall: interfaces('during'), build: `${interfaces('after')}; mkdir dist` }
-    bench.api.source = androidProject({ scripts })
-    await bench.run()
-    expect(bench.api.finishes[0]?.status).toBe('succeeded')
-    expect(bench.api.lines).toContain('after lo')
-    expect(bench.api.lines.find((line) => line.startsWith('during '))).toMatch(/eth0/)
-  })
-
   test('removes what an earlier attempt on this host left running', async () => {
     const { engine, identity } = bench.world
     const zombie = await engine.startContainer({

@@ -25,7 +25,7 @@ const steps = [
   ['organization, token and app', createApp],
   ['keystore uploaded by the official CLI, stored encrypted', uploadKeystore],
   ['build started by the official CLI from a local folder', buildApp],
-  ['built without network after the install step, signed apart', inspectContainers],
+  ['built without a network but the egress proxy of the install, signed apart', inspectContainers],
   ['the APK carries the certificate of the keystore', verifyApk],
   ['web bundle signed with a key of the customer and published', publishUpdate],
   ['the app fetches, verifies and applies the update', applyUpdate],

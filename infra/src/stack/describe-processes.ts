@@ -79,6 +79,7 @@ function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, st
       DOCKER_HOST: settings.dockerHost,
       BUILDER_IMAGE: settings.builderImage,
       STACK_ID: secrets.stackId,
+      ...config.egress,
       ...(config.extraCaFile ? { EXTRA_CA_FILE: config.extraCaFile } : {}),
     },
   }

@@ -1,6 +1,6 @@
-import { platformFailure } from '../build-failure.js'
 import type { BuildRun, Sandbox } from '../build-run.js'
 import { commandEnvironment, sourceDir } from '../build-run.js'
+import type { Egress } from '../egress/open-egress.js'
 import type { Project } from '../inspect-sandbox.js'
 import { runCommand } from '../run-command.js'
 
@@ -15,8 +15,8 @@ const installCommands: Record<Manager, readonly string[]> = {
   bun: ['bun', 'install', '--frozen-lockfile'],
 }
 
-/** Installs what the lockfile names. It is the last phase with a network. */
-export async function install(run: BuildRun, { containerId }: Sandbox, manager: Manager): Promise<void> {
+/** Installs what the lockfile names. */
+export async function install(run: BuildRun, sandbox: Sandbox, manager: Manager, egress: Egress): Promise<void> {
   if (manager === 'npm-unlocked') {
     run.logs.note(
       'install',
@@ -25,22 +25,11 @@ export async function install(run: BuildRun, { containerId }: Sandbox, manager: 
   }
   await runCommand(run, {
     phase: 'install',
-    containerId,
+    containerId: sandbox.containerId,
     argv: installCommands[manager],
-    env: commandEnvironment(run),
+    env: commandEnvironment(run, egress),
     workingDir: sourceDir,
     failureCode: 'install-failed',
     subject: 'Installing the dependencies',
   })
-}
-
-/** Fails closed: a build that cannot be cut off does not go on. */
-export async function cutNetwork(run: BuildRun, { containerId, networkId }: Sandbox): Promise<void> {
-  try {
-    await run.engine.disconnect(networkId, containerId)
-    await run.engine.removeNetwork(networkId)
-  } catch (error) {
-    throw platformFailure('network-cut-failed', 'The build container could not be cut off from the network.', error)
-  }
-  run.logs.note('install', 'The network is disconnected.')
 }

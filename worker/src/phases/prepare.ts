@@ -1,11 +1,12 @@
 import { BuildFailure } from '../build-failure.js'
 import type { BuildRun, Sandbox } from '../build-run.js'
 import { toolDir } from '../build-run.js'
+import { proxyFilesScript } from '../egress/proxy-settings.js'
 import { runCommand } from '../run-command.js'
 
 const variableName = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/
 
-/** The build's own network and container, ready for the source. */
+/** The build's own container, ready for the source. */
 export async function prepare(run: BuildRun): Promise<Sandbox> {
   refuseUnbuildable(run)
   await openVariables(run)
@@ -14,34 +15,24 @@ export async function prepare(run: BuildRun): Promise<Sandbox> {
   // A container of an earlier attempt on this host has lost its lease.
   await engine.removeLabelled({ capstan: run.stackId, 'capstan.build': spec.buildId })
   const name = `capstan-${spec.buildId}-${attempt}`
-  const networkId = await engine.createNetwork(name, run.labels)
   const containerId = await engine.startContainer({
     kind: 'build',
     name: `${name}-build`,
     imageId,
     labels: run.labels,
     limits: spec.limits,
-    networkId,
   })
+  const storeCa = run.extraCa === undefined ? '' : `cat > ${toolDir}/extra-ca.pem`
   await runCommand(run, {
     phase: 'prepare',
     containerId,
-    argv: ['mkdir', '-p', '/work/home', toolDir],
+    argv: ['sh', '-c', `set -e\nmkdir -p /work/home ${toolDir}\n${proxyFilesScript}\n${storeCa}`],
+    ...(run.extraCa !== undefined && { stdin: run.extraCa }),
     failureCode: 'prepare-failed',
     subject: 'Preparing the build container',
   })
-  if (run.extraCa !== undefined) {
-    await runCommand(run, {
-      phase: 'prepare',
-      containerId,
-      argv: ['sh', '-c', `cat > ${toolDir}/extra-ca.pem`],
-      stdin: run.extraCa,
-      failureCode: 'prepare-failed',
-      subject: 'Preparing the build container',
-    })
-  }
   run.logs.note('prepare', `Build ${spec.number}, attempt ${attempt}, image ${imageId}`)
-  return { containerId, networkId }
+  return { containerId }
 }
 
 /** Masked before any command can print them. */

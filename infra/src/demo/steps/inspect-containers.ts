@@ -3,6 +3,7 @@ import { searchEverywhere } from '../search-everywhere.js'
 import { secretForms } from '../secret-forms.js'
 
 interface Inspection {
+  readonly Name: string
   readonly Image: string
   readonly State: { readonly Running: boolean }
   readonly Config: { readonly User: string; readonly Labels: Readonly<Record<string, string>> }
@@ -21,7 +22,8 @@ interface Inspection {
 
 const parse = ({ inspections }: ContainerSeen): Inspection[] =>
   inspections.map((text) => JSON.parse(text) as Inspection)
-const networksOf = ({ NetworkSettings }: Inspection): string[] => Object.keys(NetworkSettings.Networks)
+const hasNetwork = ({ HostConfig, NetworkSettings }: Inspection): boolean =>
+  HostConfig.NetworkMode !== 'none' || Object.keys(NetworkSettings.Networks).some((name) => name !== 'none')
 
 function isConfined({ Config, HostConfig: host }: Inspection): boolean {
   return (
@@ -40,17 +42,16 @@ function isConfined({ Config, HostConfig: host }: Inspection): boolean {
 export async function inspectContainers(world: DemoWorld): Promise<string> {
   const containers = need(world, 'containers').filter(({ inspections }) => inspections.length > 0)
   const histories = containers.map(parse)
-  const signer = histories.find(([first]) => first?.HostConfig.NetworkMode === 'none')
-  const builder = histories.find((history) => history !== signer && history.some((seen) => networksOf(seen).length > 0))
-  prove(builder !== undefined, 'a build container with a network for the install step was seen')
-  prove(signer !== undefined, 'a signer container without network was seen')
-  const cutOff = builder?.some((seen) => seen.State.Running && networksOf(seen).length === 0) ?? false
-  prove(cutOff, 'the build container ran on without any network after the install step')
+  for (const kind of ['build', 'signer']) {
+    const isSeen = histories.some((history) => history.some(({ Name }) => Name.endsWith(`-${kind}`)))
+    prove(isSeen, `a ${kind} container was seen`)
+  }
+  prove(!histories.flat().some(hasNetwork), 'no container had a network: packages came through the egress proxy')
   for (const history of histories) prove(history.every(isConfined), 'every container kept to the profile')
   const keystore = need(world, 'keystore')
   const forms = secretForms({ keystore: keystore.bytes }, { password: keystore.password })
   const inspections = containers.flatMap((container) => container.inspections)
   const { found, places } = await searchEverywhere(world, forms, inspections)
   prove(found.length === 0, `no trace of the keystore after the build; found ${found.join(', ')}`)
-  return `build container lost its network after the install step, signer never had one; no trace of the keystore in ${places} places`
+  return `neither container had a network, packages came through the egress proxy; no trace of the keystore in ${places} places`
 }
