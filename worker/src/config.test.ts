@@ -58,7 +58,8 @@ test.each([
 
 test('hosts that builds may call come from a list that can hold the built-in one', () => {
   const hosts = (env: Record<string, string>) => readConfig({ ...complete, ...env }).config.hostPolicy
-  const names = ({ allowed }: ReturnType<typeof hosts>) => (allowed === 'any' ? allowed : allowed.map(({ name }) => name))
+  const names = ({ allowed }: ReturnType<typeof hosts>) =>
+    allowed === 'any' ? allowed : allowed.map(({ name }) => name)
   expect(names(hosts({}))).toContain('registry.npmjs.org')
   expect(names(hosts({ EGRESS_HOSTS: 'default, npm.example.com' }))).toContain('registry.npmjs.org')
   expect(names(hosts({ EGRESS_HOSTS: 'npm.example.com' }))).toEqual(['npm.example.com'])

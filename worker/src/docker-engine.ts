@@ -37,7 +37,9 @@ export function createDockerEngine(dockerHost: string, { runtime }: { runtime?: 
         const { NCPU } = (await docker.info()) as { NCPU: number }
         const limits = { ...spec.limits, cpus: Math.min(spec.limits.cpus, NCPU) }
         try {
-          const container = await docker.createContainer(containerOptions({ ...spec, limits, ...(runtime !== undefined && { runtime }) }))
+          const container = await docker.createContainer(
+            containerOptions({ ...spec, limits, ...(runtime !== undefined && { runtime }) }),
+          )
           await container.start()
           return container.id
         } catch (error) {

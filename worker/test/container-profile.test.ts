@@ -146,8 +146,11 @@ describe.each(['build', 'signer'] as const)('a %s container', (kind) => {
   })
 
   test.runIf(process.arch === 'x64')('may ask it for what every program needs', async () => {
-    const perl = ['1, 1, 0', '2, 1, 0', '10, 1, 0', '16, 3, 0'].map((socket) => `print syscall(41, ${socket}) > 0 ? 1 : 0;`)
-    const more = 'print syscall(39) > 0 ? 1 : 0; my $child = fork; exit 0 if !$child; waitpid $child, 0; print $? == 0 ? 1 : 0;'
+    const perl = ['1, 1, 0', '2, 1, 0', '10, 1, 0', '16, 3, 0'].map(
+      (socket) => `print syscall(41, ${socket}) > 0 ? 1 : 0;`,
+    )
+    const more =
+      'print syscall(39) > 0 ? 1 : 0; my $child = fork; exit 0 if !$child; waitpid $child, 0; print $? == 0 ? 1 : 0;'
     expect((await inside(kind, `perl -e '${perl.join(' ')} ${more}'`)).printed).toBe('111111')
   })
 

@@ -37,7 +37,10 @@ const answers = (...addresses: string[]) => {
 }
 
 test('a host on the operator’s private list is reached in a private network', async () => {
-  const socket = await connectOut(policy([], [`npm.intern:${port}`]), answers('127.0.0.1'), { host: 'npm.intern', port })
+  const socket = await connectOut(policy([], [`npm.intern:${port}`]), answers('127.0.0.1'), {
+    host: 'npm.intern',
+    port,
+  })
   const [said] = (await once(socket, 'data')) as [Buffer]
   expect(said.toString()).toBe('reached')
   socket.destroy()
@@ -47,7 +50,10 @@ test.each(['127.0.0.1', '10.0.0.8', '::ffff:127.0.0.1', '64:ff9b::7f00:1', 'fd00
   'an allowed host that turns out to be %s is refused and not called',
   async (address) => {
     const call = connectOut(policy([`public.example:${port}`]), answers(address), { host: 'public.example', port })
-    await expect(call).rejects.toMatchObject({ name: 'Refused', message: expect.stringMatching(/^public\.example has/) })
+    await expect(call).rejects.toMatchObject({
+      name: 'Refused',
+      message: expect.stringMatching(/^public\.example has/),
+    })
     expect(connections).toBe(0)
   },
 )

@@ -34,7 +34,8 @@ const gitHosts = [
 export const defaultHosts: readonly string[] = [...packageHosts, ...gitHosts]
 
 const defaultPorts = [443, 80]
-const pattern = /^(\*\.)?((?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?::(\d{1,5}))?$/
+const pattern =
+  /^(\*\.)?((?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?::(\d{1,5}))?$/
 
 export type HostRule = { name: string; withSubdomains: boolean; ports: readonly number[] }
 export type HostPolicy = {

@@ -45,7 +45,8 @@ export async function openEgress(run: BuildRun, sandbox: Sandbox, phase: BuildPh
   }
   run.signal.addEventListener('abort', close, { once: true })
   carried.failed.catch((error: unknown) => {
-    if (isOpen) logs.note(phase, `Network: the way out is closed: ${error instanceof Error ? error.message : 'unknown'}`)
+    if (isOpen)
+      logs.note(phase, `Network: the way out is closed: ${error instanceof Error ? error.message : 'unknown'}`)
     close()
   })
   try {

@@ -58,7 +58,8 @@ test('a reader that does not read stops its own connection and no other', async 
   const stuck = inside.connect()
   let written = 0
   const chunk = Buffer.alloc(16_384)
-  const push = () => void (written < 4 * windowBytes && stuck.write(chunk, (error) => error ?? ((written += chunk.length), push())))
+  const push = () =>
+    void (written < 4 * windowBytes && stuck.write(chunk, (error) => error ?? ((written += chunk.length), push())))
   push()
   await expect.poll(() => taken.length).toBe(1)
   const lively = inside.connect()
