@@ -25,7 +25,7 @@ export type ExecSpec = {
   onOutput: (source: 'stdout' | 'stderr', chunk: Buffer) => void | Promise<void>
 }
 
-export type ResolvedImage = { id: string; digests: readonly string[] }
+type ResolvedImage = { id: string; digests: readonly string[] }
 
 /** A running command's standard input and output; closing it ends the command's input. */
 export type Pipe = { input: Writable; output: AsyncIterable<Buffer>; close(): void }

@@ -31,7 +31,7 @@ const policy = (allowed: string[], privateAllowed: string[] = []): HostPolicy =>
 const answers = (...addresses: string[]) => {
   let calls = 0
   return Object.assign(
-    () => Promise.resolve([{ address: addresses[Math.min(calls++, addresses.length - 1)]!, family: 4 }]),
+    () => Promise.resolve([{ address: addresses[Math.min(calls++, addresses.length - 1)] ?? '', family: 4 }]),
     { calls: () => calls },
   )
 }

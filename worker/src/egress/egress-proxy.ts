@@ -19,9 +19,9 @@ export type EgressProxyOptions = {
 
 export type EgressProxy = {
   /** Speaks HTTP with a client: `CONNECT host:port`, or a request with an absolute http URL. */
-  serve(client: Duplex): void
+  serve: (client: Duplex) => void
   contacts: ContactedHosts
-  close(): void
+  close: () => void
 }
 
 const authority = /^([A-Za-z0-9._-]{1,253}):(\d{1,5})$/

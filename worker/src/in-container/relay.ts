@@ -63,6 +63,10 @@ class Connection extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#sendBytes(chunk, done)
+  }
+
+  #sendBytes(chunk: Buffer, done: (error?: Error | null) => void): void {
     const part = chunk.subarray(0, Math.min(this.#room, frameBytes))
     this.#room -= part.length
     if (part.length === chunk.length) {
@@ -80,6 +84,10 @@ class Connection extends Duplex {
   }
 
   override _read(): void {
+    this.#grantCredit()
+  }
+
+  #grantCredit(): void {
     if (this.#unread === 0) return
     const taken = Buffer.alloc(4)
     taken.writeUInt32BE(this.#unread)
@@ -101,7 +109,7 @@ class Connection extends Duplex {
     if (this.#received > windowBytes) throw new ProtocolViolation('more bytes than there is room for')
     this.#unread += payload.length
     if (this.readableEnded || this.destroyed) return
-    if (this.push(Buffer.from(payload))) this._read()
+    if (this.push(Buffer.from(payload))) this.#grantCredit()
   }
 
   #grow(payload: Buffer): void {
@@ -114,7 +122,7 @@ class Connection extends Duplex {
   #resumeWriting(): void {
     const waiting = this.#waiting
     this.#waiting = undefined
-    if (waiting) this._write(waiting.chunk, 'binary', waiting.done)
+    if (waiting) this.#sendBytes(waiting.chunk, waiting.done)
   }
 }
 
