@@ -1,5 +1,5 @@
 import type { BuildRun, Sandbox } from './build-run.js'
-import { openEgress } from './egress/open-egress.js'
+import { withEgress } from './egress/open-egress.js'
 import { inspectSandbox } from './inspect-sandbox.js'
 import type { Project } from './inspect-sandbox.js'
 import { buildWeb, webBuildScript } from './phases/build-web.js'
@@ -36,13 +36,7 @@ async function installAndCut(run: BuildRun, sandbox: Sandbox): Promise<Project> 
     run.logs.note('install', 'There is no package.json, so nothing is installed.')
     return project
   }
-  const egress = await openEgress(run, sandbox, 'install')
-  try {
-    await install(run, sandbox, manager, egress)
-  } finally {
-    egress.close()
-  }
-  run.logs.note('install', 'The network is disconnected.')
+  await withEgress(run, sandbox, { phase: 'install' }, () => install(run, sandbox, manager))
   return project
 }
 

@@ -41,6 +41,8 @@ export type HostRule = { name: string; withSubdomains: boolean; ports: readonly 
 export type HostPolicy = {
   /** Hosts that may be called where they have public addresses; `'any'` is every one. */
   allowed: readonly HostRule[] | 'any'
+  /** What one build adds to that. */
+  alsoAllowed?: readonly HostRule[]
   /** Hosts that may be called in private networks too. */
   privateAllowed: readonly HostRule[]
   /** Whether an app's own list counts. */
@@ -60,12 +62,20 @@ export function parseHostRule(text: string): HostRule | undefined {
 
 /** The operator's policy with the hosts of an app, which can only ever be public ones. */
 export function policyForBuild(policy: HostPolicy, appHosts: readonly string[] = []): HostPolicy {
-  if (policy.allowed === 'any' || !policy.appHostsCount) return policy
-  return { ...policy, allowed: [...policy.allowed, ...appHosts.flatMap((text) => parseHostRule(text) ?? [])] }
+  if (!policy.appHostsCount) return policy
+  return allowMore(
+    policy,
+    appHosts.flatMap((text) => parseHostRule(text) ?? []),
+  )
+}
+
+export function allowMore(policy: HostPolicy, rules: readonly HostRule[]): HostPolicy {
+  return { ...policy, alsoAllowed: [...(policy.alsoAllowed ?? []), ...rules] }
 }
 
 export function decide(policy: HostPolicy, host: string, port: number): Decision {
   if (policy.privateAllowed.some((rule) => matches(rule, host, port))) return 'private'
+  if (policy.alsoAllowed?.some((rule) => matches(rule, host, port)) === true) return 'public'
   if (policy.allowed === 'any') return defaultPorts.includes(port) ? 'public' : 'refused'
   return policy.allowed.some((rule) => matches(rule, host, port)) ? 'public' : 'refused'
 }

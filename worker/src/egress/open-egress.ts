@@ -6,6 +6,8 @@ import type { BuildRun, Sandbox } from '../build-run.js'
 import type { Pipe } from '../container-engine.js'
 import { inContainerScript } from '../in-container-script.js'
 import { Carrier } from '../in-container/relay.js'
+import type { HostPolicy, HostRule } from './host-policy.js'
+import { allowMore } from './host-policy.js'
 import { createEgressProxy } from './egress-proxy.js'
 import { proxyEnvironment, proxyPort } from './proxy-settings.js'
 
@@ -18,12 +20,30 @@ export type Egress = {
   close(): void
 }
 
+/** Does `work` with the way out open; `alsoAllowed` is what this work has to call besides the build's own list. */
+export async function withEgress<T>(
+  run: BuildRun,
+  sandbox: Sandbox,
+  { phase, alsoAllowed = [] }: { phase: BuildPhase; alsoAllowed?: readonly HostRule[] },
+  work: () => Promise<T>,
+): Promise<T> {
+  const egress = await openEgress(run, sandbox, phase, allowMore(run.hostPolicy, alsoAllowed))
+  run.egress = egress
+  try {
+    return await work()
+  } finally {
+    delete run.egress
+    egress.close()
+    run.logs.note(phase, 'The network is disconnected.')
+  }
+}
+
 /**
  * Opens the only way out of a build container, which has no network: connections to a port of its loopback travel over a
  * pipe to a proxy in this process. Closing the pipe is closing the network.
  */
-export async function openEgress(run: BuildRun, sandbox: Sandbox, phase: BuildPhase): Promise<Egress> {
-  const { logs, hostPolicy: policy } = run
+async function openEgress(run: BuildRun, sandbox: Sandbox, phase: BuildPhase, policy: HostPolicy): Promise<Egress> {
+  const { logs } = run
   const script = await inContainerScript('relay')
   const argv = ['node', '--input-type=module', '-e', script.toString('utf8'), 'capstan-relay', String(proxyPort)]
   const pipe = await run.engine.openPipe(sandbox.containerId, argv)

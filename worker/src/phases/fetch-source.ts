@@ -3,6 +3,9 @@ import type { BuildSourceSpec } from '@capstan/migrations/messages'
 import { BuildFailure } from '../build-failure.js'
 import type { BuildRun, Sandbox } from '../build-run.js'
 import { sourceDir, toolDir } from '../build-run.js'
+import type { HostRule } from '../egress/host-policy.js'
+import { parseHostRule } from '../egress/host-policy.js'
+import { withEgress } from '../egress/open-egress.js'
 import { inContainerScript, scriptRunner } from '../in-container-script.js'
 import { exitDiskFull, exitInvalid } from '../in-container/unpack-source.js'
 import { exitCodeOf, runCommand } from '../run-command.js'
@@ -16,11 +19,22 @@ const mebibyte = 1024 * 1024
 export async function fetchSource(run: BuildRun, sandbox: Sandbox): Promise<void> {
   const { source } = run.spec
   if (source.kind === 'archive') return fetchArchive(run, sandbox, source)
-  if (source.kind === 'git') return fetchGit(run, sandbox, source)
+  if (source.kind === 'git') {
+    const alsoAllowed = hostOf(source.url)
+    return withEgress(run, sandbox, { phase: 'fetch-source', alsoAllowed }, () => fetchGit(run, sandbox, source))
+  }
   throw new BuildFailure(
     'source-unsupported',
     'This worker fetches no archives from foreign addresses. Upload the project.',
   )
+}
+
+/** The host that the app's members named as the place of their source. */
+function hostOf(address: string): HostRule[] {
+  if (!URL.canParse(address)) return []
+  const { protocol, hostname, port } = new URL(address)
+  const rule = parseHostRule(`${hostname}:${port || (protocol === 'ssh:' ? 22 : 443)}`)
+  return rule ? [rule] : []
 }
 
 type Archive = Extract<BuildSourceSpec, { kind: 'archive' }>

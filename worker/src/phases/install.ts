@@ -1,6 +1,5 @@
 import type { BuildRun, Sandbox } from '../build-run.js'
 import { commandEnvironment, sourceDir } from '../build-run.js'
-import type { Egress } from '../egress/open-egress.js'
 import type { Project } from '../inspect-sandbox.js'
 import { runCommand } from '../run-command.js'
 
@@ -16,7 +15,7 @@ const installCommands: Record<Manager, readonly string[]> = {
 }
 
 /** Installs what the lockfile names. */
-export async function install(run: BuildRun, sandbox: Sandbox, manager: Manager, egress: Egress): Promise<void> {
+export async function install(run: BuildRun, sandbox: Sandbox, manager: Manager): Promise<void> {
   if (manager === 'npm-unlocked') {
     run.logs.note(
       'install',
@@ -27,7 +26,7 @@ export async function install(run: BuildRun, sandbox: Sandbox, manager: Manager,
     phase: 'install',
     containerId: sandbox.containerId,
     argv: installCommands[manager],
-    env: commandEnvironment(run, egress),
+    env: commandEnvironment(run),
     workingDir: sourceDir,
     failureCode: 'install-failed',
     subject: 'Installing the dependencies',
