@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { HttpBindings } from '@hono/node-server'
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { HTTPException } from 'hono/http-exception'
 import type { Context as HonoContext } from 'hono'
 import { v7 } from 'uuid'
 import type { Env } from './auth/access.js'
+import { callerAddress } from './auth/client-address.js'
 import type { Deps } from './context.js'
 import { ObjectStoreError } from './objects/object-store.js'
 import { Problem, type FieldError, problemHeaders, toProblemDocument } from './problems.js'
@@ -22,6 +24,8 @@ export function createApp(deps: Deps): OpenAPIHono<Env> {
   app.use(async (c, next) => {
     c.set('deps', deps)
     c.set('requestId', v7())
+    const peer = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket.remoteAddress
+    c.set('address', callerAddress(peer, c.req.header('x-forwarded-for'), deps.proxies))
     c.header('x-request-id', c.get('requestId'))
     c.header('x-content-type-options', 'nosniff')
     await next()

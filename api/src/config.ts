@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import { networksOf } from './auth/client-address.js'
 import type { ObjectStoreSettings } from './objects/open-object-store.js'
 
 /** The only reader of the environment in this package. What it returns may be logged: secrets stand in files. */
@@ -22,6 +23,11 @@ const HostList = z
   .string()
   .transform((list) => list.split(',').flatMap((host) => (host.trim() === '' ? [] : [host.trim().toLowerCase()])))
   .pipe(z.array(z.string().regex(/^[a-z0-9.:-]+$/, 'is no list of hosts')))
+const Networks = z
+  .string()
+  .default('')
+  .transform((list) => list.split(',').flatMap((item) => (item.trim() === '' ? [] : [item.trim()])))
+  .refine(areNetworks, 'name networks like 10.0.0.0/8, separated by commas')
 
 const Database = z.object({ DATABASE_URL: z.url(), DATABASE_PASSWORD_FILE: Optional })
 const Redis = z.object({ REDIS_URL: z.url(), REDIS_USERNAME: Optional, REDIS_PASSWORD_FILE: Optional })
@@ -52,6 +58,7 @@ export const ApiConfig = z
     LEASE_MS: Milliseconds.default(60_000),
     WORKER_REPORT_MS: Milliseconds.default(20_000),
     SOURCE_PRIVATE_HOSTS: HostList.default([]),
+    TRUSTED_PROXIES: Networks,
     CHANNEL_STATEMENT_KEY_FILE: Optional,
     APPLE_ROOT_FINGERPRINTS: Fingerprints.default(APPLE_ROOTS),
   })
@@ -105,6 +112,14 @@ export const BrokerConfig = z
 export type BrokerConfig = z.infer<typeof BrokerConfig>
 
 export const ProvisionConfig = z.object({ TOKEN_PEPPER_FILE: z.string().min(1) }).and(Database)
+
+function areNetworks(texts: readonly string[]): boolean {
+  try {
+    return Boolean(networksOf(texts))
+  } catch {
+    return false
+  }
+}
 
 export function objectStoreSettings(config: z.infer<typeof ObjectStoreEnvironment>): ObjectStoreSettings {
   if (config.OBJECT_STORE_DIR && config.OBJECT_STORE_KEY_FILE) {

@@ -1,7 +1,9 @@
 import type { Database, Role } from '@capstan/migrations'
 import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
-import { type Scope, scopesOf } from './auth/permissions.js'
+import type { Networks } from './auth/client-address.js'
+import type { Scope } from './auth/permissions.js'
+import type { Assurance } from './auth/step-up.js'
 import type { ObjectStore } from './objects/object-store.js'
 import type { UrlSigner } from './objects/sign-object-url.js'
 import type { CheckIns } from './updates/check-ins.js'
@@ -23,6 +25,8 @@ export type Deps = {
   log: Logger
   now: () => Date
   publicUrl: string
+  /** The proxies in front of this API whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. */
+  proxies: Networks
   /** Keys token hashes. */
   pepper: Uint8Array
   leaseMs: number
@@ -48,15 +52,26 @@ export type Actor = {
   type: 'user' | 'device' | 'worker' | 'system'
   id: string
   role?: Role
+  /** What this person may do in the organization, through this token or session. */
+  scopes?: ReadonlySet<Scope>
   via?: { type: 'session' | 'token' | 'lease'; id: string }
 }
 
 /** What an operation is given: the process's parts, the organization, who asks. */
-export type Context = Deps & { orgId: string; actor: Actor; requestId: string }
+export type Context = Deps & {
+  orgId: string
+  actor: Actor
+  requestId: string
+  /** Of people only: how they signed in. */
+  assurance?: Assurance
+  /** Of people only: whether they would be let in again now. */
+  stillAdmitted?: () => Promise<boolean>
+}
 
 /** First line of every operation that a person can ask for. */
 export function requireScope(ctx: Context, scope: Scope): void {
   if (ctx.actor.type === 'system') return
-  if (ctx.actor.role && scopesOf(ctx.actor.role).has(scope)) return
-  throw new Problem('permission-missing', `Your role does not include "${scope}". Ask an owner of the organization.`)
+  if (ctx.actor.scopes?.has(scope)) return
+  const whose = ctx.actor.via?.type === 'token' ? 'This token' : 'Your role'
+  throw new Problem('permission-missing', `${whose} does not include "${scope}". Ask an owner of the organization.`)
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { ServerType } from '@hono/node-server'
 import { openDatabase } from '@capstan/migrations'
 import { createApp } from './app.js'
+import { networksOf } from './auth/client-address.js'
 import { ApiConfig, objectStoreSettings, readConfig, readPassword } from './config.js'
 import type { Deps } from './context.js'
 import { createLog } from './create-log.js'
@@ -47,6 +48,7 @@ const deps: Deps = {
   log,
   now: () => new Date(),
   publicUrl,
+  proxies: networksOf(config.TRUSTED_PROXIES),
   pepper,
   leaseMs: config.LEASE_MS,
   workerReportMs: config.WORKER_REPORT_MS,

@@ -7,6 +7,9 @@ import { registerObjectRoutes } from './objects/routes.js'
 import { registerOrganizationRoutes } from './organizations/routes.js'
 import { registerSessionRoutes } from './sessions/routes.js'
 import { registerTokenRoutes } from './tokens/routes.js'
+import { registerPages } from './pages/routes.js'
+import { registerSecondFactorRoutes } from './second-factors/routes.js'
+import { registerPasskeyRoutes } from './passkeys/routes.js'
 import { registerUserRoutes } from './users/routes.js'
 import { registerCredentialRoutes } from './credentials/routes.js'
 import { registerProvisioningProfileRoutes } from './provisioning-profiles/routes.js'
@@ -37,7 +40,10 @@ import { registerWorkerRoutes } from './worker-routes/routes.js'
 export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerHealthRoutes(app)
   registerSessionRoutes(app)
+  registerPages(app)
   registerUserRoutes(app)
+  registerSecondFactorRoutes(app)
+  registerPasskeyRoutes(app)
   registerOrganizationRoutes(app)
   registerObjectRoutes(app)
   registerTokenRoutes(app)

@@ -21,10 +21,12 @@ import { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { createApp } from '../src/app.js'
 import type { Env } from '../src/auth/access.js'
+import { networksOf } from '../src/auth/client-address.js'
 import { createToken, hashToken } from '../src/auth/tokens.js'
 import type { Deps } from '../src/context.js'
 import { openObjectStore } from '../src/objects/open-object-store.js'
 import { openUpdates } from '../src/updates/open-updates.js'
+import { openSession } from '../src/sessions/open-session.js'
 import { createSealClient } from '../src/vault/seal-client.js'
 
 export type TestOrganization = { id: string; tokens: Record<Role, string>; userIds: Record<Role, string> }
@@ -40,12 +42,17 @@ export type Fixture = {
   /** A folder of this fixture, removed with it. */
   folder: string
   createOrganization(name?: string): Promise<TestOrganization>
+  /** A session as signing in opens it; with a second factor presented at `secondFactorAt`. */
+  signIn(
+    userId: string,
+    options?: { secondFactorAt?: Date | null; client?: 'api' | 'cli' | 'page' },
+  ): Promise<{ id: string; token: string }>
   createWorker(): Promise<{ id: string; token: string }>
   /** A request as a browser or the CLI would send it; a plain object becomes a JSON body. */
   request(
     method: string,
     path: string,
-    options?: { token?: string; body?: unknown; headers?: Record<string, string> },
+    options?: { token?: string; body?: unknown; headers?: Record<string, string>; address?: string },
   ): Promise<Answer>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -83,6 +90,7 @@ export async function createFixture(
     log,
     now: () => new Date(),
     publicUrl,
+    proxies: networksOf([]),
     pepper,
     leaseMs: 60_000,
     workerReportMs: 20_000,
@@ -99,19 +107,33 @@ export async function createFixture(
     ownerUrl: database.ownerUrl,
     databaseUrl: (role) => database.url(role),
     createOrganization: (name = 'Test') => createOrganization(deps, name),
+    signIn: (userId, { secondFactorAt = null, client = 'api' } = {}) =>
+      openSession(deps, {
+        userId,
+        client,
+        method: 'test',
+        twoFactor: secondFactorAt !== null,
+        secondFactorAt,
+        userAgent: 'test',
+        requestId: 'test',
+      }),
     createWorker: () => createWorker(deps),
-    request: async (method, path, { token, body, headers } = {}) =>
-      (await app.request(path, {
-        method,
-        headers: {
-          ...(token ? { authorization: `Bearer ${token}` } : {}),
-          ...(isPlain(body) ? { 'content-type': 'application/json' } : {}),
-          ...headers,
+    request: async (method, path, { token, body, headers, address = '192.0.2.1' } = {}) =>
+      (await app.request(
+        path,
+        {
+          method,
+          headers: {
+            ...(token ? { authorization: `Bearer ${token}` } : {}),
+            ...(isPlain(body) ? { 'content-type': 'application/json' } : {}),
+            ...headers,
+          },
+          ...(body === undefined
+            ? {}
+            : { body: isPlain(body) ? JSON.stringify(body) : (body as string | FormData | Uint8Array<ArrayBuffer>) }),
         },
-        ...(body === undefined
-          ? {}
-          : { body: isPlain(body) ? JSON.stringify(body) : (body as string | FormData | Uint8Array<ArrayBuffer>) }),
-      })) as Answer,
+        { incoming: { socket: { remoteAddress: address } } },
+      )) as Answer,
     [Symbol.asyncDispose]: async () => {
       redis.disconnect()
       await updates[Symbol.asyncDispose]()

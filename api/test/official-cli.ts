@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { createRequire } from 'node:module'
@@ -17,24 +17,43 @@ class Entry { constructor() { throw new Error('no keyring') } }
 require.cache[file] = Object.assign(new module.constructor(file), { exports: { Entry }, loaded: true })
 `
 
+// A keyring of this folder. Without one, the tool forgets at the end of "login" the token that it has just been given.
+const WITH_KEYRING = `
+const fs = require('node:fs')
+const place = process.env.HOME + '/keyring'
+const file = require.resolve('@napi-rs/keyring', { paths: [process.argv[1]] })
+class Entry {
+  getPassword() { return fs.existsSync(place) ? fs.readFileSync(place, 'utf8') : null }
+  setPassword(token) { fs.writeFileSync(place, token, { mode: 0o600 }) }
+  deletePassword() { fs.rmSync(place) }
+}
+require.cache[file] = Object.assign(new module.constructor(file), { exports: { Entry }, loaded: true })
+`
+
 export type OfficialCli = {
   url: string
   /** Its working folder. */
   folder: string
   run(...args: string[]): Promise<{ code: number; output: string }>
+  /** The same on a terminal of its own, without a token: it asks, and what is written to its input are keys. */
+  onTerminal(...args: string[]): ChildProcess
   [Symbol.asyncDispose](): Promise<void>
 }
 
 /** Serves the API of a fixture and runs the published command-line tool against it. */
-export async function startOfficialCli(fixture: Fixture, token: string): Promise<OfficialCli> {
+export async function startOfficialCli(
+  fixture: Fixture,
+  token: string,
+  { keyring = false } = {},
+): Promise<OfficialCli> {
   const folder = join(fixture.folder, 'cli')
   await mkdir(join(folder, 'home'), { recursive: true })
   const [server, outside] = [await serveApi(fixture), await refuseOutside()]
   const url = `http://127.0.0.1:${portOf(server)}`
   fixture.deps.publicUrl = url
-  const preload = join(folder, 'without-keyring.cjs')
-  await writeFile(preload, WITHOUT_KEYRING)
-  await writeFile(join(folder, '.capawesomerc'), `API_BASE_URL=${url}\nENVIRONMENT=test\n`)
+  const preload = join(folder, 'keyring.cjs')
+  await writeFile(preload, keyring ? WITH_KEYRING : WITHOUT_KEYRING)
+  await writeFile(join(folder, '.capawesomerc'), `API_BASE_URL=${url}\nCONSOLE_BASE_URL=${url}\nENVIRONMENT=test\n`)
   const env = {
     PATH: process.env.PATH ?? '',
     HOME: join(folder, 'home'),
@@ -55,6 +74,12 @@ export async function startOfficialCli(fixture: Fixture, token: string): Promise
           resolve({ code: error ? Number(error.code ?? 1) : 0, output: out + err }),
         )
       }),
+    onTerminal: (...args) => {
+      const { CI: _ci, CAPAWESOME_CLOUD_TOKEN: _token, ...person } = env
+      const command = [process.execPath, '--require', preload, entry, ...args].map((word) => `'${word}'`).join(' ')
+      // What the tool opens instead of a browser.
+      return spawn('script', ['-qefc', `stty cols 200 rows 50; exec ${command}`, '/dev/null'], { cwd: folder, env: { ...person, BROWSER: 'true', TERM: 'dumb' } })
+    },
     [Symbol.asyncDispose]: async () => {
       await Promise.all([close(server), close(outside)])
     },

@@ -1,6 +1,6 @@
 import { eq, sql } from 'drizzle-orm'
 import type { Database, Transaction } from './database.js'
-import { apiTokens, apps, builds, deviceTokens, jobs, leases } from './schema/index.js'
+import { apiTokens, apps, builds, deviceTokens, jobs, leases, memberships } from './schema/index.js'
 
 const setting = (tx: Transaction, name: 'app.org_id' | 'app.user_id' | 'app.lookup' | 'app.view', value: string) =>
   tx.execute(sql`select set_config(${name}, ${value}, true)`)
@@ -19,6 +19,27 @@ export function withUser<T>(db: Database, userId: string, work: (tx: Transaction
     await setting(tx, 'app.user_id', userId)
     return work(tx)
   })
+}
+
+/**
+ * Inside `withUser`: shows the organizations of that person one after the other, in the order of their ids so that two
+ * such transactions cannot wait for each other. How a person's own change enters the log of each organization.
+ */
+export async function eachOrgOf(
+  tx: Transaction,
+  userId: string,
+  work: (orgId: string) => Promise<void>,
+): Promise<void> {
+  const rows = await tx
+    .select({ orgId: memberships.orgId })
+    .from(memberships)
+    .where(eq(memberships.userId, userId))
+    .orderBy(memberships.orgId)
+  for (const { orgId } of rows) {
+    await setting(tx, 'app.org_id', orgId)
+    await work(orgId)
+  }
+  await setting(tx, 'app.org_id', '')
 }
 
 /** Shows the one row whose id, token hash or e-mail address the caller already knows, where its table allows that. */
@@ -59,6 +80,11 @@ const lookups = {
   lease: { table: leases, key: leases.tokenHash },
   deviceToken: { table: deviceTokens, key: deviceTokens.tokenHash },
 } as const
+
+/** Inside another door: shows that one row too, for a change of both in one transaction. */
+export async function alsoLookup(tx: Transaction, value: string): Promise<void> {
+  await setting(tx, 'app.lookup', value)
+}
 
 /** The organization that owns a row, found by what the caller knows of it (an id or a token's hash); else null. */
 export function findOrgOf(db: Database, kind: keyof typeof lookups, value: string): Promise<string | null> {

@@ -94,4 +94,11 @@ insert into sealed_values (id, org_id, app_id, build_id, name, envelope, kek_id,
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 'x', '\x00', 'x', 1);
 insert into secret_opens (org_id, lease_id, purpose)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'variables');
+
+insert into user_totp (user_id, sealed_secret) values ('00000000-0000-7000-8000-000000000002', '\x00');
+insert into recovery_codes (user_id, code_hash) values ('00000000-0000-7000-8000-000000000002', 'h5');
+insert into passkeys (id, user_id, credential_id, public_key, counter, name)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000002', 'h6', '\x00', 0, 'x');
+insert into spent_values (hash, expires_at) values ('h7', now());
+insert into device_codes (id, device_hash, user_code_hash, expires_at) values (gen_random_uuid(), 'h8', 'h9', now());
 set session_replication_role = origin;

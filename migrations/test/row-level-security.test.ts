@@ -104,7 +104,9 @@ describe('the API role', () => {
     )
     const hidden = seen.filter(([, rows]) => rows === 0).map(([name]) => name)
     // People's own rows, the workers, and what the broker alone may read.
-    expect(hidden.sort()).toEqual(['credential_opens', 'secret_opens', 'sessions', 'user_passwords', 'workers'])
+    const factors = ['device_codes', 'passkeys', 'recovery_codes', 'spent_values', 'user_totp']
+    const others = ['credential_opens', 'secret_opens', 'sessions', 'user_passwords', 'workers']
+    expect(hidden.sort()).toEqual([...factors, ...others].sort())
   })
 
   test('cannot read, change, delete or plant rows of another organization', async () => {
@@ -157,7 +159,9 @@ describe('the control role', () => {
       'leases',
       'organizations',
     ]
-    expect(seen.flat().sort()).toEqual([...due, 'outbox', 'rollouts', 'workers'])
+    const expiring = ['device_codes', 'sessions', 'spent_values']
+    expect(seen.flat().sort()).toEqual([...due, ...expiring, 'outbox', 'rollouts', 'workers'].sort())
+    await expect(control.sql`select token_hash from sessions`).rejects.toThrow(/permission denied/)
     await expect(control.sql`select envelope from credential_versions`).rejects.toThrow(/permission denied/)
     await control[Symbol.asyncDispose]()
   })

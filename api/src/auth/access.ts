@@ -4,9 +4,11 @@ import { validate as isUuid } from 'uuid'
 import type { Actor, Context, Deps } from '../context.js'
 import { requireScope } from '../context.js'
 import { Problem } from '../problems.js'
-import { authenticate, roleIn, type Principal } from './authenticate.js'
+import { authenticate, standingIn, type Principal, type Standing } from './authenticate.js'
+import { networksOf } from './client-address.js'
 import { requireDevice } from './device-access.js'
-import type { Scope } from './permissions.js'
+import { isScope, type Scope, scopesOf } from './permissions.js'
+import { requireStepUp, type StepUp, stepUpOf } from './step-up.js'
 import { requireLease, requireWorker, type Lease, type WorkerIdentity } from './worker-access.js'
 
 /**
@@ -19,7 +21,7 @@ import { requireLease, requireWorker, type Lease, type WorkerIdentity } from './
 export type Access =
   | { kind: 'public' }
   | { kind: 'principal' }
-  | { kind: 'organization' | 'app' | 'job'; scope: Scope }
+  | { kind: 'organization' | 'app' | 'job'; scope: Scope; stepUp?: StepUp }
   | { kind: 'app-or-device'; scope: Scope }
   | { kind: 'device' }
   | { kind: 'device-token' }
@@ -30,6 +32,8 @@ export type Env = {
   Variables: {
     deps: Deps
     requestId: string
+    /** Null when it is not known, which no allow-list includes. */
+    address: string | null
     principal: Principal
     ctx: Context
     worker: WorkerIdentity
@@ -75,11 +79,11 @@ async function admit(c: C, who: Access): Promise<void> {
     }
     case 'app-or-device':
       if (!c.req.header('authorization')) return admitDevice(c)
-      return admitMember(c, () => orgOfPath(c, 'app'), who.scope)
+      return admitMember(c, () => orgOfPath(c, 'app'), who)
     case 'organization':
     case 'app':
     case 'job':
-      return admitMember(c, () => orgOfPath(c, who.kind), who.scope)
+      return admitMember(c, () => orgOfPath(c, who.kind), who)
   }
 }
 
@@ -91,12 +95,18 @@ function admitDevice(c: C): void {
 }
 
 /** The token is checked first: an anonymous caller learns nothing about ids. */
-async function admitMember(c: C, findOrg: () => Promise<string>, scope: Scope): Promise<void> {
+async function admitMember(
+  c: C,
+  findOrg: () => Promise<string>,
+  who: { scope: Scope; stepUp?: StepUp },
+): Promise<void> {
   const principal = await authenticate(c.get('deps'), c.req.header('authorization'))
   const orgId = await findOrg()
   c.set('principal', principal)
-  c.set('ctx', await contextFor(c, principal, orgId))
-  requireScope(c.get('ctx'), scope)
+  const ctx = await contextFor(c, principal, orgId)
+  c.set('ctx', ctx)
+  requireScope(ctx, who.scope)
+  requireStepUp(ctx.assurance, ctx.now(), who.stepUp ?? stepUpOf(who.scope))
 }
 
 async function orgOfPath(c: C, kind: 'organization' | 'app' | 'job'): Promise<string> {
@@ -109,13 +119,56 @@ async function orgOfPath(c: C, kind: 'organization' | 'app' | 'job'): Promise<st
 
 /** The context of a member; another organization's is 404, as if it did not exist. */
 export async function contextFor(c: C, principal: Principal, orgId: string): Promise<Context> {
-  const role = await roleIn(c.get('deps'), principal, orgId)
-  if (!role) throw new Problem('not-found')
+  const standing = await standingIn(c.get('deps'), principal, orgId)
+  if (!standing) throw new Problem('not-found')
+  refuseByPolicy(standing, principal, c.get('address'))
   const via =
     principal.kind === 'token'
       ? ({ type: 'token', id: principal.tokenId } as const)
       : ({ type: 'session', id: principal.sessionId } as const)
-  return contextOf(c, orgId, { type: 'user', id: principal.userId, role, via })
+  const { role } = standing
+  const actor = { type: 'user', id: principal.userId, via, scopes: scopesFor(principal, standing) } as const
+  return {
+    ...contextOf(c, orgId, role ? { ...actor, role } : actor),
+    assurance: {
+      kind: principal.kind,
+      secondFactorAt: principal.kind === 'session' ? principal.secondFactorAt : null,
+      stepUpRequired: standing.stepUpRequired,
+    },
+    stillAdmitted: () => isStillAdmitted(c, orgId),
+  }
+}
+
+/** A token has what it was given, as far as its owner still has it; a service token has no owner to lose it with. */
+function scopesFor(principal: Principal, { role }: Standing): ReadonlySet<Scope> {
+  const ofRole = role ? scopesOf(role) : null
+  if (principal.kind === 'session' || principal.scopes === null) return ofRole ?? new Set()
+  return new Set(principal.scopes.filter(isScope).filter((scope) => ofRole === null || ofRole.has(scope)))
+}
+
+function refuseByPolicy(standing: Standing, principal: Principal, address: string | null): void {
+  const lists = [standing.ipAllowlist, principal.kind === 'token' ? principal.cidrs : null]
+  if (lists.some((list) => list && !networksOf(list).includes(address))) {
+    throw new Problem('address-not-allowed', 'This organization or token is not used from your network address.')
+  }
+  if (standing.twoFactorRequired && principal.kind === 'session' && !principal.twoFactor) {
+    throw new Problem(
+      'second-factor-missing',
+      'This organization wants a second factor. Set one up, and sign in with it.',
+    )
+  }
+}
+
+/** Whether the caller of a long answer would still be let in: asked while the answer goes on. */
+async function isStillAdmitted(c: C, orgId: string): Promise<boolean> {
+  try {
+    const principal = await authenticate(c.get('deps'), c.req.header('authorization'))
+    await contextFor(c, principal, orgId)
+    return true
+  } catch (error) {
+    if (error instanceof Problem) return false
+    throw error
+  }
 }
 
 function contextOf(c: C, orgId: string, actor: Actor): Context {

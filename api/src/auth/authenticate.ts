@@ -1,13 +1,33 @@
-import { apiTokens, memberships, sessions, withLookup, withOrg, withUser, type Role } from '@capstan/migrations'
+import {
+  apiTokens,
+  memberships,
+  organizations,
+  sessions,
+  withLookup,
+  withOrg,
+  withUser,
+  type Role,
+} from '@capstan/migrations'
 import { and, eq, gt, isNull } from 'drizzle-orm'
 import type { Deps } from '../context.js'
 import { Problem } from '../problems.js'
 import { hashToken, kindOf } from './tokens.js'
 
+type TokenRow = typeof apiTokens.$inferSelect
+type SessionRow = typeof sessions.$inferSelect
+
 /** A person, through an API token (bound to one organization) or a session (all organizations of that person). */
 export type Principal =
-  | { kind: 'token'; tokenId: string; userId: string; orgId: string }
-  | { kind: 'session'; sessionId: string; userId: string }
+  | ({ kind: 'token'; tokenId: string; userId: string; orgId: string } & Pick<
+      TokenRow,
+      'scopes' | 'cidrs' | 'expiresAt'
+    > & {
+        service: boolean
+      })
+  | ({ kind: 'session'; sessionId: string; userId: string } & Pick<
+      SessionRow,
+      'twoFactor' | 'secondFactorAt' | 'createdAt' | 'client'
+    >)
 
 const LAST_USED_RESOLUTION_MS = 60_000
 
@@ -36,33 +56,67 @@ async function authenticateApiToken(deps: Deps, tokenHash: string): Promise<Prin
       .where(and(eq(apiTokens.tokenHash, tokenHash), isNull(apiTokens.revokedAt), gt(apiTokens.expiresAt, now))),
   )
   if (!row) throw new Problem('token-invalid')
-  if (!row.lastUsedAt || now.getTime() - row.lastUsedAt.getTime() > LAST_USED_RESOLUTION_MS) {
+  if (isOld(row.lastUsedAt, now)) {
     await withOrg(deps.db, row.orgId, (tx) =>
       tx.update(apiTokens).set({ lastUsedAt: now }).where(eq(apiTokens.id, row.id)),
     )
   }
-  return { kind: 'token', tokenId: row.id, userId: row.userId, orgId: row.orgId }
+  const { id: tokenId, userId, orgId, scopes, cidrs, expiresAt } = row
+  return { kind: 'token', tokenId, userId, orgId, scopes, cidrs, expiresAt, service: row.kind === 'service' }
 }
 
-async function authenticateSession(deps: Deps, tokenHash: string): Promise<Principal> {
+/** The session of a token `cs_…`, from a header or from the cookie of a page. */
+export async function authenticateSession(
+  deps: Deps,
+  tokenHash: string,
+): Promise<Extract<Principal, { kind: 'session' }>> {
+  const now = deps.now()
   const [row] = await withLookup(deps.db, tokenHash, (tx) =>
     tx
       .select()
       .from(sessions)
-      .where(and(eq(sessions.tokenHash, tokenHash), isNull(sessions.revokedAt), gt(sessions.expiresAt, deps.now()))),
+      .where(and(eq(sessions.tokenHash, tokenHash), isNull(sessions.revokedAt), gt(sessions.expiresAt, now))),
   )
   if (!row) throw new Problem('token-invalid')
-  return { kind: 'session', sessionId: row.id, userId: row.userId }
+  if (isOld(row.lastSeenAt, now)) {
+    await withUser(deps.db, row.userId, (tx) =>
+      tx.update(sessions).set({ lastSeenAt: now }).where(eq(sessions.id, row.id)),
+    )
+  }
+  const { id: sessionId, userId, twoFactor, secondFactorAt, createdAt, client } = row
+  return { kind: 'session', sessionId, userId, twoFactor, secondFactorAt, createdAt, client }
 }
 
-/** The role of a principal in an organization; null when it is not its business. */
-export async function roleIn(deps: Deps, principal: Principal, orgId: string): Promise<Role | null> {
+const isOld = (last: Date | null, now: Date) => !last || now.getTime() - last.getTime() > LAST_USED_RESOLUTION_MS
+
+export type Standing = {
+  /** Null for a service token: it stands for itself and not for the role of who made it. */
+  role: Role | null
+  twoFactorRequired: boolean
+  stepUpRequired: boolean
+  ipAllowlist: readonly string[] | null
+}
+
+/** What a principal is in an organization, and what the organization demands; null when it is not its business. */
+export async function standingIn(deps: Deps, principal: Principal, orgId: string): Promise<Standing | null> {
   if (principal.kind === 'token' && principal.orgId !== orgId) return null
+  const policy = {
+    twoFactorRequired: organizations.twoFactorRequired,
+    stepUpRequired: organizations.stepUpRequired,
+    ipAllowlist: organizations.ipAllowlist,
+  }
+  if (principal.kind === 'token' && principal.service) {
+    const [row] = await withOrg(deps.db, orgId, (tx) =>
+      tx.select(policy).from(organizations).where(eq(organizations.id, orgId)),
+    )
+    return row ? { role: null, ...row } : null
+  }
   const [row] = await withUser(deps.db, principal.userId, (tx) =>
     tx
-      .select({ role: memberships.role })
+      .select({ role: memberships.role, ...policy })
       .from(memberships)
+      .innerJoin(organizations, eq(organizations.id, memberships.orgId))
       .where(and(eq(memberships.orgId, orgId), eq(memberships.userId, principal.userId))),
   )
-  return row?.role ?? null
+  return row ?? null
 }

@@ -3,6 +3,7 @@ import type { Role } from '@capstan/migrations'
 /** The permission catalogue: what each role may do. Nothing that is not here is allowed. */
 const read = [
   'organizations:read',
+  'members:read',
   'apps:read',
   'credentials:read',
   'builds:read',
@@ -29,19 +30,26 @@ const administer = [
   'audit:read',
   'tokens:read',
   'tokens:write',
+  'members:write',
 ] as const
-const own = ['organizations:write'] as const
+const own = ['organizations:write', 'policies:write'] as const
 
-export type Scope = (typeof read | typeof develop | typeof administer | typeof own)[number]
+const scopes = [...read, ...develop, ...administer, ...own] as const
+export type Scope = (typeof scopes)[number]
 
 const catalogue: Record<Role, ReadonlySet<Scope>> = {
   viewer: new Set(read),
   developer: new Set([...read, ...develop]),
   approver: new Set([...read, 'audit:read']),
+  billing: new Set(['organizations:read', 'members:read']),
   admin: new Set([...read, ...develop, ...administer]),
   owner: new Set([...read, ...develop, ...administer, ...own]),
 }
 
 export function scopesOf(role: Role): ReadonlySet<Scope> {
   return catalogue[role]
+}
+
+export function isScope(text: string): text is Scope {
+  return (scopes as readonly string[]).includes(text)
 }

@@ -1,6 +1,7 @@
 import { QueueUnavailable } from './build-queue.js'
 import type { ControlDeps } from './control-deps.js'
 import { advanceRollouts } from './advance-rollouts.js'
+import { forgetExpired } from './forget-expired.js'
 import { giveExpiryNotices } from './give-expiry-notices.js'
 import { publishCheckpoints } from './publish-checkpoints.js'
 import { relayOutbox } from './relay-outbox.js'
@@ -15,9 +16,7 @@ const NOTICES_MS = 10 * 60_000
 export type ControlOptions = { relayMs: number; sweepMs: number; ringAgainAfterMs?: number; noticesMs?: number }
 
 /**
- * Runs the relay, the sweeper, the second bell, the retirement of credentials, the notices of their expiry, the steps of rollouts and the
- * publication of checkpoints until
- * disposed. `ready` settles once each has looked at the database.
+ * Runs the loops below until disposed. `ready` settles once each has looked at the database.
  */
 export function startControl(deps: ControlDeps, options: ControlOptions): AsyncDisposable & { ready: Promise<void> } {
   const stopping = new AbortController()
@@ -41,6 +40,7 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     start('expiry-notices', noticesMs, () => giveExpiryNotices(deps)),
     start('advance-rollouts', sweepMs, () => advanceRollouts(deps)),
     start('publish-checkpoints', sweepMs, () => publishCheckpoints(deps)),
+    start('forget-expired', noticesMs, () => forgetExpired(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
   ]
   return {

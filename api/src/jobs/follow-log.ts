@@ -6,6 +6,8 @@ import { readLogLines } from './read-log-lines.js'
 
 const POLL_MS = 2_000
 const BATCHES_AT_ONCE = 50
+/** A reader whose token was revoked hears nothing more after this long. */
+const RECHECK_MS = 3_000
 
 export type LogEvent =
   | { kind: 'line'; line: LogLine }
@@ -14,7 +16,7 @@ export type LogEvent =
 
 /**
  * The lines of a job after `after` as they come, then one `end`. `idle` is said when nothing came for a while, so that
- * a reader that has gone away is noticed. Woken by Redis; looks for itself every two seconds in case Redis is away.
+ * a reader that has gone away is noticed. Ends without `end` when the caller would not be let in any more. Woken by Redis; looks for itself every two seconds in case Redis is away.
  */
 export async function* followLog(
   ctx: Context,
@@ -26,8 +28,13 @@ export async function* followLog(
   const alarm = createAlarm(signal)
   const stop = listenToLogs(ctx.redis, jobId, alarm.ring)
   let last = after
+  let checkedAt = Date.now()
   try {
     while (!signal.aborted) {
+      if (Date.now() - checkedAt >= RECHECK_MS) {
+        if (ctx.stillAdmitted && !(await ctx.stillAdmitted())) return
+        checkedAt = Date.now()
+      }
       const { job, lines } = await readNext(ctx, jobId, last)
       for (const line of lines) {
         last = line.number

@@ -17,6 +17,8 @@ const Organization = z
     countryAllowlist: z.array(z.string()).nullable(),
     ipAllowlist: z.array(z.string()).nullable(),
     twoFactorRequired: z.boolean(),
+    /** Whether changes of credentials, public keys and tokens need a second factor of the last five minutes. */
+    stepUpRequired: z.boolean(),
     /** Whether keys that sign web builds may be stored. */
     webCertificatesAllowed: z.boolean(),
     createdAt: Timestamp,
@@ -58,12 +60,19 @@ const updateRoute = defineRoute({
   method: 'patch',
   path: '/v1/organizations/{organizationId}',
   operationId: 'updateOrganization',
-  summary: 'Rename an organization, or let it store keys that sign web builds',
+  summary: 'Rename an organization, or change what it allows and demands',
   access: { kind: 'organization', scope: 'organizations:write' },
   request: {
     params: z.object({ organizationId: Id }),
     body: jsonBody(
-      z.object({ name: z.string().trim().min(1).max(200).optional(), webCertificatesAllowed: z.boolean().optional() }),
+      z.object({
+        name: z.string().trim().min(1).max(200).optional(),
+        webCertificatesAllowed: z.boolean().optional(),
+        twoFactorRequired: z.boolean().optional(),
+        stepUpRequired: z.boolean().optional(),
+        ipAllowlist: z.array(z.string().max(60)).min(1).max(200).nullable().optional(),
+        countryAllowlist: z.array(z.string().max(2)).max(300).nullable().optional(),
+      }),
     ),
   },
   responses: { 200: jsonResponse(Organization, 'The organization') },
@@ -92,7 +101,7 @@ export function registerOrganizationRoutes(app: OpenAPIHono<Env>): void {
     return c.json(present(row), 200)
   })
   app.openapi(updateRoute, async (c) => {
-    return c.json(present(await updateOrganization(c.get('ctx'), c.req.valid('json'))), 200)
+    return c.json(present(await updateOrganization(c.get('ctx'), c.req.valid('json'), c.get('address'))), 200)
   })
 }
 
@@ -103,8 +112,9 @@ function present(row: typeof organizations.$inferSelect): z.infer<typeof Organiz
     slug: null,
     logo: null,
     countryAllowlist: null,
-    ipAllowlist: null,
-    twoFactorRequired: false,
+    ipAllowlist: row.ipAllowlist,
+    twoFactorRequired: row.twoFactorRequired,
+    stepUpRequired: row.stepUpRequired,
     webCertificatesAllowed: row.webCertificatesAllowed,
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),

@@ -1,28 +1,40 @@
 import { organizations, withOrg } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
+import type { CanonicalValue } from '../audit/canonical-json.js'
 import { recordAudit } from '../audit/record-audit.js'
+import { acceptNetworks, networksOf } from '../auth/client-address.js'
+import { requireStepUp } from '../auth/step-up.js'
 import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
 
-export type UpdateOrganization = { name?: string | undefined; webCertificatesAllowed?: boolean | undefined }
+type Row = typeof organizations.$inferSelect
+type Settings = Pick<Row, 'name' | 'webCertificatesAllowed' | 'twoFactorRequired' | 'stepUpRequired' | 'ipAllowlist'>
+export type UpdateOrganization = { [Key in keyof Settings]?: Settings[Key] | undefined } & {
+  countryAllowlist?: readonly string[] | null | undefined
+}
 
-/** Renames an organization, or says whether it lets Capstan hold keys that sign web builds. */
-export async function updateOrganization(ctx: Context, input: UpdateOrganization) {
+const POLICIES = ['twoFactorRequired', 'stepUpRequired', 'ipAllowlist'] as const
+
+/** Renames an organization, or changes what it allows and demands. Policies need a fresh second factor. */
+export async function updateOrganization(ctx: Context, input: UpdateOrganization, address: string | null) {
   requireScope(ctx, 'organizations:write')
+  if (POLICIES.some((key) => input[key] !== undefined)) {
+    requireScope(ctx, 'policies:write')
+    requireStepUp(ctx.assurance, ctx.now())
+  }
+  if (input.countryAllowlist) {
+    const why = 'This server has no list of the countries of addresses. Use "ipAllowlist" instead.'
+    throw new Problem('country-list-unavailable', why)
+  }
+  const wanted = acceptSettings(input, address)
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const [before] = await tx.select().from(organizations).where(eq(organizations.id, ctx.orgId)).for('update')
     if (!before) throw new Problem('not-found')
-    const { name = before.name, webCertificatesAllowed = before.webCertificatesAllowed } = input
-    const changes = {
-      ...(name === before.name ? {} : { name: { from: before.name, to: name } }),
-      ...(webCertificatesAllowed === before.webCertificatesAllowed
-        ? {}
-        : { webCertificatesAllowed: { from: before.webCertificatesAllowed, to: webCertificatesAllowed } }),
-    }
+    const changes = changesBetween(before, wanted)
     if (Object.keys(changes).length === 0) return before
     const [after] = await tx
       .update(organizations)
-      .set({ name, webCertificatesAllowed, updatedAt: ctx.now() })
+      .set({ ...wanted, updatedAt: ctx.now() })
       .where(eq(organizations.id, ctx.orgId))
       .returning()
     if (!after) throw new Problem('not-found')
@@ -33,4 +45,28 @@ export async function updateOrganization(ctx: Context, input: UpdateOrganization
     })
     return after
   })
+}
+
+/** What was sent, without what was not; a list of networks that leaves its author out is refused. */
+function acceptSettings(input: UpdateOrganization, address: string | null): Partial<Settings> {
+  const { countryAllowlist: _, ...settings } = input
+  const wanted = Object.fromEntries(
+    Object.entries(settings).filter(([, value]) => value !== undefined),
+  ) as Partial<Settings>
+  if (!wanted.ipAllowlist) return wanted
+  const ipAllowlist = acceptNetworks(wanted.ipAllowlist)
+  if (!networksOf(ipAllowlist).includes(address)) {
+    const whose = address ? `Your own address ${address}` : 'Your own address, which is not known here,'
+    throw new Problem('policy-locks-out', `${whose} is not in the list: add it, or you could not come back.`)
+  }
+  return { ...wanted, ipAllowlist }
+}
+
+function changesBetween(before: Row, wanted: Partial<Settings>): Record<string, CanonicalValue> {
+  const entries = Object.entries(wanted) as [keyof Settings, CanonicalValue][]
+  return Object.fromEntries(
+    entries
+      .filter(([key, value]) => JSON.stringify(before[key]) !== JSON.stringify(value))
+      .map(([key, value]) => [key, { from: before[key], to: value }]),
+  )
 }

@@ -1,22 +1,55 @@
-import { newId, sessions, userPasswords, users, withLookup, withUser } from '@capstan/migrations'
+import { userPasswords, users, withLookup, withUser } from '@capstan/migrations'
 import { eq, sql } from 'drizzle-orm'
 import { passwordMatches } from '../auth/password.js'
-import { createToken, hashToken } from '../auth/tokens.js'
 import type { Deps } from '../context.js'
 import { limitWork } from '../limit-work.js'
 import { Problem } from '../problems.js'
+import { findFactors, hasFactor } from '../second-factors/find-factors.js'
+import { type FactorProof, useSecondFactor } from '../second-factors/use-second-factor.js'
 import { createFailureCounter } from './count-failures.js'
-
-const SESSION_MS = 12 * 60 * 60 * 1000
+import { openSession, type OpenSession } from './open-session.js'
 
 // Hashing a password takes 128 MiB and a thread of the pool that files are read with.
 const hashing = limitWork({ atOnce: 2, waiting: 16 })
 const failures = createFailureCounter()
 
-export type CreateSession = { email: string; password: string }
+export type CreateSession = { email: string; password: string } & FactorProof &
+  Pick<OpenSession, 'client' | 'userAgent' | 'requestId'>
 
-/** Signs a person in; the answer is the same for an unknown address and for a wrong password. */
+/**
+ * Signs a person in; the answer is the same for an unknown address and for a wrong password. Whoever has set up a second
+ * factor is asked for it only after the password was right.
+ */
 export async function createSession(deps: Deps, input: CreateSession): Promise<{ id: string; token: string }> {
+  const userId = await checkPassword(deps, input)
+  const factors = await withUser(deps.db, userId, (tx) => findFactors(tx, userId))
+  const { client, userAgent, requestId } = input
+  if (!hasFactor(factors)) {
+    const opened = { userId, client, userAgent, requestId, method: 'password', twoFactor: false, secondFactorAt: null }
+    return openSession(deps, opened)
+  }
+  if (!input.otp && !input.recoveryCode) {
+    const ways = [
+      factors.totp ? 'the code of your authenticator app as "otp"' : '',
+      factors.passkeys > 0 ? 'sign in with your passkey' : '',
+      'a recovery code as "recoveryCode"',
+    ]
+    throw new Problem('second-factor-needed', `A second factor is needed: ${ways.filter(Boolean).join(', or ')}.`)
+  }
+  const factor = await useSecondFactor(deps, userId, input)
+  const method = `password+${factor}`
+  return openSession(deps, {
+    userId,
+    client,
+    userAgent,
+    requestId,
+    method,
+    twoFactor: true,
+    secondFactorAt: deps.now(),
+  })
+}
+
+async function checkPassword(deps: Deps, input: { email: string; password: string }): Promise<string> {
   const email = input.email.toLowerCase()
   failures.admit(email, deps.now())
   const [user] = await withLookup(deps.db, email, (tx) =>
@@ -32,18 +65,7 @@ export async function createSession(deps: Deps, input: CreateSession): Promise<{
     throw new Problem('sign-in-refused', 'E-mail address or password is wrong.')
   }
   failures.succeeded(email)
-  const token = createToken('cs')
-  const session = {
-    id: newId(),
-    userId: user.id,
-    tokenHash: hashToken(deps.pepper, token),
-    expiresAt: new Date(deps.now().getTime() + SESSION_MS),
-  }
-  await withUser(deps.db, user.id, async (tx) => {
-    await tx.insert(sessions).values(session)
-    await tx.update(users).set({ lastSeenAt: deps.now() }).where(eq(users.id, user.id))
-  })
-  return { id: session.id, token }
+  return user.id
 }
 
 async function storedPassword(deps: Deps, userId: string): Promise<string | null> {

@@ -3,6 +3,7 @@ import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import { eq } from 'drizzle-orm'
 import type { Env } from '../auth/access.js'
 import { defineRoute, Id, jsonResponse, Timestamp } from '../define-route.js'
+import { findFactors, hasFactor } from '../second-factors/find-factors.js'
 import { Problem } from '../problems.js'
 
 const User = z
@@ -31,7 +32,10 @@ const getMeRoute = defineRoute({
 export function registerUserRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(getMeRoute, async (c) => {
     const { userId } = c.get('principal')
-    const [user] = await withUser(c.get('deps').db, userId, (tx) => tx.select().from(users).where(eq(users.id, userId)))
+    const { user, factors } = await withUser(c.get('deps').db, userId, async (tx) => ({
+      user: (await tx.select().from(users).where(eq(users.id, userId)))[0],
+      factors: await findFactors(tx, userId),
+    }))
     if (!user) throw new Problem('token-invalid')
     return c.json(
       {
@@ -40,7 +44,7 @@ export function registerUserRoutes(app: OpenAPIHono<Env>): void {
         emailVerified: false,
         name: user.name,
         image: null,
-        twoFactorEnabled: false,
+        twoFactorEnabled: hasFactor(factors),
         lastSeenAt: user.lastSeenAt?.toISOString() ?? null,
         createdAt: user.createdAt.toISOString(),
         updatedAt: user.updatedAt.toISOString(),

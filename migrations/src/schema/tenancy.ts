@@ -1,14 +1,20 @@
 import { boolean, integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
 import { at, createdAt, id, orgId, updatedAt } from './columns.js'
 
-export const roles = ['owner', 'admin', 'approver', 'developer', 'viewer'] as const
+export const roles = ['owner', 'admin', 'approver', 'billing', 'developer', 'viewer'] as const
 export type Role = (typeof roles)[number]
+
+export const sessionClients = ['api', 'cli', 'page'] as const
+export const apiTokenKinds = ['personal', 'service'] as const
 
 export const organizations = pgTable('organizations', {
   id: id(),
   name: text('name').notNull(),
   webCertificatesAllowed: boolean('web_certificates_allowed').notNull().default(false),
   maxConcurrentBuilds: integer('max_concurrent_builds'),
+  twoFactorRequired: boolean('two_factor_required').notNull().default(false),
+  stepUpRequired: boolean('step_up_required').notNull().default(false),
+  ipAllowlist: text('ip_allowlist').array(),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
 })
@@ -43,7 +49,12 @@ export const sessions = pgTable('sessions', {
   id: id(),
   userId: uuid('user_id').notNull(),
   tokenHash: text('token_hash').notNull(),
+  client: text('client', { enum: sessionClients }).notNull().default('api'),
+  userAgent: text('user_agent').notNull().default(''),
+  twoFactor: boolean('two_factor').notNull().default(false),
+  secondFactorAt: at('second_factor_at'),
   expiresAt: at('expires_at').notNull(),
+  lastSeenAt: at('last_seen_at'),
   revokedAt: at('revoked_at'),
   createdAt: createdAt(),
 })
@@ -56,6 +67,11 @@ export const apiTokens = pgTable('api_tokens', {
   tokenHash: text('token_hash').notNull(),
   pepperVersion: integer('pepper_version').notNull().default(1),
   lastFour: text('last_four').notNull(),
+  kind: text('kind', { enum: apiTokenKinds }).notNull().default('personal'),
+  scopes: text('scopes').array(),
+  cidrs: text('cidrs').array(),
+  replacesId: uuid('replaces_id'),
+  rotatedBy: uuid('rotated_by'),
   expiresAt: at('expires_at').notNull(),
   lastUsedAt: at('last_used_at'),
   revokedAt: at('revoked_at'),

@@ -1,0 +1,32 @@
+import type { Context } from 'hono'
+import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
+import type { Env } from '../auth/access.js'
+import { authenticateSession } from '../auth/authenticate.js'
+import type { SessionPrincipal } from '../auth/self.js'
+import { hashToken, kindOf } from '../auth/tokens.js'
+import { Problem } from '../problems.js'
+
+/**
+ * The session of the pages. The prefix makes browsers refuse the cookie without `Secure`, from another host or for a
+ * part of the addresses only. The API itself never reads it: what is under /v1 takes the `Authorization` header alone.
+ */
+const NAME = 'capstan'
+const OPTIONS = { prefix: 'host', path: '/', secure: true, httpOnly: true, sameSite: 'Strict' } as const
+
+export const keepPageSession = (c: Context<Env>, token: string): void => setCookie(c, NAME, token, OPTIONS)
+
+export function forgetPageSession(c: Context<Env>): void {
+  deleteCookie(c, NAME, OPTIONS)
+}
+
+/** Who looks at the page; null when nobody is signed in. */
+export async function pageSession(c: Context<Env>): Promise<SessionPrincipal | null> {
+  const token = getCookie(c, NAME, 'host')
+  if (!token || kindOf(token) !== 'cs') return null
+  try {
+    return await authenticateSession(c.get('deps'), hashToken(c.get('deps').pepper, token))
+  } catch (error) {
+    if (error instanceof Problem) return null
+    throw error
+  }
+}
