@@ -12,7 +12,7 @@ export function sealOwn(pepper: Uint8Array, purpose: string, subject: string, va
   const nonce = randomBytes(NONCE_BYTES)
   return Buffer.concat([
     nonce,
-    gcmSeal(identityKey(pepper, purpose), nonce, Buffer.from(`${purpose}/${subject}`), value),
+    ...gcmSeal(identityKey(pepper, purpose), nonce, Buffer.from(`${purpose}/${subject}`), value),
   ])
 }
 
