@@ -12,7 +12,9 @@ const places = [
 export async function openBrowser(): Promise<Browser> {
   const executablePath = places.find((path) => path !== undefined && existsSync(path))
   if (executablePath === undefined) {
-    throw new Error('Chromium is missing, and the pages are tested in it: apt-get install chromium, or set CHROMIUM_PATH.')
+    throw new Error(
+      'Chromium is missing, and the pages are tested in it: apt-get install chromium, or set CHROMIUM_PATH.',
+    )
   }
   const quiet = ['--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic']
   return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--no-first-run', ...quiet] })

@@ -72,7 +72,13 @@ describe('the official command line', () => {
     await signInOnPage(page)
     await page.waitForSelector('#code')
     const [cookie] = await context.cookies()
-    expect(cookie).toMatchObject({ name: '__Host-capstan', secure: true, httpOnly: true, sameSite: 'Strict', path: '/' })
+    expect(cookie).toMatchObject({
+      name: '__Host-capstan',
+      secure: true,
+      httpOnly: true,
+      sameSite: 'Strict',
+      path: '/',
+    })
     await page.fill('#code', login.code.toLowerCase())
     await page.click('text="Continue"')
     expect(await page.textContent('dl')).toContain('Capawesome CLI')
@@ -88,7 +94,12 @@ describe('the official command line', () => {
     expect(whoami.output).toContain(email)
     const sessions = await fixture.request('GET', '/v1/sessions', { token })
     expect(await sessions.json<unknown>()).toContainEqual(
-      expect.objectContaining({ client: 'cli', current: true, twoFactor: false, userAgent: expect.stringContaining('CLI') }),
+      expect.objectContaining({
+        client: 'cli',
+        current: true,
+        twoFactor: false,
+        userAgent: expect.stringContaining('CLI'),
+      }),
     )
     expect((await cli.run('logout')).code).toBe(0)
     expect((await fixture.request('GET', '/v1/users/me', { token })).status).toBe(401)
@@ -209,7 +220,10 @@ describe('a code', () => {
     expect(answers.map(({ status }) => status).sort((a, b) => a - b)).toEqual([201, 410, 410])
     const won = answers.find(({ status }) => status === 201)
     const { token } = (await won?.json<{ token: string }>()) ?? { token: '' }
-    const sensitive = await fixture.request('PATCH', `/v1/organizations/${org.id}`, { token, body: { stepUpRequired: true } })
+    const sensitive = await fixture.request('PATCH', `/v1/organizations/${org.id}`, {
+      token,
+      body: { stepUpRequired: true },
+    })
     expect(await sensitive.json()).toMatchObject({ code: 'second-factor-missing' })
     const again = await form('/login/device/decision', person.token, `code=${code}&decision=approved`)
     expect(again.status).toBe(400)
@@ -217,7 +231,9 @@ describe('a code', () => {
 
   test('is not guessed without end, and needs somebody who is signed in', async () => {
     const { code } = await begin()
-    expect(await (await form('/login/device', 'cs_none', `code=${code}`)).text()).toContain('session of this page has ended')
+    expect(await (await form('/login/device', 'cs_none', `code=${code}`)).text()).toContain(
+      'session of this page has ended',
+    )
     const person = await fixture.signIn(org.userIds.viewer, { client: 'page' })
     for (let attempt = 0; attempt < 10; attempt += 1) await form('/login/device', person.token, 'code=CCCCCCCC')
     expect(await (await form('/login/device', person.token, `code=${code}`)).text()).toContain('Try again in')

@@ -78,7 +78,10 @@ export async function startOfficialCli(
       const { CI: _ci, CAPAWESOME_CLOUD_TOKEN: _token, ...person } = env
       const command = [process.execPath, '--require', preload, entry, ...args].map((word) => `'${word}'`).join(' ')
       // What the tool opens instead of a browser.
-      return spawn('script', ['-qefc', `stty cols 200 rows 50; exec ${command}`, '/dev/null'], { cwd: folder, env: { ...person, BROWSER: 'true', TERM: 'dumb' } })
+      return spawn('script', ['-qefc', `stty cols 200 rows 50; exec ${command}`, '/dev/null'], {
+        cwd: folder,
+        env: { ...person, BROWSER: 'true', TERM: 'dumb' },
+      })
     },
     [Symbol.asyncDispose]: async () => {
       await Promise.all([close(server), close(outside)])

@@ -49,7 +49,9 @@ async function enrol() {
 const code = (secret: Uint8Array, steps = 0) => totpAt(secret, Math.floor(now.getTime() / 30_000) + steps)
 
 function fromBase32(text: string): Buffer {
-  const bits = Array.from(text, (c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join('')
+  const bits = Array.from(text, (c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join(
+    '',
+  )
   return Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)))
 }
 

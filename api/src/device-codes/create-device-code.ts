@@ -24,7 +24,10 @@ export async function createDeviceCode(
   { address, userAgent }: { address: string | null; userAgent: string | undefined },
 ): Promise<{ id: string; code: string }> {
   if (!admitAddress(address ?? '', deps.now()) || !admitAll('all', deps.now())) {
-    throw new Problem('too-many-requests', 'Too many sign-ins begin at once. Try again in a moment, or use an API token.')
+    throw new Problem(
+      'too-many-requests',
+      'Too many sign-ins begin at once. Try again in a moment, or use an API token.',
+    )
   }
   const id = randomBytes(DEVICE_CODE_BYTES).toString('base64url')
   const letters = Array.from({ length: USER_CODE_CHARACTERS }, () => ALPHABET.charAt(randomInt(ALPHABET.length)))

@@ -5,34 +5,44 @@ export type Asked = { code: string; problem?: string | undefined }
 
 export function signInPage({ code, problem }: Asked): string {
   const content = html`${problem ? notice(problem) : nothing}
-<form method="post" action="/login">
-<input type="hidden" name="code" value="${code}">
-<label for="email">E-mail address</label>
-<input id="email" name="email" type="email" autocomplete="username" required autofocus>
-<label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required>
-<label for="factor">Code of your authenticator app, or a recovery code (if you have set one up)</label>
-<input id="factor" name="factor" autocomplete="one-time-code" maxlength="50">
-<button>Sign in</button>
-</form>
-<form method="post" action="/login" id="passkey" hidden>
-<input type="hidden" name="code" value="${code}">
-<input type="hidden" name="assertion">
-<button class="quiet">Sign in with a passkey</button>
-<p class="notice" id="passkey-problem" role="alert"></p>
-</form>`
+    <form method="post" action="/login">
+      <input type="hidden" name="code" value="${code}" />
+      <label for="email">E-mail address</label>
+      <input id="email" name="email" type="email" autocomplete="username" required autofocus />
+      <label for="password">Password</label>
+      <input id="password" name="password" type="password" autocomplete="current-password" required />
+      <label for="factor">Code of your authenticator app, or a recovery code (if you have set one up)</label>
+      <input id="factor" name="factor" autocomplete="one-time-code" maxlength="50" />
+      <button>Sign in</button>
+    </form>
+    <form method="post" action="/login" id="passkey" hidden>
+      <input type="hidden" name="code" value="${code}" />
+      <input type="hidden" name="assertion" />
+      <button class="quiet">Sign in with a passkey</button>
+      <p class="notice" id="passkey-problem" role="alert"></p>
+    </form>`
   return page('Sign in', content, '/login/passkey.js')
 }
 
 export function codePage({ code, problem, email }: Asked & { email: string }): string {
   const content = html`${problem ? notice(problem) : nothing}
-<p>You are signed in as <strong>${email}</strong>.</p>
-<form method="post" action="/login/device">
-<label for="code">Code that your command line shows</label>
-<input class="code" id="code" name="code" value="${code}" autocomplete="off" autocapitalize="characters" maxlength="20" required autofocus>
-<button>Continue</button>
-</form>
-${signOut}`
+    <p>You are signed in as <strong>${email}</strong>.</p>
+    <form method="post" action="/login/device">
+      <label for="code">Code that your command line shows</label>
+      <input
+        class="code"
+        id="code"
+        name="code"
+        value="${code}"
+        autocomplete="off"
+        autocapitalize="characters"
+        maxlength="20"
+        required
+        autofocus
+      />
+      <button>Continue</button>
+    </form>
+    ${signOut}`
   return page('Sign in a command line', content)
 }
 
@@ -40,28 +50,43 @@ export type Waiting = { code: string; email: string; userAgent: string; createdA
 
 export function consentPage({ code, email, userAgent, createdAt }: Waiting): string {
   const content = html`<p>A command line wants to act as <strong>${email}</strong>, in all your organizations.</p>
-<dl>
-<dt>Code</dt><dd class="code">${code}</dd>
-<dt>It says that it is</dt><dd>${userAgent || 'nothing'}</dd>
-<dt>It asked at</dt><dd>${createdAt.toISOString().slice(0, 19).replace('T', ' ')} UTC</dd>
-</dl>
-<p>Allow it only if you have just started this sign-in yourself. Nobody who asks you for a code means well.</p>
-<form method="post" action="/login/device/decision">
-<input type="hidden" name="code" value="${code}">
-<button name="decision" value="approved">Allow</button>
-<button class="quiet" name="decision" value="denied">Refuse</button>
-</form>
-${signOut}`
+    <dl>
+      <dt>Code</dt>
+      <dd class="code">${code}</dd>
+      <dt>It says that it is</dt>
+      <dd>${userAgent || 'nothing'}</dd>
+      <dt>It asked at</dt>
+      <dd>${createdAt.toISOString().slice(0, 19).replace('T', ' ')} UTC</dd>
+    </dl>
+    <p>Allow it only if you have just started this sign-in yourself. Nobody who asks you for a code means well.</p>
+    <form method="post" action="/login/device/decision">
+      <input type="hidden" name="code" value="${code}" />
+      <button name="decision" value="approved">Allow</button>
+      <button class="quiet" name="decision" value="denied">Refuse</button>
+    </form>
+    ${signOut}`
   return page('Allow this command line?', content)
 }
 
 export function donePage(decision: 'approved' | 'denied'): string {
   return decision === 'approved'
-    ? page('Signed in', html`<p>Your command line is signed in. You can close this page.</p>${signOut}`)
-    : page('Refused', html`<p>The command line was not signed in. You can close this page.</p>${signOut}`)
+    ? page(
+        'Signed in',
+        html`<p>Your command line is signed in. You can close this page.</p>
+          ${signOut}`,
+      )
+    : page(
+        'Refused',
+        html`<p>The command line was not signed in. You can close this page.</p>
+          ${signOut}`,
+      )
 }
 
 export const problemPage = (problem: string): string =>
-  page('This did not work', html`${notice(problem)}<p><a href="/login/device">Begin again</a></p>`)
+  page(
+    'This did not work',
+    html`${notice(problem)}
+      <p><a href="/login/device">Begin again</a></p>`,
+  )
 
 const signOut = html`<form method="post" action="/logout"><button class="quiet">Sign out of this page</button></form>`

@@ -30,7 +30,8 @@ const Decision = z.object({ code: Code, decision: z.enum(['approved', 'denied'])
 
 /** The pages that a person needs to sign in a command line: forms without script, but for passkeys. */
 export function registerPages(app: OpenAPIHono<Env>): void {
-  for (const path of ['/login', '/login/*', '/logout']) app.use(path, pageHeaders, ownFormsOnly, bodyLimit({ maxSize: 65_536 }))
+  for (const path of ['/login', '/login/*', '/logout'])
+    app.use(path, pageHeaders, ownFormsOnly, bodyLimit({ maxSize: 65_536 }))
   app.get('/login/style.css', (c) => c.body(style, 200, { 'content-type': 'text/css; charset=utf-8' }))
   app.get('/login/passkey.js', (c) => c.body(passkeyScript, 200, { 'content-type': 'text/javascript; charset=utf-8' }))
   app.get('/login', (c) => c.redirect('/login/device', 303))

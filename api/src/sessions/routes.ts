@@ -98,7 +98,10 @@ const deleteOthersRoute = defineRoute({
 
 export function registerSessionRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(createCodeRoute, async (c) =>
-    c.json(await createDeviceCode(c.get('deps'), { address: c.get('address'), userAgent: c.req.header('user-agent') }), 201),
+    c.json(
+      await createDeviceCode(c.get('deps'), { address: c.get('address'), userAgent: c.req.header('user-agent') }),
+      201,
+    ),
   )
   app.openapi(createSessionRoute, async (c) => {
     const { passkey, ...rest } = c.req.valid('json')
