@@ -8,6 +8,7 @@ import { ApiConfig, objectStoreSettings, readConfig, readPassword } from './conf
 import type { Deps } from './context.js'
 import { createLog } from './create-log.js'
 import { exitOnBadConfiguration } from './exit-on-bad-configuration.js'
+import { keepCheckInLogs } from './insight/check-in-log.js'
 import { openObjectStore } from './objects/open-object-store.js'
 import { openRedis } from './redis.js'
 import { openUpdates } from './updates/open-updates.js'
@@ -57,6 +58,7 @@ const deps: Deps = {
   channelStatementKey,
 }
 
+keepCheckInLogs(deps)
 const server = await serveApp(createApp(deps), { host: config.HOST, port: config.PORT, first: serveCheck(deps) })
 log.info({ host: config.HOST, port: config.PORT }, 'ready')
 await stopped

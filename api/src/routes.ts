@@ -33,6 +33,7 @@ import { registerEnvironmentRoutes } from './environments/routes.js'
 import { registerGitConnectionRoutes } from './git-connections/routes.js'
 import { registerRepositoryRoutes } from './repositories/routes.js'
 import { registerBuildRoutes } from './builds/routes.js'
+import { registerInsightRoutes } from './insight/routes.js'
 import { registerJobRoutes } from './jobs/routes.js'
 import { registerWorkerRoutes } from './worker-routes/routes.js'
 
@@ -64,6 +65,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerRootRoutes(app)
   registerUpdateRoutes(app)
   registerTelemetryRoutes(app)
+  registerInsightRoutes(app)
   registerArtifactRoutes(app)
   registerBuildSourceRoutes(app)
   registerGitConnectionRoutes(app)

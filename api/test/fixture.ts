@@ -24,6 +24,7 @@ import type { Env } from '../src/auth/access.js'
 import { networksOf } from '../src/auth/client-address.js'
 import { createToken, hashToken } from '../src/auth/tokens.js'
 import type { Deps } from '../src/context.js'
+import { keepCheckInLogs } from '../src/insight/check-in-log.js'
 import { openObjectStore } from '../src/objects/open-object-store.js'
 import { openUpdates } from '../src/updates/open-updates.js'
 import { openSession } from '../src/sessions/open-session.js'
@@ -99,6 +100,7 @@ export async function createFixture(
     appleRoots: [],
     ...options.overrides,
   }
+  keepCheckInLogs(deps)
   const app = createApp(deps)
   return {
     deps,

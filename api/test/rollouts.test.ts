@@ -70,6 +70,7 @@ const steps = (...percentages: number[]) => percentages.map((percentage) => ({ p
 async function advance(minutes: number): Promise<void> {
   now += minutes * MINUTE
   await advanceRollouts(control)
+  await fixture.deps.published.refresh()
 }
 
 async function report(deploymentId: unknown, confirmed: number, failed: number): Promise<void> {

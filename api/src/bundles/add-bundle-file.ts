@@ -68,7 +68,7 @@ function checkDeclaration(bundle: Bundle, input: AddBundleFile): void {
   if (input.sizeInBytes > limit) {
     throw new Problem(
       'bundle-file-invalid',
-      `sizeInBytes: the file has ${input.sizeInBytes} bytes; ${limit} are allowed.`,
+      `sizeInBytes: the file has ${input.sizeInBytes} bytes; ${limit} are allowed. (${bundle.artifactType === 'zip' ? 'ARCHIVE_TOO_LARGE' : 'ARCHIVE_FILE_TOO_LARGE'})`,
     )
   }
 }
@@ -139,7 +139,10 @@ async function record(
       .for('share')
     if (!open) throw immutable()
     if (open.count >= MAX_FILES)
-      throw new Problem('bundle-file-invalid', `A bundle has at most ${MAX_FILES - 1} files.`)
+      throw new Problem(
+        'bundle-file-invalid',
+        `A bundle has at most ${MAX_FILES - 1} files. (ARCHIVE_TOO_MANY_ENTRIES)`,
+      )
     const stored = objectKey
       ? ({ objectKey, status: 'ready' } as const)
       : ({ objectKey: null, status: 'pending' } as const)

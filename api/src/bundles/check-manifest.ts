@@ -41,7 +41,10 @@ export function checkManifest(bytes: Uint8Array, files: readonly BundleFile[]): 
     }
   }
   if (items.reduce((sum, item) => sum + item.sizeInBytes, 0) > MAX_TOTAL_BYTES) {
-    throw new Problem('bundle-file-invalid', `The bundle is larger than ${MAX_TOTAL_BYTES / 1024 / 1024} MiB.`)
+    throw new Problem(
+      'bundle-file-invalid',
+      `The bundle is larger than ${MAX_TOTAL_BYTES / 1024 / 1024} MiB. (ARCHIVE_TOTAL_TOO_LARGE)`,
+    )
   }
   if (!byPath.has('index.html'))
     throw new Problem('bundle-incomplete', 'The bundle has no index.html, so no app could start it.')

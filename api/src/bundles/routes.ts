@@ -92,7 +92,8 @@ const deleteRoute = defineRoute({
 const FileForm = z.object({
   checksum: Sha256,
   file: z.file('must be a file').optional().openapi({ type: 'string', format: 'binary' }),
-  href: z.string().max(1024).optional(),
+  // Judged by the archive rules, whose reason is better than a length.
+  href: z.string().max(100_000).optional(),
   mimeType: plainText(200).min(1),
   name: plainText(500).min(1),
   signature: z.string().max(4096).optional(),

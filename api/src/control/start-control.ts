@@ -4,14 +4,18 @@ import { advanceRollouts } from './advance-rollouts.js'
 import { forgetExpired } from './forget-expired.js'
 import { giveExpiryNotices } from './give-expiry-notices.js'
 import { publishCheckpoints } from './publish-checkpoints.js'
+import { recordActivity } from './record-activity.js'
 import { relayOutbox } from './relay-outbox.js'
 import { repeat } from './repeat.js'
 import { retireVersions } from './retire-versions.js'
 import { ringAgain } from './ring-again.js'
 import { sweepLeases } from './sweep-leases.js'
+import { sweepTelemetry } from './sweep-telemetry.js'
 
 const RING_AGAIN_AFTER_MS = 15_000
 const NOTICES_MS = 10 * 60_000
+const ACTIVITY_MS = 15 * 60_000
+const RETENTION_MS = 60 * 60_000
 
 export type ControlOptions = { relayMs: number; sweepMs: number; ringAgainAfterMs?: number; noticesMs?: number }
 
@@ -38,6 +42,8 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     start('sweep', sweepMs, () => sweepLeases(deps)),
     start('retire-versions', sweepMs, () => retireVersions(deps)),
     start('expiry-notices', noticesMs, () => giveExpiryNotices(deps)),
+    start('record-activity', ACTIVITY_MS, () => recordActivity(deps)),
+    start('sweep-telemetry', RETENTION_MS, () => sweepTelemetry(deps)),
     start('advance-rollouts', sweepMs, () => advanceRollouts(deps)),
     start('publish-checkpoints', sweepMs, () => publishCheckpoints(deps)),
     start('forget-expired', noticesMs, () => forgetExpired(deps)),
