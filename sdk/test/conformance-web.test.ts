@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import { deflateRawSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ClientSettings } from './conformance/contract.js'
 import { describeConformance } from './conformance/describe-conformance.js'
 import { type HostileServer, startHostileServer } from './conformance/hostile-server.js'
+import { bundle } from './update-fixture.js'
 import { command, openWebLab, shownIn, type WebLab } from './conformance/web-lab.js'
 
 let lab: WebLab
@@ -13,7 +15,7 @@ afterAll(() => lab?.close())
 
 describeConformance(
   'the web client in Chromium',
-  { platform: 'web', open: () => lab.openClient(), archivesInOneProfile: true },
+  { platform: 'web', open: () => lab.openClient(), archivesInOneProfile: true, everyVector: 4 },
   500,
 )
 
@@ -97,6 +99,24 @@ describe('a browser', () => {
       }
     })()`)
     expect(await load(page)).toBe('built-in')
+    await device.close()
+  })
+
+  test('an origin without room takes nothing, runs what it has, and takes the update when there is room', async () => {
+    const page = await fresh()
+    const good = await server.offerHonest('release')
+    await device.sync()
+    expect(await device.current()).toMatchObject({ page: good })
+    const { origin } = new URL(lab.appUrl)
+    const devtools = await page.context().newCDPSession(page)
+    await devtools.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 300_000 })
+    const large = bundle('large', { 'assets/noise.bin': randomBytes(600_000).toString('hex') })
+    await server.offerRelease(large)
+    expect(await device.sync()).toEqual({ ok: false, code: 'STORAGE' })
+    expect(await device.current()).toMatchObject({ page: good })
+    await devtools.send('Storage.overrideQuotaForOrigin', { origin })
+    expect(await device.sync()).toMatchObject({ ok: true, status: 'staged' })
+    expect(await device.current()).toMatchObject({ page: 'large' })
     await device.close()
   })
 

@@ -2,6 +2,7 @@ import { type FileDigest, sha256Hex } from '../archive/sha256.js'
 import type { BundleStorage, StagedBundle } from './bundle-storage.js'
 import type { Disk } from './disk.js'
 import { inOrder } from './in-order.js'
+import { randomUuid } from './random-uuid.js'
 
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
 
@@ -19,7 +20,7 @@ export function diskStorage(
   const piecesPath = `${directory}/pieces`
   return {
     async stage() {
-      const root = `${stagingPath}/${globalThis.crypto.randomUUID()}`
+      const root = `${stagingPath}/${randomUuid()}`
       await disk.makeDirectory(root)
       return stagedBundle(disk, root, bundlesPath)
     },

@@ -27,6 +27,8 @@ export async function learnRoots(session: Session, offered: readonly unknown[]):
       trust = next.trust
       roots.push({ version: next.root.version, envelope: envelope as Envelope })
     }
-    return { state: { ...state, roots }, result: trust }
+    // What is staged and not yet run is never run once its customer revoked it.
+    const revoked = state.next !== null && trust.revokedBundleIds.includes(state.next.bundleId)
+    return { state: { ...state, roots, next: revoked ? null : state.next }, result: trust }
   })
 }

@@ -47,7 +47,7 @@ async function chooseChannel(session: Session, channel: string | null): Promise<
 /**
  * Opens the client over any storage and any `fetch`.
  *
- * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`: an app with a wrong key does not run updates at all
+ * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`, `CRYPTO_UNAVAILABLE`: an app with a wrong key does not run updates at all
  */
 export async function openLiveUpdate(options: LiveUpdateOptions, world: World): Promise<LiveUpdate> {
   const config = await checkOptions(options)

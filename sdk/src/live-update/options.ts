@@ -1,5 +1,5 @@
 import type { ArchiveLimits } from '../archive/archive-limits.js'
-import { type Platform, platforms, type Trust, trustOf } from '../release/index.js'
+import { type Platform, platforms, type Trust, trustOf, useVerifier, type Verifier } from '../release/index.js'
 import { LiveUpdateError, toLiveUpdateError } from './live-update-error.js'
 
 /** What a transfer may cost before it is given up. */
@@ -51,12 +51,14 @@ export interface LiveUpdateOptions {
   launchTimeoutMs?: number
   /** `background`: how often to look, in milliseconds; a minute at least. Default one hour. */
   intervalMs?: number
+  /** What verifies in a web view whose WebCrypto cannot; for the whole program. See docs/verifier.md. */
+  verifier?: Verifier
   limits?: Partial<ArchiveLimits>
   transfer?: Partial<TransferLimits>
 }
 
 /** Options that were checked. */
-export interface Config extends Omit<LiveUpdateOptions, 'publicKey' | 'platformKey' | 'transfer'> {
+export interface Config extends Omit<LiveUpdateOptions, 'publicKey' | 'platformKey' | 'transfer' | 'verifier'> {
   profile: 'release' | 'compat'
   channel: string
   serverUrl: string
@@ -94,13 +96,17 @@ function listKeys(keys: string | readonly string[] | undefined, option: string):
   return list
 }
 
+function rethrow(error: unknown): never {
+  throw toLiveUpdateError(error)
+}
+
 /**
  * Checks the options; a key that the policy refuses stops here, so an app never runs updates unsigned.
  *
- * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`
+ * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`, `CRYPTO_UNAVAILABLE`
  */
 export async function checkOptions(options: LiveUpdateOptions): Promise<Config> {
-  const { publicKey, platformKey, transfer, ...rest } = options
+  const { publicKey, platformKey, transfer, verifier, ...rest } = options
   const profile = options.profile ?? 'release'
   for (const name of ['appId', 'appVersionCode', 'appVersionName'] as const) {
     if (typeof options[name] !== 'string' || options[name] === '')
@@ -125,12 +131,11 @@ export async function checkOptions(options: LiveUpdateOptions): Promise<Config> 
   }
   if (profile === 'release' && !options.channel)
     throw new LiveUpdateError('CONFIG', 'The release profile needs a channel.')
+  if (verifier) await useVerifier(verifier).catch(rethrow)
   const releaseKeys = [...listKeys(publicKey, 'publicKey')]
   const platformKeys = profile === 'release' ? [...listKeys(platformKey, 'platformKey')] : []
   const version = options.rootVersion ?? 1
-  const trust = await trustOf({ version, releaseKeys, platformKeys, revokedBundleIds: [] }).catch((error: unknown) => {
-    throw toLiveUpdateError(error)
-  })
+  const trust = await trustOf({ version, releaseKeys, platformKeys, revokedBundleIds: [] }).catch(rethrow)
   return {
     ...rest,
     profile,

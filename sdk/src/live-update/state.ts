@@ -1,5 +1,6 @@
 import type { Envelope, SequenceFloor } from '../release/index.js'
 import { LiveUpdateError } from './live-update-error.js'
+import { randomUuid } from './random-uuid.js'
 
 /** A bundle on this device. */
 export interface BundleRef {
@@ -49,7 +50,7 @@ export function emptyState(appId: string, nativeVersion: string): State {
   return {
     v: 1,
     appId,
-    deviceId: globalThis.crypto.randomUUID(),
+    deviceId: randomUuid(),
     nativeVersion,
     channel: null,
     current: null,

@@ -32,3 +32,4 @@ export {
   verifyRelease,
 } from './verify-release.js'
 export { trustOf, verifyNextRoot } from './verify-root.js'
+export { useVerifier, type Verifier, type VerifierKey, webCryptoVerifier } from '../verifier/verifier.js'

@@ -1,10 +1,13 @@
+import { currentVerifier } from '../verifier/verifier.js'
+
 /**
  * Where a device stands in a deployment's rollout: a stable number from 0 (inclusive) to 1 (exclusive), the first
  * 48 bits of SHA-256 of `<deploymentId>:<deviceId>` as a fraction. Server and device compute the same.
  */
 export async function rolloutPosition(deviceId: string, deploymentId: string): Promise<number> {
   const message = new TextEncoder().encode(`${deploymentId}:${deviceId}`)
-  const digest = new DataView(await globalThis.crypto.subtle.digest('SHA-256', message))
+  const bytes = await currentVerifier().sha256(message)
+  const digest = new DataView(bytes.buffer, bytes.byteOffset)
   return (digest.getUint32(0) * 0x10000 + digest.getUint16(4)) / 2 ** 48
 }
 

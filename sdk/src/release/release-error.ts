@@ -13,6 +13,8 @@ export type ReleaseErrorCode =
   | 'KEY_SIZE'
   | 'KEY_EXPONENT'
   | 'KEY_REUSED'
+  // what verifies
+  | 'CRYPTO_UNAVAILABLE'
   // signatures and framing
   | 'SIGNATURE_MISSING'
   | 'BAD_SIGNATURE'

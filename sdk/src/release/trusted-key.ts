@@ -1,7 +1,8 @@
 import { sha256Hex } from '../archive/sha256.js'
 import { asPlainRsa } from './as-plain-rsa.js'
+import { currentVerifier } from '../verifier/verifier.js'
 import { decodeBase64 } from './base64.js'
-import { type PublicKey, pssSaltBytes, readPlatformPublicKey, readReleasePublicKey } from './read-public-key.js'
+import { type PublicKey, readPlatformPublicKey, readReleasePublicKey } from './read-public-key.js'
 import { ReleaseError } from './release-error.js'
 
 const blank = /^\s*(?:null|undefined)?\s*$/
@@ -37,19 +38,15 @@ export async function importPlatformKey(pem: string): Promise<TrustedKey> {
   return importKey(readPlatformPublicKey(pem))
 }
 
-async function importKey({ spki, bits, algorithm: name }: PublicKey): Promise<TrustedKey> {
-  const { subtle } = globalThis.crypto
-  const signatureBytes = name === 'Ed25519' ? 64 : Math.ceil(bits / 8)
-  const form = name === 'RSA-PSS' ? asPlainRsa(spki) : spki
-  const algorithm = { name, hash: 'SHA-256', saltLength: pssSaltBytes }
-  const key = await subtle.importKey('spki', form, algorithm, false, ['verify']).catch(() => {
-    throw new ReleaseError('KEY_MALFORMED', 'The key cannot be read.')
-  })
+async function importKey({ spki, bits, algorithm }: PublicKey): Promise<TrustedKey> {
+  const signatureBytes = algorithm === 'Ed25519' ? 64 : Math.ceil(bits / 8)
+  const form = algorithm === 'RSA-PSS' ? asPlainRsa(spki) : spki
+  const verify = await currentVerifier().importKey({ algorithm, spki: form })
   return {
     keyId: await sha256Hex(spki),
     signatureBytes,
     verify: async (message, signature) =>
-      signature.length === signatureBytes && subtle.verify(algorithm, key, signature, message),
+      signature.length === signatureBytes && (await verify(message, signature)) === true,
   }
 }
 

@@ -1,7 +1,7 @@
-import { constants, createSign, sign } from 'node:crypto'
+import { constants, createSign, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { archiveCorpus, page } from '../archive-corpus.js'
 import { makeZip } from '../make-zip.js'
-import { bundle, customer, ed25519Pair, rsaPair, signBytes, stranger } from '../update-fixture.js'
+import { bundle, customer, ed25519Pair, platformKeys, rsaPair, signBytes, stranger } from '../update-fixture.js'
 import type { ClientSettings } from './contract.js'
 import { type HostileServer, replyJson } from './hostile-server.js'
 
@@ -280,9 +280,19 @@ const network = broken.map(([what, code, arrange]): Attack => ({
 /** Every attack on a running client. */
 export const attacks: Attack[] = [...stripped, ...flipped, ...forged, ...replayed, ...archives, ...network]
 
+const weakExponent = { modulusLength: 2048, publicExponent: 3 }
+const spki = (key: KeyObject): string => key.export({ type: 'spki', format: 'pem' }).toString()
+
 /** D23: settings that must stop an app's set-up. */
 export const refusedSettings: [what: string, change: Partial<ClientSettings>, code: string][] = [
   ['an RSA key of 1024 bits', { publicKey: rsaPair(1024).publicKey }, 'KEY_SIZE'],
+  [
+    'an RSA key with exponent 3',
+    { publicKey: spki(generateKeyPairSync('rsa', weakExponent).publicKey) },
+    'KEY_EXPONENT',
+  ],
+  ['an EC key', { publicKey: spki(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey) }, 'KEY_ALGORITHM'],
+  ['one key for both roles', { publicKey: platformKeys.publicKey }, 'KEY_REUSED'],
   ['a private key', { publicKey: customer.privateKey }, 'KEY_PRIVATE'],
   ['two keys in one text', { publicKey: customer.publicKey + stranger.publicKey }, 'KEY_SEVERAL'],
   ['a certificate', { publicKey: customer.publicKey.replaceAll('PUBLIC KEY', 'CERTIFICATE') }, 'KEY_CERTIFICATE'],

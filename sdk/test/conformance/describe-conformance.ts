@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fuzzAnswer } from './fuzz-answer.js'
 import { attacks, refusedSettings } from './attacks.js'
 import type { ClientSettings, ConformanceClient } from './contract.js'
+import { pemOf, readVectors, vectorSets } from '../wycheproof.js'
 import { type HostileServer, startHostileServer } from './hostile-server.js'
 
 interface Subject {
@@ -9,6 +11,8 @@ interface Subject {
   open(): Promise<ConformanceClient>
   /** Where a start is slow, the archive rules are tried in one profile only: they are the same code in both. */
   archivesInOneProfile?: boolean
+  /** There only every so-manieth forged signature is tried; the good ones all are. Default 1. */
+  everyVector?: number
 }
 
 const knownCodes =
@@ -16,6 +20,7 @@ const knownCodes =
 
 /** Every attack on a client, each followed by an honest update that the same device must take. */
 export function describeConformance(name: string, subject: Subject, fuzzed: number): void {
+  const { everyVector = 1 } = subject
   describe.each(['release', 'compat'] as const)(`${name}, %s profile`, (profile) => {
     let server: HostileServer
     let client: ConformanceClient
@@ -82,6 +87,52 @@ export function describeConformance(name: string, subject: Subject, fuzzed: numb
         await expectHonestTaken()
       },
     )
+  })
+
+  describe(`${name}, D22 vectors of others`, () => {
+    let server: HostileServer
+    let client: ConformanceClient
+    beforeAll(async () => {
+      server = await startHostileServer(subject.platform)
+      client = await subject.open()
+    })
+    afterAll(async () => {
+      await client.close()
+      await server.http.close()
+    })
+
+    test.each(vectorSets)('Wycheproof $name: no false accept, no false reject', { timeout: 120_000 }, async (set) => {
+      const seen = { accepted: 0, refused: 0 }
+      for (const group of readVectors(set.name).testGroups) {
+        const publicKey = pemOf(Buffer.from(group.publicKeyDer, 'base64'), set.pss)
+        const opened = await client.init(server.settings('compat', { publicKey }))
+        // A key with a weak exponent is not pinned at all.
+        if (!opened.ok) expect(opened.code).toBe('KEY_EXPONENT')
+        if (!opened.ok) continue
+        for (const [index, { tcId, result, msg, sig }] of group.tests.entries()) {
+          if (result !== 'valid' && index % everyVector !== 0) continue
+          server.offerCompat(Uint8Array.from(Buffer.from(msg, 'base64')), { signature: sig }, {})
+          const answer = await client.sync()
+          // What is signed is no archive: that is found out only behind a good signature.
+          const expected = result === 'valid' ? /^ARCHIVE_/ : /^(?:BAD_SIGNATURE|SIGNATURE_MISSING)$/
+          expect(answer.ok ? answer.status : answer.code, `case ${tcId}`).toMatch(expected)
+          seen[result === 'valid' ? 'accepted' : 'refused']++
+        }
+      }
+      expect(seen.accepted).toBeGreaterThanOrEqual(set.pss ? 14 : 6)
+      expect(seen.refused).toBeGreaterThanOrEqual((set.pss ? 45 : 240) / everyVector - 1)
+    })
+
+    test('forgeries that need only a public key with exponent 3: the key is not pinned', async () => {
+      const path = new URL('../../vectors/rsa-pkcs1v15-forgeries-e3.json', import.meta.url)
+      const { vectors } = JSON.parse(readFileSync(path, 'utf8')) as { vectors: { publicKeyPem: string }[] }
+      const keys = new Set(vectors.map(({ publicKeyPem }) => publicKeyPem))
+      expect(keys.size).toBeGreaterThan(0)
+      for (const publicKey of keys) {
+        const answer = await client.init(server.settings('compat', { publicKey }))
+        expect(answer).toEqual({ ok: false, code: 'KEY_EXPONENT' })
+      }
+    })
   })
 
   describe(`${name}, configuration`, () => {

@@ -5,6 +5,7 @@ import type { LiveUpdateOptions } from '../options.js'
 import type { World } from '../session.js'
 import { pluginStorage } from './plugin-storage.js'
 import type { FilesystemPlugin, PreferencesPlugin, WebViewPlugin } from './plugins.js'
+import { randomUuid } from '../random-uuid.js'
 
 /** Options of the Capacitor client. The plugins are the app's own, so that their versions are too. */
 export interface CapacitorLiveUpdateOptions extends LiveUpdateOptions {
@@ -47,7 +48,7 @@ async function show(webView: WebViewPlugin, launch: Launch): Promise<Launch> {
  * The base path is never persisted to the web view, so each cold start begins in the built-in bundle, which no update
  * replaces, and `launch` decides there. Inside the launched bundle `launch` only says what runs.
  *
- * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`
+ * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`, `CRYPTO_UNAVAILABLE`
  */
 export async function createLiveUpdate(options: CapacitorLiveUpdateOptions): Promise<LiveUpdate> {
   const { filesystem, preferences, webView, storageDirectory = 'DATA', world, ...rest } = options
@@ -62,7 +63,7 @@ export async function createLiveUpdate(options: CapacitorLiveUpdateOptions): Pro
     storage,
     fetch: world?.fetch ?? ((url, init) => globalThis.fetch(url, init)),
     now: world?.now ?? Date.now,
-    randomId: () => globalThis.crypto.randomUUID(),
+    randomId: randomUuid,
     host: {
       async launch(decide, current) {
         const [now, { path }] = [await current(), await webView.getServerBasePath()]

@@ -6,6 +6,7 @@ import type { Disk } from '../disk.js'
 import { nodeDisk } from './disk.js'
 import { fileStorage } from './file-storage.js'
 import { zlibCodec } from './zlib-codec.js'
+import { randomUuid } from '../random-uuid.js'
 
 /** Options of the Node client. */
 export interface NodeLiveUpdateOptions extends LiveUpdateOptions {
@@ -28,7 +29,7 @@ export interface NodeLiveUpdateOptions extends LiveUpdateOptions {
  * await updates.sync()                                         // the next launch runs what this staged
  * ```
  *
- * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`
+ * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`, `CRYPTO_UNAVAILABLE`
  */
 export async function createLiveUpdate(options: NodeLiveUpdateOptions): Promise<LiveUpdate> {
   const { directory, builtInDirectory, world, ...rest } = options
@@ -38,6 +39,6 @@ export async function createLiveUpdate(options: NodeLiveUpdateOptions): Promise<
     codec: zlibCodec,
     fetch: world?.fetch ?? globalThis.fetch,
     now: world?.now ?? Date.now,
-    randomId: () => globalThis.crypto.randomUUID(),
+    randomId: randomUuid,
   })
 }

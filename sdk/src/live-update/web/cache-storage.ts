@@ -2,6 +2,7 @@ import { type FileDigest, sha256Hex } from '../../archive/sha256.js'
 import type { BundleStorage, StagedBundle } from '../bundle-storage.js'
 import type { BrowserCaches, BrowserLocks } from './browser.js'
 import { contentTypeOf } from './content-type.js'
+import { randomUuid } from '../random-uuid.js'
 
 /** A made-up origin: these names are keys and never requested. */
 const base = 'https://live-update.invalid/'
@@ -64,7 +65,7 @@ export function cacheStorage(
     readState: () => read('state'),
     writeState: (text) => write('state', text),
     async stage(): Promise<StagedBundle> {
-      const name = `${prefix}files/${globalThis.crypto.randomUUID()}`
+      const name = `${prefix}files/${randomUuid()}`
       const cache = await caches.open(name)
       let committed = false
       return {

@@ -7,6 +7,7 @@ import type { State } from '../state.js'
 import type { BrowserWindow } from './browser.js'
 import { cacheStorage } from './cache-storage.js'
 import { launchPath } from './launch-path.js'
+import { randomUuid } from '../random-uuid.js'
 
 /** Options of the web client. */
 export interface WebLiveUpdateOptions extends Omit<LiveUpdateOptions, 'platform'> {
@@ -42,7 +43,7 @@ async function askWorker(window: BrowserWindow, scope: string): Promise<Launch> 
  *
  * `apply` loads the page anew.
  *
- * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`
+ * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`, `CRYPTO_UNAVAILABLE`
  */
 export async function createLiveUpdate(options: WebLiveUpdateOptions): Promise<LiveUpdate> {
   const { scope = '/', world, platform = 'web', ...rest } = options
@@ -63,7 +64,7 @@ export async function createLiveUpdate(options: WebLiveUpdateOptions): Promise<L
       storage,
       fetch: world?.fetch ?? ((url, init) => globalThis.fetch(url, init)),
       now: world?.now ?? Date.now,
-      randomId: () => globalThis.crypto.randomUUID(),
+      randomId: randomUuid,
       // Two pages of one origin share the storage; the second one's sync is refused rather than mixed with the first.
       exclusively: (run) =>
         locks.request(`capstan/${encodeURIComponent(options.appId)}/sync`, { ifAvailable: true }, (lock) =>

@@ -4,6 +4,7 @@ import { type LaunchConfig, type LaunchWorld, openSession, type Session } from '
 import type { BrowserFetchEvent, BrowserWorker } from './browser.js'
 import { cacheStorage, type WebStorage } from './cache-storage.js'
 import { launchPath } from './launch-path.js'
+import { randomUuid } from '../random-uuid.js'
 
 const defaultTrialMs = 10_000
 
@@ -110,7 +111,7 @@ export function serveLiveUpdates(scope: unknown, options: ServeOptions): void {
   const worker = scope as BrowserWorker
   const storage = cacheStorage(options.appId, { caches: worker.caches, locks: worker.navigator.locks })
   const config = { appId: options.appId, nativeVersion: `${options.appVersionName} (${options.appVersionCode})` }
-  const session = openSession(config, { storage, randomId: () => globalThis.crypto.randomUUID() })
+  const session = openSession(config, { storage, randomId: randomUuid })
   const server: Server = {
     worker,
     storage,
