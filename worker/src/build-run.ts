@@ -31,6 +31,8 @@ export type BuildRun = {
   extraCa?: Buffer
   hostPolicy: HostPolicy
   resolve: Resolve
+  /** Versions of tools that the variables name, once the image was looked at. */
+  tools?: Readonly<Record<string, string>>
   /** The way out of the build container, while there is one. */
   egress?: Egress
   /** Aborts with the reason the build must stop for. */
@@ -52,6 +54,7 @@ export function commandEnvironment(run: BuildRun): Record<string, string> {
     ...run.spec.variables,
     ...run.secretVariables,
     ...Object.fromEntries(Object.entries(run.spec.variables).filter(([name]) => /^CI(_|$)/.test(name))),
+    ...run.tools,
     ...run.egress?.environment,
   }
 }

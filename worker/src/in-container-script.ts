@@ -4,7 +4,9 @@ import { createRequire } from 'node:module'
 const { resolve } = createRequire(import.meta.url)
 
 /** The compiled text of a script for the container; `node --input-type=module -` runs it from standard input. */
-export async function inContainerScript(name: 'unpack-source' | 'inspect-project' | 'relay'): Promise<Buffer> {
+export async function inContainerScript(
+  name: 'unpack-source' | 'inspect-project' | 'override-names' | 'relay',
+): Promise<Buffer> {
   return readFile(resolve(`@capstan/worker/in-container/${name}`))
 }
 

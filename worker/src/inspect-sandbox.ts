@@ -6,43 +6,59 @@ import { inContainerScript, scriptRunner } from './in-container-script.js'
 import { captureCommand } from './run-command.js'
 
 const RelativePath = z.string().refine((path) => !path.startsWith('/') && !path.split('/').includes('..'))
+const Command = z.string().max(2_000).nullable()
 
 /** Printed inside the container, so it is input like any other. */
 const Project = z.object({
+  baseDir: RelativePath,
+  installDir: RelativePath,
+  installCommand: Command,
+  webBuildCommand: Command,
   packageManager: z.enum(['npm', 'npm-unlocked', 'pnpm', 'yarn', 'yarn-berry', 'bun']).nullable(),
   scripts: z.array(z.string()),
   hasCapacitorCli: z.boolean(),
   webDir: RelativePath.nullable(),
   hasGradlew: z.boolean(),
   isGradlewExecutable: z.boolean(),
-  problem: z.string().nullable(),
+  problem: z.string().max(1_000).nullable(),
 })
 export type Project = z.infer<typeof Project>
+
+const Folders = z.record(z.string(), z.string())
+const Tools = z.object({ path: z.string(), node: Folders, java: Folders, programs: z.array(z.string()) })
+export type Tools = z.infer<typeof Tools>
+
+const Inspection = z.object({ project: Project, tools: Tools })
+export type Inspection = z.infer<typeof Inspection>
+
+/** Where the app's commands run. */
+export const projectDir = ({ baseDir }: Project): string => (baseDir === '' ? sourceDir : `${sourceDir}/${baseDir}`)
 
 export async function inspectSandbox(
   run: BuildRun,
   { containerId }: Sandbox,
   phase: 'install' | 'upload',
-): Promise<Project> {
+): Promise<Inspection> {
   const printed = await captureCommand(run, {
     phase,
     containerId,
-    argv: [...scriptRunner, sourceDir],
+    argv: [...scriptRunner, sourceDir, run.spec.appId],
     stdin: await inContainerScript('inspect-project'),
     failureCode: 'project-unreadable',
     subject: 'Reading the project',
   })
   const unreadable = new BuildFailure(
     'project-unreadable',
-    'package.json or capacitor.config.json cannot be understood; webDir must be a folder inside the project.',
+    'package.json, capawesome.config.json or capacitor.config.json cannot be understood; webDir must be a folder inside the project.',
   )
-  let parsed: ReturnType<typeof Project.safeParse>
+  let parsed: ReturnType<typeof Inspection.safeParse>
   try {
-    parsed = Project.safeParse(JSON.parse(printed.toString('utf8')))
+    parsed = Inspection.safeParse(JSON.parse(printed.toString('utf8')))
   } catch {
     throw unreadable
   }
   if (!parsed.success) throw unreadable
-  if (parsed.data.problem !== null) throw new BuildFailure('project-unreadable', parsed.data.problem)
+  const { problem } = parsed.data.project
+  if (problem !== null) throw new BuildFailure('project-unreadable', problem)
   return parsed.data
 }

@@ -1,16 +1,17 @@
 import type { BuildRun, Sandbox } from './build-run.js'
+import { chooseTools, refuseWithoutManager } from './choose-tools.js'
+import { chooseVariant } from './choose-variant.js'
 import { withEgress } from './egress/open-egress.js'
 import { inspectSandbox } from './inspect-sandbox.js'
 import type { Project } from './inspect-sandbox.js'
-import { buildWeb, webBuildScript } from './phases/build-web.js'
-import type { AndroidType } from './phases/compile.js'
+import { buildWeb, webBuildCommand } from './phases/build-web.js'
 import { compile } from './phases/compile.js'
 import { fetchSource } from './phases/fetch-source.js'
 import { install } from './phases/install.js'
 import { prepare } from './phases/prepare.js'
 import { sign } from './phases/sign.js'
 import { syncNative } from './phases/sync-native.js'
-import { uploadApk, uploadWeb } from './phases/upload.js'
+import { uploadAndroid, uploadWeb } from './phases/upload.js'
 import { verify } from './phases/verify.js'
 import { inPhase, skipPhases } from './track-phases.js'
 
@@ -19,41 +20,45 @@ export async function runPhases(run: BuildRun): Promise<void> {
   const sandbox = await inPhase(run, 'prepare', () => prepare(run))
   await inPhase(run, 'fetch-source', () => fetchSource(run, sandbox))
   const project = await inPhase(run, 'install', () => installAndCut(run, sandbox))
-  const script = webBuildScript(project)
-  if (script === undefined) {
+  const command = webBuildCommand(project)
+  if (command === undefined) {
     await skipPhases(run, ['build-web'], 'package.json has neither a script "capawesome:build" nor "build".')
   } else {
-    await inPhase(run, 'build-web', () => buildWeb(run, sandbox, project, script))
+    await inPhase(run, 'build-web', () => buildWeb(run, sandbox, project, command))
   }
   if (run.spec.platform === 'web') await finishWeb(run, sandbox)
   else await finishAndroid(run, sandbox, project)
 }
 
 async function installAndCut(run: BuildRun, sandbox: Sandbox): Promise<Project> {
-  const project = await inspectSandbox(run, sandbox, 'install')
+  const { project, tools } = await inspectSandbox(run, sandbox, 'install')
+  run.tools = chooseTools(run, tools)
   const manager = project.packageManager
   if (manager === null) {
     run.logs.note('install', 'There is no package.json, so nothing is installed.')
     return project
   }
-  await withEgress(run, sandbox, { phase: 'install' }, () => install(run, sandbox, manager))
+  refuseWithoutManager(project, tools)
+  await withEgress(run, sandbox, { phase: 'install' }, () => install(run, sandbox, project, manager))
   return project
 }
 
 async function finishAndroid(run: BuildRun, sandbox: Sandbox, project: Project): Promise<void> {
-  const type: AndroidType = run.spec.type === 'release' ? 'release' : 'debug'
+  const variant = chooseVariant(run)
   await inPhase(run, 'sync-native', () => syncNative(run, sandbox, project))
-  const apkPath = await inPhase(run, 'compile', () => compile(run, sandbox, project, type))
-  const apk = await inPhase(run, 'sign', () => sign(run, sandbox, apkPath))
-  const packageName = await inPhase(run, 'verify', () => verify(run, apk))
-  await inPhase(run, 'upload', () => uploadApk(run, apk, type, packageName))
+  const compiled = await inPhase(run, 'compile', () => compile(run, sandbox, project, variant))
+  const signed = await inPhase(run, 'sign', () => sign(run, sandbox, compiled))
+  const verified = await inPhase(run, 'verify', () => Promise.all(signed.map((file) => verify(run, file))))
+  await inPhase(run, 'upload', async () => {
+    for (const file of verified) await uploadAndroid(run, file, variant)
+  })
 }
 
 async function finishWeb(run: BuildRun, sandbox: Sandbox): Promise<void> {
   await skipPhases(run, ['sync-native', 'compile', 'sign', 'verify'], 'A web build has no native part.')
   await inPhase(run, 'upload', async () => {
     // The build may have made the folder that the configuration does not name.
-    const { webDir } = await inspectSandbox(run, sandbox, 'upload')
-    await uploadWeb(run, sandbox, webDir)
+    const { project } = await inspectSandbox(run, sandbox, 'upload')
+    await uploadWeb(run, sandbox, project)
   })
 }

@@ -1,5 +1,9 @@
 import { expect, test } from 'vitest'
-import { chooseApk } from './compile.js'
+import type { AndroidVariant } from '../choose-variant.js'
+import { chooseOutput } from './compile.js'
+
+const chooseApk = (paths: readonly string[], type: string, flavor: string | null = null) =>
+  chooseOutput(paths, { type, flavor, outputs: ['apk'] } satisfies AndroidVariant, 'apk')
 
 const at = (path: string) => `/work/source/android/app/build/outputs/apk/${path}`
 
@@ -24,4 +28,20 @@ test('no candidate is a failure', () => {
   expect(() => chooseApk([at('debug/app-debug.apk')], 'release')).toThrow(
     expect.objectContaining({ code: 'apk-missing' }),
   )
+})
+
+test('the flavor decides between several, for APKs and for bundles', () => {
+  const bundle = (path: string) => `/work/source/android/app/build/outputs/bundle/${path}`
+  const paths = [
+    at('free/release/app-free-release-unsigned.apk'),
+    at('paid/release/app-paid-release-unsigned.apk'),
+    bundle('freeRelease/app-free-release.aab'),
+    bundle('paidRelease/app-paid-release.aab'),
+    bundle('release/app-release.aab'),
+  ]
+  const paid: AndroidVariant = { type: 'release', flavor: 'paid', outputs: ['apk', 'aab'] }
+  expect(chooseOutput(paths, paid, 'apk')).toBe(paths[1])
+  expect(chooseOutput(paths, paid, 'aab')).toBe(paths[3])
+  expect(chooseOutput(paths, { ...paid, flavor: null }, 'aab')).toBe(paths[4])
+  expect(() => chooseOutput(paths, { ...paid, flavor: 'gold' }, 'aab')).toThrow(/left no gold release AAB/)
 })

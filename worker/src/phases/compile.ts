@@ -1,20 +1,21 @@
 import { BuildFailure } from '../build-failure.js'
 import type { BuildRun, Sandbox } from '../build-run.js'
 import { commandEnvironment, sourceDir } from '../build-run.js'
+import type { AndroidOutput, AndroidVariant } from '../choose-variant.js'
+import { gradleTask } from '../choose-variant.js'
 import type { Project } from '../inspect-sandbox.js'
+import { projectDir } from '../inspect-sandbox.js'
 import { captureCommand, runCommand } from '../run-command.js'
 
-export type AndroidType = 'debug' | 'release'
+export type Compiled = { output: AndroidOutput; path: string }
 
-const outputs = `${sourceDir}/android/app/build/outputs/apk`
-
-/** Runs the project's Gradle wrapper and returns the path of the one APK it made. */
+/** Runs the project's Gradle wrapper and returns the path of the one file of each kind that it made. */
 export async function compile(
   run: BuildRun,
   { containerId }: Sandbox,
   project: Project,
-  type: AndroidType,
-): Promise<string> {
+  variant: AndroidVariant,
+): Promise<Compiled[]> {
   refuseWithoutGradlew(project)
   const command = {
     phase: 'compile',
@@ -22,16 +23,21 @@ export async function compile(
     failureCode: 'compile-failed',
     subject: 'The Android build',
   } as const
+  const workingDir = `${projectDir(project)}/android`
+  const outputs = `${workingDir}/app/build/outputs`
   // What the source brought along must not pass for what this build made.
-  await runCommand(run, { ...command, argv: ['rm', '-rf', outputs] })
-  const task = type === 'release' ? 'assembleRelease' : 'assembleDebug'
-  const workingDir = `${sourceDir}/android`
-  await runCommand(run, { ...command, argv: ['./gradlew', task], env: commandEnvironment(run), workingDir })
-  const find = `test -d ${outputs} || exit 0; find ${outputs} -type f -name '*.apk' -print0`
-  const listed = await captureCommand(run, { ...command, argv: ['sh', '-c', find], subject: 'Looking for the APK' })
-  const apk = chooseApk(listed.toString('utf8').split('\0').filter(Boolean), type)
-  run.logs.note('compile', `Built ${apk.slice(sourceDir.length + 1)}`)
-  return apk
+  await runCommand(run, { ...command, argv: ['rm', '-rf', `${outputs}/apk`, `${outputs}/bundle`] })
+  const tasks = variant.outputs.map((output) => gradleTask(variant, output))
+  await runCommand(run, { ...command, argv: ['./gradlew', ...tasks], env: commandEnvironment(run), workingDir })
+  const find = `test -d "$1" || exit 0; find "$1" -type f '(' -name '*.apk' -o -name '*.aab' ')' -print0`
+  const argv = ['sh', '-c', find, 'sh', outputs]
+  const listed = await captureCommand(run, { ...command, argv, subject: 'Looking for the output' })
+  const paths = listed.toString('utf8').split('\0').filter(Boolean)
+  return variant.outputs.map((output) => {
+    const path = chooseOutput(paths, variant, output)
+    run.logs.note('compile', `Built ${path.slice(sourceDir.length + 1)}`)
+    return { output, path }
+  })
 }
 
 function refuseWithoutGradlew(project: Project): void {
@@ -49,24 +55,33 @@ function refuseWithoutGradlew(project: Project): void {
   }
 }
 
-/** Gradle writes to `<flavor>/<type>/`; with several flavors nothing says which one is wanted. */
-export function chooseApk(paths: readonly string[], type: AndroidType): string {
-  const ofType = paths.filter((path) => path.includes(`/${type}/`) && !path.includes('/androidTest/'))
-  const unsigned = ofType.filter((path) => path.endsWith('-unsigned.apk'))
-  const candidates = unsigned.length > 0 ? unsigned : ofType
+/** Gradle writes APKs to `apk/<flavor>/<type>/` and bundles to `bundle/<flavor><Type>/`. */
+export function chooseOutput(paths: readonly string[], variant: AndroidVariant, output: AndroidOutput): string {
+  const { type, flavor } = variant
+  const folder = output === 'apk' ? `/${flavor === null ? '' : `${flavor}/`}${type}/` : `/${bundleFolder(variant)}/`
+  const ofVariant = paths.filter(
+    (path) => path.endsWith(`.${output}`) && path.includes(folder) && !path.includes('/androidTest/'),
+  )
+  const unsigned = ofVariant.filter((path) => path.endsWith('-unsigned.apk'))
+  const candidates = unsigned.length > 0 ? unsigned : ofVariant
   const [only, ...others] = candidates
+  const kind = output.toUpperCase()
   if (only === undefined) {
     throw new BuildFailure(
-      'apk-missing',
-      `The Android build ended well but left no ${type} APK in app/build/outputs/apk.`,
+      `${output}-missing`,
+      `The Android build ended well but left no ${flavor === null ? '' : `${flavor} `}${type} ${kind} in app/build/outputs/${output === 'apk' ? 'apk' : 'bundle'}.`,
     )
   }
   if (others.length > 0) {
     const names = candidates.map((path) => path.split('/').at(-1)).join(', ')
     throw new BuildFailure(
-      'apk-ambiguous',
-      `The Android build left several APKs (${names.slice(0, 500)}); exactly one is expected.`,
+      `${output}-ambiguous`,
+      `The Android build left several ${kind}s (${names.slice(0, 500)}); exactly one is expected. Name the flavor in ANDROID_FLAVOR.`,
     )
   }
   return only
+}
+
+function bundleFolder({ type, flavor }: AndroidVariant): string {
+  return flavor === null ? type : `${flavor}${type.slice(0, 1).toUpperCase()}${type.slice(1)}`
 }

@@ -1,6 +1,7 @@
 import type { BuildRun, Sandbox } from '../build-run.js'
 import { commandEnvironment, sourceDir } from '../build-run.js'
 import type { Project } from '../inspect-sandbox.js'
+import { projectDir } from '../inspect-sandbox.js'
 import { runCommand } from '../run-command.js'
 
 type Manager = Exclude<Project['packageManager'], null>
@@ -15,8 +16,9 @@ const installCommands: Record<Manager, readonly string[]> = {
 }
 
 /** Installs what the lockfile names. */
-export async function install(run: BuildRun, sandbox: Sandbox, manager: Manager): Promise<void> {
-  if (manager === 'npm-unlocked') {
+export async function install(run: BuildRun, sandbox: Sandbox, project: Project, manager: Manager): Promise<void> {
+  const { installCommand, installDir } = project
+  if (manager === 'npm-unlocked' && installCommand === null) {
     run.logs.note(
       'install',
       'There is no lockfile, so versions are chosen now. Commit a lockfile to make builds repeatable.',
@@ -25,9 +27,9 @@ export async function install(run: BuildRun, sandbox: Sandbox, manager: Manager)
   await runCommand(run, {
     phase: 'install',
     containerId: sandbox.containerId,
-    argv: installCommands[manager],
+    argv: installCommand === null ? installCommands[manager] : ['sh', '-c', installCommand],
     env: commandEnvironment(run),
-    workingDir: sourceDir,
+    workingDir: installCommand === null ? `${sourceDir}/${installDir}` : projectDir(project),
     failureCode: 'install-failed',
     subject: 'Installing the dependencies',
   })

@@ -1,6 +1,7 @@
 import { BuildFailure } from '../build-failure.js'
 import type { BuildRun, Sandbox } from '../build-run.js'
 import { toolDir } from '../build-run.js'
+import { chooseVariant } from '../choose-variant.js'
 import { proxyFilesScript } from '../egress/proxy-settings.js'
 import { runCommand } from '../run-command.js'
 
@@ -10,6 +11,7 @@ const variableName = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/
 export async function prepare(run: BuildRun): Promise<Sandbox> {
   refuseUnbuildable(run)
   await openVariables(run)
+  if (run.spec.platform === 'android') chooseVariant(run)
   const { spec, engine, attempt } = run
   const imageId = await run.imageId()
   // A container of an earlier attempt on this host has lost its lease.

@@ -5,13 +5,15 @@ import { BuildFailure } from '../build-failure.js'
 import type { BuildRun, Sandbox } from '../build-run.js'
 import { secretsDir, workDir } from '../container-profile.js'
 import { copyFile } from '../copy-file.js'
+import type { AndroidOutput } from '../choose-variant.js'
 import { captureCommand, runCommand } from '../run-command.js'
+import type { Compiled } from './compile.js'
 
-export type SignedApk = { containerId: string; path: string; certificateSha256: string }
+export type SignedFile = { output: AndroidOutput; containerId: string; path: string; certificateSha256: string }
 
-const unsignedApk = `${workDir}/unsigned.apk`
-const alignedApk = `${workDir}/aligned.apk`
-const signedApk = `${workDir}/signed.apk`
+const unsigned = (output: AndroidOutput) => `${workDir}/unsigned.${output}`
+const ready = (output: AndroidOutput) => `${workDir}/ready.${output}`
+const signed = (output: AndroidOutput) => `${workDir}/signed.${output}`
 const keystore = `${secretsDir}/keystore`
 const storePassword = `${secretsDir}/store-password`
 const keyPassword = `${secretsDir}/key-password`
@@ -21,28 +23,43 @@ const debugAlias = 'androiddebugkey'
  * Signs in a container of its own that has no network and never runs the customer's code. The build container is gone
  * before the credential is opened.
  */
-export async function sign(run: BuildRun, sandbox: Sandbox, apkPath: string): Promise<SignedApk> {
+export async function sign(run: BuildRun, sandbox: Sandbox, files: readonly Compiled[]): Promise<SignedFile[]> {
   const containerId = await startSigner(run)
-  await copyFile(run, {
-    ...signing,
-    from: { containerId: sandbox.containerId, path: apkPath },
-    to: { containerId, path: unsignedApk },
-    capBytes: run.spec.limits.diskBytes,
-  })
+  for (const { output, path } of files) {
+    await copyFile(run, {
+      ...signing,
+      from: { containerId: sandbox.containerId, path },
+      to: { containerId, path: unsigned(output) },
+      capBytes: run.spec.limits.diskBytes,
+    })
+  }
   await run.engine.removeContainer(sandbox.containerId)
-  await runCommand(run, { ...signing, containerId, argv: ['zipalign', '-f', '-p', '4', unsignedApk, alignedApk] })
+  // Before the key is there: nothing that reads the customer's file in another format than to sign it meets the key.
+  for (const { output } of files) await runCommand(run, { ...signing, containerId, argv: makeReady(output) })
   try {
     const alias = await placeKey(run, containerId)
     const certificateSha256 = await certificateOf(run, containerId, alias)
-    await runCommand(run, { ...signing, containerId, argv: apksignerCommand(alias) })
+    for (const { output } of files) {
+      const argv = output === 'apk' ? apksignerCommand(alias) : jarsignerCommand(alias)
+      await runCommand(run, { ...signing, containerId, argv })
+    }
     run.logs.note('sign', `Signed with certificate SHA-256 ${certificateSha256}`)
-    return { containerId, path: signedApk, certificateSha256 }
+    return files.map(({ output }) => ({ output, containerId, path: signed(output), certificateSha256 }))
   } finally {
     await removeKey(run, containerId)
   }
 }
 
-const signing = { phase: 'sign', failureCode: 'signing-failed', subject: 'Signing the APK' } as const
+const signing = { phase: 'sign', failureCode: 'signing-failed', subject: 'Signing' } as const
+
+/** An APK is aligned; a bundle loses the signatures that Gradle may have made with a key of the project. */
+function makeReady(output: AndroidOutput): string[] {
+  if (output === 'apk') return ['zipalign', '-f', '-p', '4', unsigned(output), ready(output)]
+  const signatures = ['SF', 'RSA', 'DSA', 'EC'].map((extension) => `'META-INF/*.${extension}'`).join(' ')
+  // zip's exit code 12: there was nothing to take out.
+  const script = `cp -- "$1" "$2" && { zip -q -d "$2" ${signatures} >/dev/null || [ $? -eq 12 ]; }`
+  return ['sh', '-c', script, 'sh', unsigned(output), ready(output)]
+}
 
 async function startSigner(run: BuildRun): Promise<string> {
   return run.engine.startContainer({
@@ -123,7 +140,25 @@ async function certificateOf(run: BuildRun, containerId: string, alias: string):
 
 function apksignerCommand(alias: string): string[] {
   const passwords = ['--ks-pass', `file:${storePassword}`, '--key-pass', `file:${keyPassword}`]
-  return ['apksigner', 'sign', '--ks', keystore, '--ks-key-alias', alias, ...passwords, '--out', signedApk, alignedApk]
+  const key = ['--ks', keystore, '--ks-key-alias', alias, ...passwords]
+  return ['apksigner', 'sign', ...key, '--out', signed('apk'), ready('apk')]
+}
+
+/** An app bundle is a JAR; the store signs what it makes of it, and knows the developer by this signature. */
+function jarsignerCommand(alias: string): string[] {
+  const passwords = ['-storepass:file', storePassword, '-keypass:file', keyPassword]
+  const digests = ['-digestalg', 'SHA-256', '-sigfile', 'CERT']
+  return [
+    'jarsigner',
+    '-keystore',
+    keystore,
+    ...passwords,
+    ...digests,
+    '-signedjar',
+    signed('aab'),
+    ready('aab'),
+    alias,
+  ]
 }
 
 async function removeKey(run: BuildRun, containerId: string): Promise<void> {

@@ -5,34 +5,43 @@ import { Readable } from 'node:stream'
 import { deflateRawSync } from 'node:zlib'
 import { BuildFailure } from '../build-failure.js'
 import type { BuildRun, Sandbox } from '../build-run.js'
-import { sourceDir } from '../build-run.js'
+import type { AndroidVariant } from '../choose-variant.js'
 import { collectFiles } from '../collect-files.js'
+import type { Project } from '../inspect-sandbox.js'
+import { projectDir } from '../inspect-sandbox.js'
 import { measureFile, openFile } from '../copy-file.js'
 import { exitCodeOf } from '../run-command.js'
 import { upload } from '../signed-url.js'
-import type { AndroidType } from './compile.js'
-import type { SignedApk } from './sign.js'
 import { webOutputMissing } from './sync-native.js'
+import type { VerifiedFile } from './verify.js'
 
 const mebibyte = 1024 * 1024
 const webLimits = { files: 10_000, totalBytes: 200 * mebibyte }
 const uploading = { phase: 'upload', failureCode: 'upload-failed', subject: 'Reading the output' } as const
 
-export async function uploadApk(run: BuildRun, apk: SignedApk, type: AndroidType, packageName: string): Promise<void> {
-  const measured = await measureFile(run, apk, uploading)
+const mimeTypes = { apk: 'application/vnd.android.package-archive', aab: 'application/octet-stream' }
+
+export async function uploadAndroid(
+  run: BuildRun,
+  file: VerifiedFile,
+  { type, flavor }: AndroidVariant,
+): Promise<void> {
+  const measured = await measureFile(run, file, uploading)
+  const name = ['app', flavor, type, run.spec.number].filter((part) => part !== null).join('-')
   const declaration: ArtifactDeclaration = {
-    type: 'apk',
-    fileName: `app-${type}-${run.spec.number}.apk`,
-    mimeType: 'application/vnd.android.package-archive',
-    packageName,
+    type: file.output,
+    fileName: `${name.slice(0, 120)}.${file.output}`,
+    mimeType: mimeTypes[file.output],
+    ...(file.packageName !== undefined && { packageName: file.packageName }),
     ...measured,
   }
-  await store(run, declaration, () => openFile(run, apk, uploading))
+  await store(run, declaration, () => openFile(run, file, uploading))
 }
 
 /** The web output as an archive that depends on nothing but its files, ready to be published as a bundle. */
-export async function uploadWeb(run: BuildRun, { containerId }: Sandbox, webDir: string | null): Promise<void> {
-  const directory = `${sourceDir}/${webDir ?? 'dist'}`
+export async function uploadWeb(run: BuildRun, { containerId }: Sandbox, project: Project): Promise<void> {
+  const { webDir } = project
+  const directory = `${projectDir(project)}/${webDir ?? 'dist'}`
   const isThere = await exitCodeOf(run, { ...uploading, containerId, argv: ['test', '-f', `${directory}/index.html`] })
   if (isThere !== 0) throw webOutputMissing(webDir ?? 'dist')
   const files = await collectFiles(run, { ...uploading, containerId, directory }, webLimits)

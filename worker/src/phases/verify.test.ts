@@ -51,10 +51,10 @@ function runPrinting(signature: string, options: { exitCode?: number; badging?: 
   }
 }
 
-const apk = { containerId: 'signer', path: '/work/signed.apk', certificateSha256: ours }
+const apk = { output: 'apk' as const, containerId: 'signer', path: '/work/signed.apk', certificateSha256: ours }
 
 test('an APK signed by the credential’s certificate alone is accepted', async () => {
-  expect(await verify(runPrinting(certificate(1, ours)), apk)).toBe('com.example.pier')
+  expect(await verify(runPrinting(certificate(1, ours)), apk)).toMatchObject({ packageName: 'com.example.pier' })
 })
 
 test.each([
