@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { validateArchive } from '@capstan/sdk/archive'
@@ -139,4 +139,40 @@ test('server and device agree about who takes part in a rollout', async () => {
   expect((await device.sync()).status).toBe('none')
   await app.must('PATCH', `/deployments/${deployment.id}`, { rolloutPercentage: 1 })
   expect((await device.sync()).status).toBe('staged')
+})
+
+test('a device transfers the changed files out of the middle of the archive', async () => {
+  const app = await createApp()
+  const assets = Array.from({ length: 20 }, (_, at) => [`assets/${at}.txt`, randomBytes(4000).toString('hex')] as const)
+  const zipWith = (text: string): Uint8Array<ArrayBuffer> =>
+    zipOf({ ...Object.fromEntries(assets), 'index.html': text, 'assets/page.js': `show('${text}')` })
+  const publishVersion = async (text: string, sequence: number): Promise<number> => {
+    const content = zipWith(text)
+    const release = await releaseOf(app, content, sequence)
+    const { response } = await app.publishZip(content, {
+      bundle: { channelName: 'production' },
+      signature: key.sign(content),
+      release,
+    })
+    expect(response.status, await response.clone().text()).toBe(200)
+    return content.length
+  }
+  const device = await createDevice(app, { platformKey: platform.publicKey })
+  const whole = await publishVersion('one', 1)
+  let bytes = 0
+  tamper = (received) => {
+    bytes += received.length
+    return new Uint8Array(received)
+  }
+  expect((await device.sync()).status).toBe('staged')
+  expect(await startApp(device)).toBe('one')
+  expect(bytes).toBe(whole)
+  bytes = 0
+  const sources: string[] = []
+  device.subscribe((event) => event.type === 'acquired' && sources.push(event.source))
+  await publishVersion('two', 2)
+  expect((await device.sync()).status).toBe('staged')
+  expect(sources).toEqual(['files'])
+  expect(bytes).toBeLessThan(whole / 10)
+  expect(await startApp(device)).toBe('two')
 })

@@ -1,8 +1,14 @@
 import { createHash, createSign, randomBytes } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createLiveUpdate } from '../src/live-update/node/index.js'
-import { importReleaseKey, openEnvelope, parseReleaseStatement, payloadTypes } from '../src/release/index.js'
+import {
+  importPlatformKey,
+  importReleaseKey,
+  openEnvelope,
+  parseReleaseStatement,
+  payloadTypes,
+} from '../src/release/index.js'
 import { at, capstan, useHome } from './cli-lab.js'
 import { type PublishServer, startPublishServer } from './publish-server.js'
 import { customer, makeDevice, platformKeys, releaseOf, shown, stranger } from './update-fixture.js'
@@ -163,5 +169,37 @@ describe('publish', () => {
       err: [expect.stringContaining('(KEY_PRIVATE)')],
     })
     expect(api.calls).toHaveLength(1)
+  })
+
+  test("platform-key fetches the server's key without a token, and overwrites nothing", async () => {
+    const ask = (): ReturnType<typeof capstan> =>
+      capstan(['platform-key', '--server', api.url, '--out', at('platform.pem')])
+    const { keyId } = await importPlatformKey(platformKeys.publicKey)
+    expect(await ask()).toMatchObject({ code: 0, out: [expect.any(String), `key id       ${keyId}`] })
+    expect(readFileSync(at('platform.pem'), 'utf8')).toBe(platformKeys.publicKey)
+    expect(api.calls).toMatchObject([{ line: 'GET /v1/platform-keys', token: '' }])
+    expect((await ask()).err[0]).toContain('(FILE)')
+  })
+
+  test.each([
+    ['no key', [], 'NO_PLATFORM_KEY'],
+    ['a key that is not Ed25519', [{ pem: customer.publicKey }], 'KEY_ALGORITHM'],
+    ['a private key', [{ pem: platformKeys.privateKey }], 'KEY_PRIVATE'],
+  ])('platform-key refuses a server with %s', async (_what, keys, code) => {
+    const before = api.platformKeys
+    api.platformKeys = keys
+    const outcome = await capstan(['platform-key', '--server', api.url, '--out', at('platform.pem')])
+    api.platformKeys = before
+    expect(outcome).toMatchObject({ code: 1, err: [expect.stringContaining(`(${code})`)] })
+    expect(existsSync(at('platform.pem'))).toBe(false)
+  })
+
+  test('rotate-root publishes the root that it wrote', async () => {
+    writeFileSync(at('platform.pem'), platformKeys.publicKey)
+    const args = ['rotate-root', '--app', 'app', '--version', '2', '--key', at('key.pem'), '--out', at('root.json')]
+    const to = ['--platform-keys', at('platform.pem'), '--server', api.url, '--token-file', at('token')]
+    expect(await capstan([...args, ...to])).toMatchObject({ code: 0 })
+    const root = JSON.parse(readFileSync(at('root.json'), 'utf8')) as object
+    expect(api.calls).toMatchObject([{ line: 'POST /v1/apps/app/roots', body: { root } }])
   })
 })

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
+import { platformKeys } from './update-fixture.js'
 
 /** The parts of the server's contract that publishing uses, answering as the contract says and keeping what arrives. */
 export interface PublishServer {
@@ -9,6 +10,7 @@ export interface PublishServer {
   calls: { line: string; token: string; body: unknown }[]
   parts: Map<number, Buffer>
   refuse: { status: number; body: object } | null
+  platformKeys: object[]
 }
 
 async function readBody(request: Request): Promise<unknown> {
@@ -26,18 +28,26 @@ async function readBody(request: Request): Promise<unknown> {
 }
 
 export async function startPublishServer(): Promise<PublishServer> {
-  const state = { calls: [], parts: new Map(), refuse: null } as unknown as PublishServer
+  const state = {
+    calls: [],
+    parts: new Map(),
+    refuse: null,
+    platformKeys: [{ pem: platformKeys.publicKey }],
+  } as unknown as PublishServer
   state.server = createServer((incoming, response) => {
     void (async () => {
       const body = await buffer(incoming)
       const headers = { 'content-type': incoming.headers['content-type'] ?? 'application/json' }
-      const parsed = (await readBody(
-        new Request('http://x/', { method: 'POST', headers, body: Uint8Array.from(body) }),
-      )) as Record<string, unknown>
+      const parsed = (
+        incoming.method === 'GET'
+          ? {}
+          : await readBody(new Request('http://x/', { method: 'POST', headers, body: Uint8Array.from(body) }))
+      ) as Record<string, unknown>
       const line = `${incoming.method} ${incoming.url}`
       state.calls.push({ line, token: incoming.headers.authorization ?? '', body: parsed })
       if (parsed['partNumber']) state.parts.set(Number(parsed['partNumber']), parsed['blob'] as Buffer)
       const answers: [RegExp, object][] = [
+        [/platform-keys/, state.platformKeys],
         [/mpu-create/, { uploadId: 'upload_1' }],
         [/mpu-uploadpart/, { partNumber: Number(parsed['partNumber']), etag: 'e' }],
         [/mpu-complete/, {}],

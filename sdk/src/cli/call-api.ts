@@ -8,8 +8,11 @@ const timeoutMs = 120_000
 /** The options that every command that talks to the server takes. */
 export const serverOptions = ['server', 'token-file'] as const
 
+/** The help of those that need no token. */
+export const publicServerHelp = '  --server URL           your Capstan server'
+
 /** Their help. */
-export const serverHelp = `  --server URL           your Capstan server
+export const serverHelp = `${publicServerHelp}
   --token-file FILE      file with your API token; else CAPSTAN_TOKEN_FILE names it; "-" reads it from standard input`
 
 /** One request to the server; a JSON or a form body, a JSON answer. */
@@ -59,6 +62,19 @@ async function readAnswer(response: Response): Promise<Record<string, unknown>> 
   throw new CommandError(code, message)
 }
 
+async function send(server: string, path: string, init: RequestInit): Promise<Record<string, unknown>> {
+  const request = { ...init, redirect: 'error' as const, signal: AbortSignal.timeout(timeoutMs) }
+  const response = await fetch(`${server}${path}`, request).catch(() => {
+    throw new CommandError('NETWORK', `${server} cannot be reached; check --server and that the server runs.`)
+  })
+  return readAnswer(response)
+}
+
+/** Reads something that the server tells everybody. */
+export function askPublicly(options: Arguments, path: string): Promise<object> {
+  return send(readServer(options.need('server')), path, { method: 'GET' })
+}
+
 /**
  * Opens the server with a token that is never on the command line.
  *
@@ -68,15 +84,14 @@ export async function openApi(options: Arguments, terminal: Terminal): Promise<A
   const server = readServer(options.need('server'))
   const token = await readToken(options, terminal)
   return {
-    async call(method, path, body) {
+    call(method, path, body) {
       const isForm = body instanceof FormData
       const headers = { authorization: `Bearer ${token}`, ...(isForm ? {} : { 'content-type': 'application/json' }) }
-      const request = { method, headers, redirect: 'error' as const, signal: AbortSignal.timeout(timeoutMs) }
-      const init = method === 'GET' ? request : { ...request, body: isForm ? body : JSON.stringify(body) }
-      const response = await fetch(`${server}${path}`, init).catch(() => {
-        throw new CommandError('NETWORK', `${server} cannot be reached; check --server and that the server runs.`)
+      return send(server, path, {
+        method,
+        headers,
+        ...(method === 'GET' ? {} : { body: isForm ? body : JSON.stringify(body) }),
       })
-      return readAnswer(response)
     },
   }
 }

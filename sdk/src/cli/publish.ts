@@ -47,7 +47,11 @@ ${releaseHelp}`,
     })
     const bundleId = textOf(created, 'id')
     terminal.note(`uploading ${bundle.files.length} files, ${bundle.bytes.length} bytes packed`)
-    const appBundleFileId = await uploadZip(api, `${bundles}/${bundleId}`, bundle.bytes, signature)
+    const appBundleFileId = await uploadZip(api, `${bundles}/${bundleId}`, {
+      bytes: bundle.bytes,
+      signature,
+      note: (line) => terminal.note(line),
+    })
     const release = about ? await makeRelease(bundle, signer, { ...about, appId, channels: [channel], bundleId }) : null
     const ready = await api.call('PATCH', `${bundles}/${bundleId}`, {
       artifactStatus: 'ready',

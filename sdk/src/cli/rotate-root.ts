@@ -7,6 +7,7 @@ import {
   trustOf,
   verifyNextRoot,
 } from '../release/index.js'
+import { openApi, serverHelp, serverOptions } from './call-api.js'
 import { type Command, CommandError } from './command.js'
 import { openSigner, signerHelp, signerOptions } from './open-signer.js'
 import { type Arguments, readArguments, readInteger } from './read-arguments.js'
@@ -61,14 +62,27 @@ ${signerHelp}
   --revoke LIST          bundles that no device installs any more, with commas between. Name all of them: a root
                          replaces the one before
   --out FILE             where the root statement goes
+${serverHelp}
+                         With --server the root is published, and devices learn it at their next check.
 
-Both keys sign. Devices learn roots one after the other, so keep and serve every one of them.`,
+Both keys sign. Devices learn roots one after the other, so keep every one of them.`,
   async run(args, terminal) {
     const second = signerOptions.map((name) => `new-${name}`)
-    const names = [...signerOptions, ...second, 'app', 'version', 'release-keys', 'platform-keys', 'revoke', 'out']
+    const names = [
+      ...serverOptions,
+      ...signerOptions,
+      ...second,
+      'app',
+      'version',
+      'release-keys',
+      'platform-keys',
+      'revoke',
+      'out',
+    ]
     const options = readArguments(args, { names, operands: [] })
     const version = readInteger(options.need('version'), 'version', { min: 2, max: 1_000_000 })
     const [appId, out] = [options.need('app'), options.need('out')]
+    const api = options.get('server') === null ? null : await openApi(options, terminal)
     const old = await openSigner(options, terminal)
     const changes = second.some((name) => options.get(name) !== null)
     const next = changes ? await openSigner(options, terminal, 'new-') : old
@@ -82,7 +96,10 @@ Both keys sign. Devices learn roots one after the other, so keep and serve every
       platformKeys: await readPlatformKeys(options),
       revokedBundleIds: listOf(options.get('revoke')),
     }
-    await writeNew(out, `${JSON.stringify(await signAndCheck(root, old, next))}\n`)
+    const envelope = await signAndCheck(root, old, next)
+    await writeNew(out, `${JSON.stringify(envelope)}\n`)
+    await api?.call('POST', `/v1/apps/${encodeURIComponent(appId)}/roots`, { root: envelope })
+    if (api) terminal.note('published; devices learn it at their next check')
     terminal.print(`root         ${version} of ${appId}`)
     terminal.print(`key id       ${next.keyId}`)
     return 0

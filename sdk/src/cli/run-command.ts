@@ -1,6 +1,7 @@
 import { type Command, CommandError, type Terminal, UsageError } from './command.js'
 import { keygen } from './keygen.js'
 import { keys } from './keys/keys.js'
+import { platformKey } from './platform-key.js'
 import { publish } from './publish.js'
 import { registerKey } from './register-key.js'
 import { rotateRoot } from './rotate-root.js'
@@ -14,6 +15,7 @@ const commands: Record<string, Command> = {
   verify,
   publish,
   'register-key': registerKey,
+  'platform-key': platformKey,
   'rotate-root': rotateRoot,
   'verify-audit': verifyAudit,
   keys,

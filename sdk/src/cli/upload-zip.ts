@@ -11,7 +11,7 @@ export function textOf(answer: Record<string, unknown>, field: string): string {
   return value
 }
 
-async function uploadParts(api: Api, path: string, bytes: Uint8Array): Promise<void> {
+async function uploadParts(api: Api, path: string, bytes: Uint8Array, note: (line: string) => void): Promise<void> {
   const uploadId = encodeURIComponent(
     textOf(await api.call('POST', `${path}/upload?action=mpu-create`, {}), 'uploadId'),
   )
@@ -21,12 +21,17 @@ async function uploadParts(api: Api, path: string, bytes: Uint8Array): Promise<v
     form.set('blob', new Blob([Uint8Array.from(bytes.subarray(start, start + partBytes))]), 'blob')
     form.set('partNumber', String(parts.length + 1))
     parts.push(await api.call('PUT', `${path}/upload?action=mpu-uploadpart&uploadId=${uploadId}`, form))
+    note(`uploaded ${Math.floor((100 * Math.min(start + partBytes, bytes.length)) / bytes.length)} %`)
   }
   await api.call('POST', `${path}/upload?action=mpu-complete&uploadId=${uploadId}`, { parts })
 }
 
 /** Sends the zip of a bundle as the official command line tool does: whole, or in parts from 10 MiB. */
-export async function uploadZip(api: Api, bundlePath: string, bytes: Uint8Array, signature: string): Promise<string> {
+export async function uploadZip(
+  api: Api,
+  bundlePath: string,
+  { bytes, signature, note }: { bytes: Uint8Array; signature: string; note: (line: string) => void },
+): Promise<string> {
   const inParts = bytes.length >= partBytes
   const form = new FormData()
   form.set('checksum', await sha256Hex(bytes))
@@ -36,6 +41,6 @@ export async function uploadZip(api: Api, bundlePath: string, bytes: Uint8Array,
   form.set('signature', signature)
   form.set('sizeInBytes', String(bytes.length))
   const fileId = textOf(await api.call('POST', `${bundlePath}/files`, form), 'id')
-  if (inParts) await uploadParts(api, `${bundlePath}/files/${fileId}`, bytes)
+  if (inParts) await uploadParts(api, `${bundlePath}/files/${fileId}`, bytes, note)
   return fileId
 }

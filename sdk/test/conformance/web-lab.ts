@@ -14,6 +14,26 @@ const executablePath = [
   '/usr/bin/google-chrome',
 ].find((path) => path !== undefined && existsSync(path))
 
+/** @throws when there is no browser to test in */
+export function chromiumPath(): string {
+  if (executablePath === undefined) {
+    throw new Error(
+      'Chromium is missing, and the web client is tested in it: apt-get install chromium, or set CHROMIUM_PATH.',
+    )
+  }
+  return executablePath
+}
+
+export const chromiumArguments = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
 async function bundleScript(name: string, define: Record<string, string>): Promise<string> {
   const build = await rolldown({
     input: fileURLToPath(new URL(name, import.meta.url)),
@@ -64,11 +84,7 @@ export async function shownIn(page: Page): Promise<string> {
 }
 
 export async function openWebLab(trialMs = 0): Promise<WebLab> {
-  if (executablePath === undefined) {
-    throw new Error(
-      'Chromium is missing, and the web client is tested in it: apt-get install chromium, or set CHROMIUM_PATH.',
-    )
-  }
+  const browserPath = chromiumPath()
   const clientScript = await bundleScript('web-page.mjs', {})
   const worker = await bundleScript('web-worker.mjs', {
     __APP_ID__: JSON.stringify(appId),
@@ -83,18 +99,7 @@ export async function openWebLab(trialMs = 0): Promise<WebLab> {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const appUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-  const browser = await chromium.launch({
-    executablePath,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
+  const browser = await chromium.launch({ executablePath: browserPath, args: chromiumArguments })
 
   async function openClient(): Promise<ConformanceClient & { page(): Page }> {
     let page: Page
