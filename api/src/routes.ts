@@ -25,6 +25,7 @@ import { registerPublicKeyRoutes } from './public-keys/routes.js'
 import { registerRolloutRoutes } from './rollouts/routes.js'
 import { registerRootRoutes } from './roots/routes.js'
 import { registerTelemetryRoutes } from './telemetry/routes.js'
+import { registerPatchRoutes } from './patches/routes.js'
 import { registerUpdateRoutes } from './updates/routes.js'
 import { registerArtifactRoutes } from './artifacts/routes.js'
 import { registerBuildSourceRoutes } from './build-sources/routes.js'
@@ -63,6 +64,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerPublicKeyRoutes(app)
   registerPlatformKeyRoutes(app)
   registerRootRoutes(app)
+  registerPatchRoutes(app)
   registerUpdateRoutes(app)
   registerTelemetryRoutes(app)
   registerInsightRoutes(app)

@@ -13,6 +13,7 @@ const PUBLIC = [
   'createSessionCode',
   'downloadBundle',
   'downloadObject',
+  'downloadPatch',
   'explainProblem',
   'health',
   'issueDeviceToken',

@@ -101,4 +101,8 @@ insert into passkeys (id, user_id, credential_id, public_key, counter, name)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000002', 'h6', '\x00', 0, 'x');
 insert into spent_values (hash, expires_at) values ('h7', now());
 insert into device_codes (id, device_hash, user_code_hash, expires_at) values (gen_random_uuid(), 'h8', 'h9', now());
+insert into bundle_patches (id, org_id, app_id, from_bundle_id, to_bundle_id)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), gen_random_uuid());
+insert into embedded_bundles (org_id, app_id, platform, version_code, bundle_id)
+  values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'android', '1', gen_random_uuid());
 set session_replication_role = origin;

@@ -1,4 +1,4 @@
-import { bundles, channels, deployments, withOrg } from '@capstan/migrations'
+import { bundles, bundlePatches, channels, deployments, withOrg } from '@capstan/migrations'
 import { asc, eq, inArray } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
@@ -7,7 +7,7 @@ import { bundleObjectFolder, requireBundle } from './queries.js'
 /** Deletes a bundle with its deployments and bytes. Devices that run it keep it. */
 export async function deleteBundle(ctx: Context, input: { appId: string; bundleId: string }): Promise<void> {
   requireScope(ctx, 'bundles:write')
-  const bundle = await withOrg(ctx.db, ctx.orgId, async (tx) => {
+  const { bundle, patches } = await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const bundle = await requireBundle(tx, input.appId, input.bundleId)
     const served = tx
       .select({ id: deployments.appChannelId })
@@ -19,9 +19,15 @@ export async function deleteBundle(ctx: Context, input: { appId: string; bundleI
       .where(inArray(channels.id, served))
       .orderBy(asc(channels.id))
       .for('no key update')
+    // Those that lead to it lie in its folder; those that lead away from it in the folders of others.
+    const patches = await tx
+      .delete(bundlePatches)
+      .where(eq(bundlePatches.fromBundleId, bundle.id))
+      .returning({ objectKey: bundlePatches.objectKey })
     await tx.delete(bundles).where(eq(bundles.id, bundle.id))
     await recordAudit(tx, ctx, { action: 'bundle.deleted', target: { app: input.appId, bundle: bundle.id } })
-    return bundle
+    return { bundle, patches }
   })
+  for (const { objectKey } of patches) if (objectKey !== null) await ctx.objects.delete(objectKey)
   for await (const { key } of ctx.objects.list(`${bundleObjectFolder(bundle)}/`)) await ctx.objects.delete(key)
 }

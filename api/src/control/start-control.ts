@@ -1,6 +1,7 @@
 import { QueueUnavailable } from './build-queue.js'
 import type { ControlDeps } from './control-deps.js'
 import { advanceRollouts } from './advance-rollouts.js'
+import { makePatches } from '../patches/make-patches.js'
 import { forgetExpired } from './forget-expired.js'
 import { giveExpiryNotices } from './give-expiry-notices.js'
 import { publishCheckpoints } from './publish-checkpoints.js'
@@ -20,7 +21,7 @@ const RETENTION_MS = 60 * 60_000
 export type ControlOptions = { relayMs: number; sweepMs: number; ringAgainAfterMs?: number; noticesMs?: number }
 
 /**
- * Runs the loops below until disposed. `ready` settles once each has looked at the database.
+ * Runs the loops below until disposed. `ready` settles once each has looked at the database; patches may take longer.
  */
 export function startControl(deps: ControlDeps, options: ControlOptions): AsyncDisposable & { ready: Promise<void> } {
   const stopping = new AbortController()
@@ -49,11 +50,13 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     start('forget-expired', noticesMs, () => forgetExpired(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
   ]
+  // Making one takes a while; nobody waits for it.
+  const patches = start('patches', sweepMs, () => makePatches(deps, signal))
   return {
     ready: Promise.all(loops.map(({ first }) => first)).then(() => undefined),
     async [Symbol.asyncDispose]() {
       stopping.abort()
-      await Promise.all(loops.map(({ loop }) => loop))
+      await Promise.all([...loops, patches].map(({ loop }) => loop))
     },
   }
 }

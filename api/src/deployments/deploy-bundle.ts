@@ -6,6 +6,7 @@ import { findCopyHazard } from '../bundles/copy-hazards.js'
 import { readReleaseClaims } from '../bundles/read-release-claims.js'
 import { type ChannelKey, requireChannel } from '../channels/queries.js'
 import type { Context } from '../context.js'
+import { planPatches } from '../patches/plan-patches.js'
 import { Problem } from '../problems.js'
 import { endSuperseded } from '../rollouts/end-superseded.js'
 import { findNewestRoot, readRootClaims } from '../roots/queries.js'
@@ -53,6 +54,7 @@ export async function deployBundle(
     .update(channels)
     .set({ appDeploymentId: deployment.id, updatedAt: sql`now()` })
     .where(eq(channels.id, channel.id))
+  await planPatches(tx, bundle, channel.id)
   await recordAudit(tx, ctx, {
     action: 'deployment.created',
     target: {

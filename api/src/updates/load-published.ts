@@ -22,6 +22,7 @@ type OfferRow = {
   custom_properties: Record<string, string>
 }
 type HazardRow = { from_bundle_id: string; to_bundle_id: string; href: string }
+type PatchRow = { from_bundle_id: string; to_bundle_id: string; from: string; sha256: string; size_bytes: number }
 type ForcedRow = { app_id: string; id: string; channel_id: string }
 
 /** Reads apps through the door `withPublished`. An app that is not there any more is missing from the result. */
@@ -41,7 +42,8 @@ export async function loadPublished(tx: Transaction, appIds: readonly string[]):
     ? await rows<HazardRow>(sql`
         select from_bundle_id, to_bundle_id, href from bundle_copy_hazards where app_id in ${ids}`)
     : []
-  return assemble({ apps, channels, offers, forced, hazards, releases: await loadReleases(tx, offers) })
+  const [patches, releases] = [await loadPatches(tx, offers), await loadReleases(tx, offers)]
+  return assemble({ apps, channels, offers, forced, hazards, patches, releases })
 }
 
 /** Deployments from the current one of a channel back to the first that every device gets. */
@@ -77,25 +79,41 @@ async function loadReleases(tx: Transaction, offers: readonly OfferRow[]): Promi
   return found
 }
 
+/** Only those that lead to what a device can get. */
+async function loadPatches(tx: Transaction, offers: readonly OfferRow[]): Promise<PatchRow[]> {
+  const ids = [...new Set(offers.filter((row) => row.release_sequence !== null).map((row) => row.bundle_id))]
+  if (ids.length === 0) return []
+  const rows = await tx.execute(sql`
+    select p.from_bundle_id, p.to_bundle_id, b.checksum as "from", p.sha256, p.size_bytes::float8 as size_bytes
+    from bundle_patches p join bundles b on b.id = p.from_bundle_id
+    where p.sha256 is not null and b.checksum is not null
+      and p.to_bundle_id in (select value::uuid from jsonb_array_elements_text(${JSON.stringify(ids)}::text::jsonb))`)
+  return [...rows] as unknown as PatchRow[]
+}
+
 type Loaded = {
   apps: readonly AppRow[]
   channels: readonly ChannelRow[]
   offers: readonly OfferRow[]
   forced: readonly ForcedRow[]
   hazards: readonly HazardRow[]
+  patches: readonly PatchRow[]
   releases: ReadonlyMap<string, Buffer>
 }
 
-function assemble({ apps, channels, offers, forced, hazards, releases }: Loaded): PublishedApp[] {
+function assemble({ apps, channels, offers, forced, hazards, patches, releases }: Loaded): PublishedApp[] {
   const bundles = new Map<string, PublishedBundle>()
   const offersOf = groupBy(offers, (row) => row.channel_id)
   const channelsOf = groupBy(channels, (row) => row.app_id)
   const hazardsOf = groupBy(hazards, (row) => row.to_bundle_id)
+  const patchesOf = groupBy(patches, (row) => row.to_bundle_id)
   const forcedOf = groupBy(forced, (row) => row.app_id)
   const toOffer = (row: OfferRow): Offer => {
+    const id = row.bundle_id
     const bundle =
-      bundles.get(row.bundle_id) ?? toBundle(row, releases.get(row.bundle_id), hazardsOf.get(row.bundle_id) ?? [])
-    bundles.set(row.bundle_id, bundle)
+      bundles.get(id) ??
+      toBundle(row, releases.get(id), { hazards: hazardsOf.get(id) ?? [], patches: patchesOf.get(id) ?? [] })
+    bundles.set(id, bundle)
     const { deployment_id: deploymentId, percentage, constraints } = row
     return { deploymentId, percentage, constraints, bundle, made: new Map() }
   }
@@ -120,7 +138,11 @@ function assemble({ apps, channels, offers, forced, hazards, releases }: Loaded)
   })
 }
 
-function toBundle(row: OfferRow, json: Buffer | undefined, hazards: readonly HazardRow[]): PublishedBundle {
+function toBundle(
+  row: OfferRow,
+  json: Buffer | undefined,
+  { hazards, patches }: Pick<Loaded, 'hazards' | 'patches'>,
+): PublishedBundle {
   const { zip_sha256: checksum } = row
   const asZip = { artifactType: 'zip', checksum, signature: null }
   return {
@@ -132,6 +154,9 @@ function toBundle(row: OfferRow, json: Buffer | undefined, hazards: readonly Haz
     url: row.url,
     release: json ? { json, sequence: Number(row.release_sequence) } : null,
     hazards: new Map(hazards.map(({ from_bundle_id: from, href }) => [from, href])),
+    patches: new Map(
+      patches.map(({ from_bundle_id: id, from, sha256, size_bytes: sizeBytes }) => [id, { from, sha256, sizeBytes }]),
+    ),
     bySource: new Map(checksum === null ? [] : hazards.map(({ from_bundle_id: from }) => [from, asZip])),
   }
 }

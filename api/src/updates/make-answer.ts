@@ -38,7 +38,8 @@ export function createAnswerMaker(options: { publicUrl: string; channelStatement
 
   return (chosen, now) => {
     const { made, bundle } = chosen.offer
-    const source = chosen.runs !== null && bundle.bySource.has(chosen.runs) ? chosen.runs : ''
+    const source =
+      chosen.runs !== null && (bundle.bySource.has(chosen.runs) || bundle.patches.has(chosen.runs)) ? chosen.runs : ''
     const name = bundle.release ? `${chosen.platform}${source}` : source
     const before = made.get(name)
     const age = before ? now - before.at : Number.NaN
@@ -58,6 +59,8 @@ export function createAnswerMaker(options: { publicUrl: string; channelStatement
 /** The keys of the answer but `release` and `channelStatement`. */
 function describeOffer({ app, channel, offer, runs }: ChosenOffer, publicUrl: string): Record<string, unknown> {
   const { bundle } = offer
+  const address = `${publicUrl}/v1/apps/${app.id}/bundles/${bundle.id}`
+  const patch = runs === null ? undefined : bundle.patches.get(runs)
   return {
     artifactType: bundle.artifactType,
     bundleId: bundle.id,
@@ -65,9 +68,12 @@ function describeOffer({ app, channel, offer, runs }: ChosenOffer, publicUrl: st
     checksum: bundle.checksum,
     signature: bundle.signature,
     customProperties: bundle.customProperties,
-    url: bundle.url ?? `${publicUrl}/v1/apps/${app.id}/bundles/${bundle.id}/download`,
+    url: bundle.url ?? `${address}/download`,
     ...app.extra,
     ...(runs === null ? {} : bundle.bySource.get(runs)),
+    ...(patch
+      ? { patches: [{ from: patch.from, url: `${address}/patches/${patch.sha256}`, sizeBytes: patch.sizeBytes }] }
+      : {}),
   }
 }
 

@@ -43,6 +43,16 @@ export type PublishedBundle = {
   release: { json: Buffer; sequence: number } | null
   /** Bundles whose devices would mix files up on the way to this one, with a path that would come out wrong. */
   hazards: ReadonlyMap<string, string>
+  /** By the bundle that they lead away from. */
+  patches: ReadonlyMap<string, OfferedPatch>
   /** Keys of the answer that differ for a device that runs this other bundle. */
   bySource: ReadonlyMap<string, Readonly<Record<string, unknown>>>
+}
+
+/** A patch to a bundle. */
+export type OfferedPatch = {
+  /** SHA-256 of the archive that it leads away from. */
+  from: string
+  sha256: string
+  sizeBytes: number
 }

@@ -26,6 +26,7 @@ const Update = z
     url: z.string(),
     release: Envelope.optional(),
     channelStatement: Envelope.optional(),
+    patches: z.array(z.object({ from: z.string(), url: z.string(), sizeBytes: z.number() })).optional(),
   })
   .openapi('Update', { description: 'What a device should run. Devices parse it strictly.' })
 

@@ -111,3 +111,33 @@ export const appChanges = pgTable('app_changes', {
   orgId: orgId(),
   changedIn: bigint('changed_in', { mode: 'number' }).notNull(),
 })
+
+export const bundlePatches = pgTable('bundle_patches', {
+  id: id(),
+  orgId: orgId(),
+  appId: uuid('app_id').notNull(),
+  fromBundleId: uuid('from_bundle_id').notNull(),
+  toBundleId: uuid('to_bundle_id').notNull(),
+  wantedEffort: text('wanted_effort', { enum: ['fast', 'best'] }).default('fast'),
+  claimedUntil: at('claimed_until'),
+  attempts: integer('attempts').notNull().default(0),
+  objectKey: text('object_key'),
+  sizeBytes: bigint('size_bytes', { mode: 'number' }),
+  sha256: text('sha256'),
+  refusal: text('refusal'),
+  createdAt: createdAt(),
+  updatedAt: updatedAt(),
+})
+
+export const embeddedBundles = pgTable(
+  'embedded_bundles',
+  {
+    orgId: orgId(),
+    appId: uuid('app_id').notNull(),
+    platform: text('platform', { enum: ['android', 'ios', 'electron', 'web'] }).notNull(),
+    versionCode: text('version_code').notNull(),
+    bundleId: uuid('bundle_id').notNull(),
+    createdAt: createdAt(),
+  },
+  (table) => [primaryKey({ columns: [table.appId, table.platform, table.versionCode] })],
+)
