@@ -154,6 +154,7 @@ describe('the control role', () => {
       'apps',
       'audit_checkpoints',
       'audit_webhooks',
+      'bundle_patches',
       'credential_versions',
       'jobs',
       'leases',

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { bundleFiles, bundlePatches, bundles, newId, withOrg, type Transaction } from '@capstan/migrations'
-import { and, asc, desc, eq, inArray, isNull, lt, or, sql } from 'drizzle-orm'
+import { and, desc, eq, inArray, isNull, lt, or, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { bundleObjectFolder } from '../bundles/queries.js'
 import type { ControlDeps } from '../control/control-deps.js'
@@ -23,14 +23,14 @@ export async function makePatches(deps: Deps, signal: AbortSignal): Promise<numb
   return made
 }
 
-/** Makes the patch that is due longest, fast ones before better ones. Answers whether there was one. */
+/** Makes one patch: fast ones before better ones, those to the newest bundle first. Answers whether there was one. */
 async function makeNextPatch(deps: Deps, signal: AbortSignal): Promise<boolean> {
   const now = deps.now()
   const [due] = await deps.db
     .select({ id: bundlePatches.id, orgId: bundlePatches.orgId })
     .from(bundlePatches)
     .where(and(sql`${bundlePatches.wantedEffort} is not null`, isFree(now)))
-    .orderBy(desc(bundlePatches.wantedEffort), asc(bundlePatches.createdAt))
+    .orderBy(desc(bundlePatches.wantedEffort), desc(bundlePatches.createdAt))
     .limit(1)
   if (!due) return false
   const work = await withOrg(deps.db, due.orgId, (tx) => claim(tx, due.id, now))

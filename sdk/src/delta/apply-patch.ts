@@ -1,18 +1,7 @@
 import { bitReader } from './bit-coder.js'
 import { PatchCoder } from './patch-coder.js'
 import { PatchError } from './patch-error.js'
-import { patchHeadBytes, readPatchHead } from './read-patch-head.js'
-
-/** What applying a patch may take. */
-export interface PatchLimits {
-  /** Bytes of both sides together, which are in memory at once. */
-  maximumBytes: number
-  /** Literals and copies; an ordinary computer decodes about 200 000 a second. */
-  maximumSteps: number
-}
-
-/** Both sides of an ordinary bundle, and about ten seconds. */
-export const defaultPatchLimits: PatchLimits = { maximumBytes: 96 * 1024 * 1024, maximumSteps: 2_000_000 }
+import { defaultPatchLimits, patchHeadBytes, type PatchLimits, readPatchHead } from './read-patch-head.js'
 
 const stepsAtOnce = 8192
 
@@ -30,12 +19,7 @@ export async function applyPatch(
   freshSize: number,
   limits: PatchLimits = defaultPatchLimits,
 ): Promise<Uint8Array> {
-  const head = readPatchHead(patch)
-  // [P4] nothing is allocated before the sizes are those of the signed lists and within the limits
-  if (head.oldSize !== old.length || head.freshSize !== freshSize)
-    throw new PatchError('PATCH_MISMATCH', 'The patch is for other bundles.')
-  if (head.oldSize + head.freshSize > limits.maximumBytes || head.steps > limits.maximumSteps)
-    throw new PatchError('PATCH_TOO_LARGE', 'Applying the patch would take more memory or time than allowed.')
+  const head = readPatchHead(patch, { oldSize: old.length, freshSize }, limits)
   const fresh = new Uint8Array(freshSize)
   if (freshSize === 0) return fresh
   const coder = new PatchCoder(bitReader(patch, patchHeadBytes), { old, fresh, copies: null })

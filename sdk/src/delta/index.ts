@@ -3,6 +3,7 @@
  *
  * @module
  */
-export { applyPatch, defaultPatchLimits, type PatchLimits } from './apply-patch.js'
+export { applyPatch } from './apply-patch.js'
 export { layOut, type ListedFile, type PatchLayout } from './container.js'
 export { PatchError, type PatchErrorCode } from './patch-error.js'
+export { defaultPatchLimits, type PatchHead, type PatchLimits, readPatchHead } from './read-patch-head.js'

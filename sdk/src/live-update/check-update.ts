@@ -69,7 +69,7 @@ export async function checkUpdate(session: Session): Promise<CheckResult> {
   const latest = await queryLatest(world.fetch, config, {
     deviceId: before.deviceId,
     channel: channelOf(session, before),
-    bundleId: before.current?.bundleId ?? null,
+    bundleId: before.current?.bundleId ?? config.builtInBundleId ?? null,
   })
   if (latest === null) return { status: 'none', bundleId: null, candidate: null }
   if (config.profile === 'compat') {

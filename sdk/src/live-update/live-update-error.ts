@@ -1,10 +1,12 @@
 import { ArchiveError, type ArchiveErrorCode } from '../archive/archive-error.js'
+import type { PatchErrorCode } from '../delta/patch-error.js'
 import { ReleaseError, type ReleaseErrorCode } from '../release/index.js'
 
 /** Why a live update was refused or could not be done. The codes are stable and never renamed. */
 export type LiveUpdateErrorCode =
   | ReleaseErrorCode
   | ArchiveErrorCode
+  | PatchErrorCode
   /** An option is missing or contradicts another. */
   | 'CONFIG'
   /** An address is neither https nor a loopback address. */

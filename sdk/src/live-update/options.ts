@@ -35,6 +35,11 @@ export interface LiveUpdateOptions {
   platformKey?: string | readonly string[]
   /** The version of the root statement that these keys are. Default 1. */
   rootVersion?: number
+  /**
+   * The bundle that the app is shipped with, if it was published as well: patches lead away from it. Needs a host that can
+   * list the built-in files.
+   */
+  builtInBundleId?: string
   /** The lowest sequence this app binary accepts. */
   minimumSequence?: number
   platform: Platform

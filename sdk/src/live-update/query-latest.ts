@@ -16,6 +16,7 @@ export interface Latest {
   release: unknown
   channelStatement: unknown
   roots: unknown[]
+  patches: unknown
 }
 
 /** The device header that every request carries. */
@@ -65,6 +66,7 @@ function parseLatest(bytes: Uint8Array): Latest {
     release: answer['release'],
     channelStatement: answer['channelStatement'],
     roots: Array.isArray(roots) ? roots.slice(0, 100) : [],
+    patches: answer['patches'],
   }
 }
 

@@ -1,8 +1,7 @@
-import { defaultPatchLimits, type PatchLimits } from '../apply-patch.js'
 import { bitWriter } from '../bit-coder.js'
 import { type Copy, PatchCoder } from '../patch-coder.js'
 import { PatchError } from '../patch-error.js'
-import { writePatchHead } from '../read-patch-head.js'
+import { defaultPatchLimits, type PatchLimits, writePatchHead } from '../read-patch-head.js'
 import { type CopyTaste, findCopies } from './find-copies.js'
 import { indexBytes } from './index-bytes.js'
 

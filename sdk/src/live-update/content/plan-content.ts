@@ -9,6 +9,7 @@ import { fetchByName } from './fetch-by-name.js'
 import { fetchByRange } from './fetch-by-range.js'
 import { filesSource } from './files-source.js'
 import { findInstalled } from './find-installed.js'
+import { patchSources } from './patch-source.js'
 import { receiveSignedArchive } from './receive-signed-archive.js'
 import { receiveSignedManifest } from './receive-signed-manifest.js'
 
@@ -41,7 +42,8 @@ async function planRelease(session: Session, candidate: Candidate, release: Rele
   })
   const whole = archiveSource(session, candidate, release)
   const worthIt = changed.costBytes < whole.costBytes * worthwhileShare
-  return { id: archive.sha256, files, sources: worthIt ? [changed, whole] : [whole] }
+  const patches = await patchSources(session, candidate, release)
+  return { id: archive.sha256, files, sources: [...patches, ...(worthIt ? [changed] : []), whole] }
 }
 
 /** The ways to the content of a candidate. */
