@@ -63,10 +63,12 @@ function patchSource(
         throw error instanceof PatchError ? new LiveUpdateError(error.code, error.message, { cause: error }) : error
       }
       const installed = await listInstalled(session, bundle)
-      const { bytes } = await download(session, candidate, {
+      const { bundleId } = candidate
+      const totalBytes = offer.sizeBytes
+      const { bytes } = await download(session, {
         url: offer.url,
-        maximumBytes: offer.sizeBytes,
-        totalBytes: offer.sizeBytes,
+        maximumBytes: totalBytes,
+        onProgress: (receivedBytes) => session.emit({ type: 'progress', bundleId, receivedBytes, totalBytes }),
       })
       const makeFresh = async (): Promise<[PatchLayout, Uint8Array, Uint8Array]> => {
         const layout = layOut(installed, release.files)
