@@ -50,7 +50,7 @@ export type PublishedBundle = {
 }
 
 /** A patch to a bundle. */
-export type OfferedPatch = {
+type OfferedPatch = {
   /** SHA-256 of the archive that it leads away from. */
   from: string
   sha256: string
