@@ -312,7 +312,8 @@ test('patches go with either bundle, bytes and all', async () => {
   const two = await publish(app, webBuild(2), 2)
   const three = await publish(app, webBuild(3), 3)
   await makeDue()
-  expect(await storedObjects(app)).toHaveLength(3)
+  // Nobody asks for the way to two any more.
+  expect(await storedObjects(app)).toHaveLength(2)
   await app.must('DELETE', `/bundles/${one.id}`)
   expect((await patchesOf(app, three.id)).map((patch) => patch.fromBundleId)).toEqual([two.id])
   expect(await storedObjects(app)).toHaveLength(1)

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import { deflateRawSync } from 'node:zlib'
 import { type FileDigest, openArchive } from '@capstan/sdk/archive'
-import { applyPatch, layOut, PatchError, type PatchLayout } from '@capstan/sdk/delta'
+import { applyPatch, defaultPatchLimits, layOut, PatchError, type PatchLayout } from '@capstan/sdk/delta'
 import { makePatch } from '@capstan/sdk/delta/make'
 import { frame, PatchOrder, unframe } from './patch-order.js'
 
@@ -14,8 +14,11 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 
 function readBundle(zip: Buffer, expected: { sha256: string }): Contents {
   if (sha256(zip) !== expected.sha256) throw new Error('A stored bundle is not the one that was published.')
+  const archive = openArchive(zip)
+  if (archive.totalSize > defaultPatchLimits.maximumBytes)
+    throw new PatchError('PATCH_TOO_LARGE', 'The bundles are too large for a patch.')
   const bytes = new Map<string, Uint8Array>()
-  const files = openArchive(zip).files.map((file) => {
+  const files = archive.files.map((file) => {
     const content = file.read()
     const digest = { path: file.path, sha256: sha256(content), size: content.length }
     bytes.set(digest.sha256, content)

@@ -34,11 +34,27 @@ export async function planPatches(tx: Transaction, to: Bundle, channelId: string
     .where(and(eq(embeddedBundles.appId, to.appId), ne(embeddedBundles.bundleId, to.id)))
     .orderBy(desc(embeddedBundles.createdAt))
     .limit(EMBEDDED_BUNDLES)
+  await forgetSuperseded(tx, to.appId)
   await orderPatches(
     tx,
     to,
     [...served, ...embedded].map(({ bundleId }) => bundleId),
   )
+}
+
+/** Whoever deploys often has no more waiting than what leads to the bundles that are current. */
+async function forgetSuperseded(tx: Transaction, appId: string): Promise<void> {
+  await tx
+    .update(bundlePatches)
+    .set({ wantedEffort: null, refusal: 'A newer bundle took its place before it was made.' })
+    .where(
+      and(
+        eq(bundlePatches.appId, appId),
+        isNotNull(bundlePatches.wantedEffort),
+        sql`not exists (select 1 from channels c join deployments d on d.id = c.app_deployment_id
+          where c.app_id = ${appId} and d.bundle_id = ${bundlePatches.toBundleId})`,
+      ),
+    )
 }
 
 /** Orders the patches from a bundle that was shipped with the app to what each channel serves now. */
