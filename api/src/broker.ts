@@ -38,6 +38,11 @@ async function run(): Promise<void> {
   const checkpointKey = await readCheckpointKey(config.CHECKPOINT_KEY_FILE)
   const states = await openDirectoryKeyStore(config.CHECKPOINT_DIR, 'CHECKPOINT_DIR')
   const { host } = new URL(config.PUBLIC_URL)
+  const provenanceKey = config.PROVENANCE_KEY_FILE
+  const provenance = provenanceKey && {
+    signer: await readDeletionSigner(provenanceKey, 'PROVENANCE_KEY_FILE'),
+    publicUrl: config.PUBLIC_URL.replace(/\/$/, ''),
+  }
   const pepper = await readRawKeyFile(config.TOKEN_PEPPER_FILE, 'TOKEN_PEPPER_FILE')
   const password = readPassword(config.DATABASE_PASSWORD_FILE)
   await using database = openDatabase({
@@ -46,7 +51,12 @@ async function run(): Promise<void> {
     poolSize: 5,
     ...(password === undefined ? {} : { password }),
   })
-  const settings = { pepper, deletionSigner, keyStoreRetentionDays: config.KEY_STORE_RETENTION_DAYS }
+  const settings = {
+    pepper,
+    deletionSigner,
+    provenance: provenance || null,
+    keyStoreRetentionDays: config.KEY_STORE_RETENTION_DAYS,
+  }
   await using broker = await startBroker(
     { db: database.db, keys, ...settings, log, now: () => new Date() },
     {

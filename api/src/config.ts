@@ -69,7 +69,13 @@ export const ApiConfig = z
 export type ApiConfig = z.infer<typeof ApiConfig>
 
 export const ControlConfig = z
-  .object({ PUBLIC_URL: z.url(), SWEEP_MS: Milliseconds.default(5_000), RELAY_MS: Milliseconds.default(500) })
+  .object({
+    PUBLIC_URL: z.url(),
+    SWEEP_MS: Milliseconds.default(5_000),
+    RELAY_MS: Milliseconds.default(500),
+    /** Builds of one organization that may be with workers at once, where it has no number of its own. */
+    BUILDS_PER_ORGANIZATION: z.coerce.number().int().min(1).max(1000).default(20),
+  })
   .and(Database)
   .and(Redis)
   .and(Logging)
@@ -90,6 +96,8 @@ export const BrokerConfig = z
     KEY_STORE_DIR: z.string().min(1),
     KEY_STORE_RETENTION_DAYS: z.coerce.number().int().min(0).max(3650).default(7),
     DELETION_KEY_FILE: z.string().min(1),
+    /** Ed25519; signs where artefacts come from. Without it there is no provenance. */
+    PROVENANCE_KEY_FILE: Optional,
     /** Ed25519; signs checkpoints of audit chains under the host of PUBLIC_URL. */
     CHECKPOINT_KEY_FILE: z.string().min(1),
     /** What was signed last, apart from the database. */

@@ -26,7 +26,7 @@ const objects = await exitOnBadConfiguration(
 const queue = openBuildQueue(redis, (error) => log.debug({ reason: error.message }, 'queue connection'))
 const control = startControl(
   { db: database.db, objects: objects.store, queue, redis, log, now: () => new Date() },
-  { relayMs: config.RELAY_MS, sweepMs: config.SWEEP_MS },
+  { relayMs: config.RELAY_MS, sweepMs: config.SWEEP_MS, limits: { perOrganization: config.BUILDS_PER_ORGANIZATION } },
 )
 
 await Promise.race([control.ready.then(() => log.info('ready')), stopped])

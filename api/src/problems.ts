@@ -134,6 +134,9 @@ export const problems = {
   'job-transition-refused': { status: 409, title: 'The job cannot change to this status' },
   'lease-lost': { status: 409, title: 'The lease of this build attempt has ended' },
   'artifact-not-ready': { status: 409, title: 'The artifact is not ready' },
+  'share-not-found': { status: 404, title: 'The link does not work any more' },
+  'share-expiry-invalid': { status: 422, title: 'The expiry of the share is not valid' },
+  'provenance-unavailable': { status: 503, title: 'The provenance cannot be signed just now' },
   'artifact-mismatch': { status: 422, title: 'The artifact is not what was declared' },
 
   'channel-name-taken': { status: 409, title: 'A channel of this name exists' },

@@ -28,6 +28,7 @@ import { registerTelemetryRoutes } from './telemetry/routes.js'
 import { registerPatchRoutes } from './patches/routes.js'
 import { registerUpdateRoutes } from './updates/routes.js'
 import { registerArtifactRoutes } from './artifacts/routes.js'
+import { registerBuildShareRoutes } from './build-shares/routes.js'
 import { registerBuildSourceRoutes } from './build-sources/routes.js'
 import { registerConfigurationRoutes } from './native-configurations/routes.js'
 import { registerEnvironmentRoutes } from './environments/routes.js'
@@ -69,6 +70,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerTelemetryRoutes(app)
   registerInsightRoutes(app)
   registerArtifactRoutes(app)
+  registerBuildShareRoutes(app)
   registerBuildSourceRoutes(app)
   registerGitConnectionRoutes(app)
   registerRepositoryRoutes(app)

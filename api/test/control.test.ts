@@ -42,6 +42,9 @@ let deps: ControlDeps
 let entries: Queue
 let now = Date.now()
 
+/** Builds of earlier tests still wait. */
+const wide = { perOrganization: 1_000, unknownCapacity: 1_000, workerReportMs: 20_000 }
+
 beforeAll(async () => {
   own = await startOwnRedis()
   redis = new Redis(own.url, { enableOfflineQueue: false, maxRetriesPerRequest: 1, retryStrategy: () => 100 })
@@ -66,7 +69,7 @@ afterAll(async () => {
 })
 beforeEach(async () => {
   await eventually(async () => redis.status === 'ready')
-  await relayOutbox(deps)
+  await relayOutbox(deps, wide)
   await redis.flushall()
 })
 
@@ -77,18 +80,18 @@ const message = (build: TestBuild) => ({ v: 1, orgId: app.org.id, buildId: build
 describe('the relay', () => {
   test('rings once for a queued build, with ids and nothing else', async () => {
     const build = await queueBuild(fixture, app)
-    expect(await relayOutbox(deps)).toBe(1)
+    expect(await relayOutbox(deps, wide)).toBe(1)
     expect(await waiting()).toEqual([{ id: `build-${build.id}-1`, data: message(build) }])
     expect(await jobOf(fixture, build)).toMatchObject({ status: 'pending', pendingAt: expect.any(String) })
     expect(await unsent()).toEqual([])
-    expect(await relayOutbox(deps)).toBe(0)
+    expect(await relayOutbox(deps, wide)).toBe(0)
     expect(await waiting()).toHaveLength(1)
   })
 
   test('sends each row once when several relays run at once', async () => {
     const builds = []
     for (let count = 0; count < 5; count += 1) builds.push(await queueBuild(fixture, app))
-    const sent = await Promise.all([relayOutbox(deps), relayOutbox(deps), relayOutbox(deps)])
+    const sent = await Promise.all([relayOutbox(deps, wide), relayOutbox(deps, wide), relayOutbox(deps, wide)])
     expect(sent.reduce((sum, count) => sum + count, 0)).toBe(5)
     expect(new Set((await waiting()).map((entry) => entry.id))).toEqual(
       new Set(builds.map(({ id }) => `build-${id}-1`)),
@@ -98,7 +101,7 @@ describe('the relay', () => {
   test('does not ring for a build that was canceled', async () => {
     const build = await queueBuild(fixture, app)
     await fixture.request('PATCH', `/v1/jobs/${build.jobId}`, { token: app.token, body: { status: 'canceled' } })
-    expect(await relayOutbox(deps)).toBe(1)
+    expect(await relayOutbox(deps, wide)).toBe(1)
     expect(await waiting()).toEqual([])
     expect(await jobOf(fixture, build)).toMatchObject({ status: 'canceled' })
   })
@@ -108,7 +111,7 @@ describe('the relay', () => {
       tx.insert(outbox).values({ orgId: app.org.id, topic: 'build.queued', payload: { v: 9 } }),
     )
     const build = await queueBuild(fixture, app)
-    expect(await relayOutbox(deps)).toBe(2)
+    expect(await relayOutbox(deps, wide)).toBe(2)
     expect((await waiting()).map((entry) => entry.id)).toEqual([`build-${build.id}-1`])
   })
 
@@ -116,12 +119,12 @@ describe('the relay', () => {
     await own.kill()
     await eventually(async () => redis.status !== 'ready')
     const build = await queueBuild(fixture, app)
-    await expect(relayOutbox(deps)).rejects.toThrow(QueueUnavailable)
+    await expect(relayOutbox(deps, wide)).rejects.toThrow(QueueUnavailable)
     expect(await unsent()).toHaveLength(1)
     expect(await jobOf(fixture, build)).toMatchObject({ status: 'queued' })
     await own.start()
     await eventually(async () => redis.status === 'ready')
-    expect(await relayOutbox(deps)).toBe(1)
+    expect(await relayOutbox(deps, wide)).toBe(1)
     expect((await waiting()).map((entry) => entry.id)).toEqual([`build-${build.id}-1`])
   })
 
@@ -129,7 +132,7 @@ describe('the relay', () => {
     const build = await queueBuild(fixture, app)
     own.freeze()
     try {
-      await expect(relayOutbox(deps)).rejects.toThrow(QueueUnavailable)
+      await expect(relayOutbox(deps, wide)).rejects.toThrow(QueueUnavailable)
       expect(await jobOf(fixture, build)).toMatchObject({ status: 'queued' })
       const canceled = await fixture.request('PATCH', `/v1/jobs/${build.jobId}`, {
         token: app.token,
@@ -145,7 +148,7 @@ describe('the relay', () => {
 describe('an entry', () => {
   test('is gone from Redis once a worker has taken it, so that the build can be rung for again', async () => {
     const build = await queueBuild(fixture, app)
-    await relayOutbox(deps)
+    await relayOutbox(deps, wide)
     const taker = new Worker(BUILD_QUEUE, () => Promise.resolve(), {
       connection: new Redis(own.url, { maxRetriesPerRequest: null }),
     })
@@ -160,10 +163,10 @@ describe('an entry', () => {
 describe('ringing again', () => {
   test('replaces entries that Redis lost, and only those', async () => {
     const lost = await queueBuild(fixture, app)
-    await relayOutbox(deps)
+    await relayOutbox(deps, wide)
     await redis.flushall()
     const kept = await queueBuild(fixture, app)
-    await relayOutbox(deps)
+    await relayOutbox(deps, wide)
     now = Date.now() + 20_000
     expect(await ringAgain(deps, 15_000)).toBeGreaterThanOrEqual(1)
     const ids = (await waiting()).map((entry) => entry.id)
@@ -175,7 +178,7 @@ describe('ringing again', () => {
   test('leaves alone what has just been rung, runs or has ended', async () => {
     const fresh = await queueBuild(fixture, app)
     const running = await queueBuild(fixture, app)
-    await relayOutbox(deps)
+    await relayOutbox(deps, wide)
     await claimed(fixture, worker, running.id)
     await redis.flushall()
     now = Date.now()
@@ -204,13 +207,13 @@ describe('the sweeper', () => {
 
   test('gives a lost build to another worker, once, with one set of artefacts', async () => {
     const build = await queueBuild(fixture, app)
-    await relayOutbox(deps)
+    await relayOutbox(deps, wide)
     const zombie = await claimed(fixture, worker, build.id)
     const lost = await storeArtifact(fixture, zombie, sourceZip('lost'))
     now += 61_000
     expect(await sweepLeases(deps)).toBeGreaterThanOrEqual(1)
     expect(await jobOf(fixture, build)).toMatchObject({ status: 'queued', statusCode: 'worker-lost', attempt: 1 })
-    await relayOutbox(deps)
+    await relayOutbox(deps, wide)
     expect((await waiting()).map((entry) => entry.id)).toContain(`build-${build.id}-2`)
     const next = await claimed(fixture, await fixture.createWorker(), build.id)
     expect((await underLease(fixture, zombie, 'artifacts', declarationOf(sourceZip('late')))).status).toBe(409)

@@ -32,6 +32,8 @@ beforeAll(async () => {
     proveKey: (version) => faults.proveKey?.() ?? real.proveKey(version),
     destroyCredential: (subject) => faults.destroyCredential?.() ?? real.destroyCredential(subject),
     shred: (owner) => real.shred(owner),
+    signProvenance: (artifact) => real.signProvenance(artifact),
+    provenanceKey: () => real.provenanceKey(),
     health: () => real.health(),
   }
   fixture = await createFixture({ overrides: { seal } })

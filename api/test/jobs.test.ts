@@ -1,9 +1,12 @@
 import type { AddressInfo } from 'node:net'
 import { serve, type ServerType } from '@hono/node-server'
+import { jobs, withOrg } from '@capstan/migrations'
 import type { Claim } from '@capstan/migrations/messages'
+import { eq } from 'drizzle-orm'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createApp } from '../src/app.js'
+import { MAX_LOG_BYTES } from '../src/jobs/append-log-lines.js'
 import {
   auditActions,
   claimed,
@@ -247,4 +250,25 @@ describe('the live log', () => {
     expect((await fixture.request('GET', path, { token: rival.token })).status).toBe(404)
     expect((await fixture.request('GET', path)).status).toBe(401)
   })
+})
+
+test('a log that has grown to its limit says so once; the end of the build still stands in it', async () => {
+  const { build, taken } = await start()
+  await log(taken, 1, 'the first line')
+  await withOrg(fixture.deps.db, app.org.id, (tx) =>
+    tx
+      .update(jobs)
+      .set({ logBytes: MAX_LOG_BYTES - 5 })
+      .where(eq(jobs.id, build.jobId)),
+  )
+  await log(taken, 2, 'too much', 'by far')
+  await log(taken, 3, 'and more')
+  await underLease(fixture, taken, 'finish', { status: 'failed', code: 'x', message: 'It failed.' })
+  const { jobLogs } = await jobOf(fixture, build, 'jobLogs')
+  const lines = (jobLogs as { number: number; payload: string }[]).map(({ number, payload }) => [number, payload])
+  expect(lines).toEqual([
+    [1, 'the first line'],
+    [2, 'The log has 256 MiB; what the build prints from here on is not kept.'],
+    [3, 'It failed.'],
+  ])
 })

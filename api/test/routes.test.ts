@@ -7,6 +7,11 @@ type Operation = { operationId: string; security?: Record<string, string[]>[]; r
 const UNKNOWN_ID = '018f0000-0000-7000-8000-000000000000'
 /** Reachable by anyone: what devices ask, signed links, signing in, and pages about the API itself. */
 const PUBLIC = [
+  'getProvenanceKey',
+  'showBuildShare',
+  'showInstallManifest',
+  'downloadSharedArtifact',
+  'drawQrCode',
   'checkForUpdate',
   'createPasskeyChallenge',
   'createSession',

@@ -54,9 +54,11 @@ export async function startTestBroker(
   const store = await openDirectoryKeyStore(storeFolder)
   const keys = createOrganizationKeys({ root, store, now })
   const deletionSigner = await readDeletionSigner(await writeDeletionKey(sockets.folder))
+  const signer = await readDeletionSigner(await writeDeletionKey(sockets.folder, 'provenance-key.pem'))
+  const provenance = { signer, publicUrl: fixture.deps.publicUrl }
   const pepper = Buffer.from(fixture.deps.pepper)
   const broker = await startBroker(
-    { db: database.db, keys, pepper, deletionSigner, keyStoreRetentionDays: 7, log, now },
+    { db: database.db, keys, pepper, deletionSigner, provenance, keyStoreRetentionDays: 7, log, now },
     sockets,
   )
   return {
@@ -74,8 +76,8 @@ export async function startTestBroker(
   }
 }
 
-export async function writeDeletionKey(folder: string): Promise<string> {
-  const path = join(folder, 'deletion-key.pem')
+export async function writeDeletionKey(folder: string, name = 'deletion-key.pem'): Promise<string> {
+  const path = join(folder, name)
   const { privateKey } = generateKeyPairSync('ed25519')
   await writeFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
   return path

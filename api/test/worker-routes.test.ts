@@ -90,7 +90,7 @@ describe('claiming', () => {
     const send = (by: TestWorker, with_: string) =>
       fixture.request('POST', `/worker/v1/builds/${build.id}/claim`, {
         token: by.token,
-        body: { worker: 'test-worker', capabilities: [], nonce: with_ },
+        body: { worker: 'test-worker', capabilities: ['web'], nonce: with_ },
       })
     const lost = await (await send(worker, nonce)).json<Claim>()
     expect((await send(worker, randomUUID())).status).toBe(409)

@@ -1,6 +1,6 @@
 import { eq, sql } from 'drizzle-orm'
 import type { Database, Transaction } from './database.js'
-import { apiTokens, apps, builds, deviceTokens, jobs, leases, memberships } from './schema/index.js'
+import { apiTokens, apps, builds, buildShares, deviceTokens, jobs, leases, memberships } from './schema/index.js'
 
 const setting = (tx: Transaction, name: 'app.org_id' | 'app.user_id' | 'app.lookup' | 'app.view', value: string) =>
   tx.execute(sql`select set_config(${name}, ${value}, true)`)
@@ -75,6 +75,7 @@ export function withCheckIns<T>(db: Database, work: (tx: Transaction) => Promise
 const lookups = {
   app: { table: apps, key: apps.id },
   build: { table: builds, key: builds.id },
+  buildShare: { table: buildShares, key: buildShares.id },
   job: { table: jobs, key: jobs.id },
   apiToken: { table: apiTokens, key: apiTokens.tokenHash },
   lease: { table: leases, key: leases.tokenHash },

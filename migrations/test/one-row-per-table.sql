@@ -105,4 +105,8 @@ insert into bundle_patches (id, org_id, app_id, from_bundle_id, to_bundle_id)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), gen_random_uuid());
 insert into embedded_bundles (org_id, app_id, platform, version_code, bundle_id)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'android', '1', gen_random_uuid());
+insert into build_shares (id, org_id, app_id, build_id)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid());
+insert into artifact_provenance (artifact_id, org_id, envelope)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', '{}');
 set session_replication_role = origin;

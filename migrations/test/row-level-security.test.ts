@@ -152,6 +152,7 @@ describe('the control role', () => {
     const seen = await Promise.all(names.map(async (name) => ((await rowsVisibleTo(control, name)) > 0 ? [name] : [])))
     const due = [
       'apps',
+      'artifacts',
       'audit_checkpoints',
       'audit_webhooks',
       'bundle_patches',
@@ -161,7 +162,7 @@ describe('the control role', () => {
       'organizations',
     ]
     const expiring = ['device_codes', 'sessions', 'spent_values']
-    expect(seen.flat().sort()).toEqual([...due, ...expiring, 'outbox', 'rollouts', 'workers'].sort())
+    expect(seen.flat().sort()).toEqual([...due, ...expiring, 'outbox', 'rollouts', 'uploads', 'workers'].sort())
     await expect(control.sql`select token_hash from sessions`).rejects.toThrow(/permission denied/)
     await expect(control.sql`select envelope from credential_versions`).rejects.toThrow(/permission denied/)
     await control[Symbol.asyncDispose]()

@@ -1,6 +1,9 @@
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../auth/access.js'
 import { defineRoute, Id, jsonResponse } from '../define-route.js'
+import { Problem } from '../problems.js'
+import { SealError } from '../vault/seal-client.js'
+import { getProvenance } from './get-provenance.js'
 import { listArtifacts } from './list-artifacts.js'
 import { Artifact, presentArtifact } from './present-artifact.js'
 import { requireReadyArtifact } from './require-ready-artifact.js'
@@ -48,6 +51,33 @@ const linkRoute = defineRoute({
   },
 })
 
+const Envelope = z
+  .object({
+    payloadType: z.string(),
+    payload: z.string(),
+    signatures: z.array(z.object({ keyid: z.string(), sig: z.string() })),
+  })
+  .openapi('DsseEnvelope')
+
+const provenanceRoute = defineRoute({
+  method: 'get',
+  path: '/v1/apps/{appId}/builds/{buildId}/artifacts/{artifactId}/provenance',
+  operationId: 'getArtifactProvenance',
+  summary: 'Where an artefact comes from: an in-toto statement (SLSA provenance v1), signed by the platform',
+  access: { kind: 'app', scope: 'builds:read' },
+  request: { params: ArtifactParams },
+  responses: { 200: jsonResponse(Envelope, 'The statement in a DSSE envelope') },
+})
+
+const provenanceKeyRoute = defineRoute({
+  method: 'get',
+  path: '/v1/provenance-key',
+  operationId: 'getProvenanceKey',
+  summary: 'The public key that signs provenance; keep it apart from what it verifies',
+  access: { kind: 'public' },
+  responses: { 200: jsonResponse(z.object({ keyId: z.string(), publicKeyPem: z.string() }), 'The key') },
+})
+
 export function registerArtifactRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(listRoute, async (c) => {
     const found = await listArtifacts(c.get('ctx'), c.req.valid('param'))
@@ -57,6 +87,20 @@ export function registerArtifactRoutes(app: OpenAPIHono<Env>): void {
     const artifact = await requireReadyArtifact(c.get('ctx'), c.req.valid('param'))
     const fileName = c.req.valid('query').fileName ?? artifact.fileName
     return sendObject(c.get('ctx'), { objectKey: artifact.objectKey, fileName, mimeType: artifact.fileMimeType })
+  })
+  app.openapi(provenanceRoute, async (c) =>
+    c.json(Envelope.parse(await getProvenance(c.get('ctx'), c.req.valid('param'))), 200),
+  )
+  app.openapi(provenanceKeyRoute, async (c) => {
+    const key = await c
+      .get('deps')
+      .seal.provenanceKey()
+      .catch((error: unknown) => {
+        if (error instanceof SealError) return null
+        throw error
+      })
+    if (key) return c.json(key, 200)
+    throw new Problem('provenance-unavailable', 'This platform signs no provenance, or its broker does not answer.')
   })
   app.openapi(linkRoute, async (c) => {
     const ctx = c.get('ctx')

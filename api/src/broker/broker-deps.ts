@@ -14,6 +14,8 @@ export type BrokerDeps = {
   deletionSigner: DeletionSigner
   /** How long backups of the key store are kept, as the operator says. */
   keyStoreRetentionDays: number
+  /** Signs where artefacts come from; null: nobody does. `publicUrl` is how the platform is named in it. */
+  provenance: { signer: DeletionSigner; publicUrl: string } | null
   log: Logger
   now: () => Date
 }

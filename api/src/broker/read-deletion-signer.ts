@@ -5,14 +5,12 @@ import { importPlatformSigner } from '@capstan/sdk/release'
 import { readSecretFile, SecretFileError } from '../vault/read-secret-file.js'
 import type { DeletionSigner } from './broker-deps.js'
 
-const SETTING = 'DELETION_KEY_FILE'
-
-/** The Ed25519 key that signs deletion certificates and nothing else: one unencrypted PKCS#8 PEM. */
-export async function readDeletionSigner(path: string): Promise<DeletionSigner> {
-  const pem = (await readSecretFile(path, SETTING)).toString('latin1')
+/** An Ed25519 key that signs one kind of statement and nothing else: one unencrypted PKCS#8 PEM. */
+export async function readDeletionSigner(path: string, setting = 'DELETION_KEY_FILE'): Promise<DeletionSigner> {
+  const pem = (await readSecretFile(path, setting)).toString('latin1')
   const key = readKey(pem)
   if (key?.asymmetricKeyType !== 'ed25519') {
-    throw new SecretFileError(`${SETTING}: ${path} is not one Ed25519 private key in PKCS#8 PEM.`)
+    throw new SecretFileError(`${setting}: ${path} is not one Ed25519 private key in PKCS#8 PEM.`)
   }
   const publicKey = createPublicKey(key)
   const keyId = createHash('sha256')

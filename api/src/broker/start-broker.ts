@@ -13,6 +13,7 @@ import { listenOnSocket } from './listen-on-socket.js'
 import { openCredential, OpenRefused } from './open-credential.js'
 import { openSecrets } from './open-secrets.js'
 import { sealCredential } from './seal-credential.js'
+import { ProvenanceRequest, signProvenance } from './sign-provenance.js'
 import { MAX_PAYLOAD_BYTES, SealRequest } from './seal-request.js'
 import { shredKeys, ShredRequest } from './shred-keys.js'
 import { createSocketServer, jsonAnswer, parseJson, type SocketAnswer, type SocketRequest } from './socket-server.js'
@@ -60,6 +61,11 @@ async function answerSeal(deps: BrokerDeps, request: SocketRequest): Promise<Soc
   }
   if (method === 'POST' && path === '/destroy') return answerDestroy(deps, request)
   if (method === 'POST' && path === '/canary') return answerCanary(deps, body)
+  if (method === 'POST' && path === '/provenance') return answerProvenance(deps, body)
+  if (method === 'GET' && path === '/provenance-key') {
+    const signer = deps.provenance?.signer
+    return jsonAnswer(200, { key: signer ? { keyId: signer.keyId, publicKeyPem: signer.publicKeyPem } : null })
+  }
   if (method === 'POST' && path === '/shred') return answerShred(deps, body)
   if (method !== 'POST' || path !== '/seal') return jsonAnswer(404, NOT_FOUND)
   const parsed = SealRequest.safeParse(parseJson(body))
@@ -89,6 +95,12 @@ async function answerCanary(deps: BrokerDeps, body: Buffer): Promise<SocketAnswe
   const parsed = CanaryRequest.safeParse(parseJson(body))
   if (parsed.success) return jsonAnswer(200, await canarySign(deps, parsed.data))
   return jsonAnswer(422, { code: 'request-invalid', message: 'This is not something the broker can try.' })
+}
+
+async function answerProvenance(deps: BrokerDeps, body: Buffer): Promise<SocketAnswer> {
+  const parsed = ProvenanceRequest.safeParse(parseJson(body))
+  if (parsed.success) return jsonAnswer(200, { envelope: await signProvenance(deps, parsed.data) })
+  return jsonAnswer(422, { code: 'request-invalid', message: 'This is not something the broker can state.' })
 }
 
 async function answerShred(deps: BrokerDeps, body: Buffer): Promise<SocketAnswer> {

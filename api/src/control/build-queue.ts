@@ -1,4 +1,5 @@
-import { BUILD_QUEUE, type BuildMessage } from '@capstan/migrations/messages'
+import type { WorkerPool } from '@capstan/migrations'
+import { type BuildMessage, buildQueues } from '@capstan/migrations/messages'
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 
@@ -7,9 +8,9 @@ const ANSWER_MS = 5_000
 /** The queue that rings for workers. It holds ids; losing it loses nothing, because jobs are rung for again. */
 export type BuildQueue = {
   /** Rings for an attempt. Ringing twice for the same one is one entry. */
-  ring(message: BuildMessage, attempt: number): Promise<void>
+  ring(message: BuildMessage, attempt: number, pool?: WorkerPool): Promise<void>
   /** Whether an entry for this attempt is waiting, delayed or with a worker. */
-  has(buildId: string, attempt: number): Promise<boolean>
+  has(buildId: string, attempt: number, pool?: WorkerPool): Promise<boolean>
   close(): Promise<void>
 }
 
@@ -19,18 +20,21 @@ export class QueueUnavailable extends Error {
 }
 
 export function openBuildQueue(redis: Redis, onError: (error: Error) => void): BuildQueue {
-  const queue = new Queue(BUILD_QUEUE, { connection: redis, skipWaitingForReady: true })
-  queue.on('error', onError)
+  const open = (name: string) => {
+    const queue = new Queue(name, { connection: redis, skipWaitingForReady: true })
+    return queue.on('error', onError)
+  }
+  const queues = { standard: open(buildQueues.standard), macos: open(buildQueues.macos) }
   const entryId = (buildId: string, attempt: number) => `build-${buildId}-${attempt}`
   return {
-    ring: (message, attempt) =>
+    ring: (message, attempt, pool = 'standard') =>
       answered(redis, async () => {
         const jobId = entryId(message.buildId, attempt)
-        await queue.add('build', message, { jobId, attempts: 1, removeOnComplete: true, removeOnFail: true })
+        await queues[pool].add('build', message, { jobId, attempts: 1, removeOnComplete: true, removeOnFail: true })
       }),
-    has: (buildId, attempt) =>
-      answered(redis, async () => (await queue.getJob(entryId(buildId, attempt))) !== undefined),
-    close: () => queue.close(),
+    has: (buildId, attempt, pool = 'standard') =>
+      answered(redis, async () => (await queues[pool].getJob(entryId(buildId, attempt))) !== undefined),
+    close: async () => void (await Promise.all(Object.values(queues).map((queue) => queue.close()))),
   }
 }
 

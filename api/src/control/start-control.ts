@@ -6,19 +6,29 @@ import { forgetExpired } from './forget-expired.js'
 import { giveExpiryNotices } from './give-expiry-notices.js'
 import { publishCheckpoints } from './publish-checkpoints.js'
 import { recordActivity } from './record-activity.js'
-import { relayOutbox } from './relay-outbox.js'
+import { endOverdue } from './end-overdue.js'
+import type { DispatchLimits } from './choose-due-builds.js'
+import { dispatchLimits, relayOutbox } from './relay-outbox.js'
 import { repeat } from './repeat.js'
 import { retireVersions } from './retire-versions.js'
 import { ringAgain } from './ring-again.js'
 import { sweepLeases } from './sweep-leases.js'
+import { sweepLeftovers } from './sweep-leftovers.js'
 import { sweepTelemetry } from './sweep-telemetry.js'
 
 const RING_AGAIN_AFTER_MS = 15_000
 const NOTICES_MS = 10 * 60_000
+const LEFTOVERS_MS = 10 * 60_000
 const ACTIVITY_MS = 15 * 60_000
 const RETENTION_MS = 60 * 60_000
 
-export type ControlOptions = { relayMs: number; sweepMs: number; ringAgainAfterMs?: number; noticesMs?: number }
+export type ControlOptions = {
+  relayMs: number
+  sweepMs: number
+  ringAgainAfterMs?: number
+  noticesMs?: number
+  limits?: Partial<DispatchLimits>
+}
 
 /**
  * Runs the loops below until disposed. `ready` settles once each has looked at the database; patches may take longer.
@@ -39,8 +49,10 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     return { first, loop: repeat(work, { everyMs, signal, onFailure, onFirstPass: done }) }
   }
   const loops = [
-    start('relay', relayMs, () => relayOutbox(deps)),
+    start('relay', relayMs, () => relayOutbox(deps, { ...dispatchLimits, ...options.limits })),
     start('sweep', sweepMs, () => sweepLeases(deps)),
+    start('overdue', sweepMs, () => endOverdue(deps)),
+    start('leftovers', LEFTOVERS_MS, () => sweepLeftovers(deps)),
     start('retire-versions', sweepMs, () => retireVersions(deps)),
     start('expiry-notices', noticesMs, () => giveExpiryNotices(deps)),
     start('record-activity', ACTIVITY_MS, () => recordActivity(deps)),

@@ -86,6 +86,8 @@ export function presentUploadJob(build: typeof builds.$inferSelect): z.infer<typ
       attempt: 0,
       maxAttempts: 0,
       nextLogNumber: 1,
+      logBytes: 0,
+      logLinesDropped: 0,
       cancelRequestedAt: null,
       createdBy: build.createdBy,
       queuedAt: at,

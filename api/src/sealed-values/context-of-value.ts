@@ -11,7 +11,7 @@ export type ValueIdentity = {
   name: string
 }
 
-/** [V1] What the envelope of a sealed value belongs to; moved to another row, name or owner it does not open. */
+/** What the envelope of a sealed value belongs to; moved to another row, name or owner it does not open. */
 export function contextOfValue(value: ValueIdentity): EnvelopeContext {
   const { id, orgId: org, appId, name } = value
   const version = '1'

@@ -16,12 +16,17 @@ export interface SealClient {
   destroyCredential(subject: { org: string; credential: string; version?: number }): Promise<DestroyedKeys>
   /** Destroys the key under which an owner's other secrets lie. The owner's row must still be there. */
   shred(owner: ShredOwner & { org: string }): Promise<void>
+  /** The signed statement of where a finished artefact comes from; null where none can be made. */
+  signProvenance(artifact: { org: string; artifact: string }): Promise<Record<string, unknown> | null>
+  /** The key that signs such statements; null: none. */
+  provenanceKey(): Promise<ProvenanceKey | null>
   /** Whether the stored version opens and its key signs what its certificate verifies. */
   proveKey(version: { org: string; credential: string; version: number; requestId: string }): Promise<boolean>
   health(): Promise<{ writable: boolean; kekVersion: number }>
 }
 
 export type ShredOwner = { kind: 'environment' | 'git-connection' | 'app'; id: string }
+export type ProvenanceKey = { keyId: string; publicKeyPem: string }
 export type DestroyedKeys = { certificateId: string; destroyedAt: string; backupsUntil: string }
 
 /** The broker does not answer or refuses: nothing was sealed, and nothing may be stored. */
@@ -35,6 +40,8 @@ const Sealed = z.object({
   kekVersion: z.number().int().positive(),
 })
 const Destroyed = z.object({ certificateId: z.uuid(), destroyedAt: z.string(), backupsUntil: z.string() })
+const Provenance = z.object({ envelope: z.record(z.string(), z.unknown()).nullable() })
+const ProvenanceKeyAnswer = z.object({ key: z.object({ keyId: z.string(), publicKeyPem: z.string() }).nullable() })
 const Canary = z.object({ passed: z.boolean() })
 const Health = z.object({ writable: z.boolean(), kekVersion: z.number().int() })
 
@@ -54,6 +61,12 @@ export function createSealClient(socketPath: string): SealClient {
     },
     async shred(owner) {
       await ask(socketPath, 'POST', '/shred', JSON.stringify(owner))
+    },
+    async signProvenance(artifact) {
+      return Provenance.parse(await ask(socketPath, 'POST', '/provenance', JSON.stringify(artifact))).envelope
+    },
+    async provenanceKey() {
+      return ProvenanceKeyAnswer.parse(await ask(socketPath, 'GET', '/provenance-key')).key
     },
     async proveKey(version) {
       return Canary.parse(await ask(socketPath, 'POST', '/canary', JSON.stringify(version))).passed

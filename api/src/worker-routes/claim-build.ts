@@ -21,6 +21,7 @@ export async function claimBuild(deps: Deps, input: ClaimBuild): Promise<Claim> 
   const outcome = await withOrg(ctx.db, orgId, async (tx) => {
     const parts = await loadBuildParts(tx, input.buildId)
     if ('missing' in parts) return rejectBuild(tx, ctx, input.buildId, parts.missing)
+    requireCapability(parts.build.platform, input.request.capabilities)
     const job = await startAttempt(tx, input.buildId)
     if (!job) {
       const repeated = await repeatClaim(tx, ctx, input, hashToken(deps.pepper, token))
@@ -42,6 +43,13 @@ export async function claimBuild(deps: Deps, input: ClaimBuild): Promise<Claim> 
     attempt: job.attempt,
     spec: await makeBuildSpec(ctx, parts satisfies BuildParts),
   }
+}
+
+/** A bell may reach a worker that cannot build this; the build stays where it is. */
+function requireCapability(platform: 'android' | 'ios' | 'web', capabilities: readonly string[]): void {
+  const needed = platform === 'ios' ? 'macos' : platform
+  if (capabilities.includes(needed)) return
+  throw new Problem('build-not-claimable', `This build needs a worker with the capability "${needed}".`)
 }
 
 /** One conditional UPDATE: of two workers that ask at once, one gets the row and the other none. */

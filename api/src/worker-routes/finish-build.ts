@@ -1,6 +1,7 @@
 import { artifacts, withOrg, type Transaction } from '@capstan/migrations'
 import type { FinishReport } from '@capstan/migrations/messages'
 import { and, eq } from 'drizzle-orm'
+import { signProvenances } from '../artifacts/get-provenance.js'
 import type { Lease } from '../auth/worker-access.js'
 import type { Context } from '../context.js'
 import { deleteDiscarded } from '../jobs/delete-discarded.js'
@@ -23,6 +24,7 @@ export async function finishBuild(ctx: Context, lease: Lease, report: FinishRepo
     })
   })
   ringLogBell(ctx.redis, job.id, job.nextLogNumber - 1)
+  if (job.status === 'succeeded') await signProvenances(ctx, job.buildId)
   await deleteDiscarded(ctx.objects, ctx.log, discardedKeys)
 }
 

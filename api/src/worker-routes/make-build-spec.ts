@@ -1,12 +1,13 @@
 import type { BuildSourceSpec, BuildSpec } from '@capstan/migrations/messages'
 import type { Context } from '../context.js'
+import { MAX_LOG_BYTES } from '../jobs/append-log-lines.js'
 import type { BuildParts } from './load-build-parts.js'
 
 const SOURCE_URL_SECONDS = 30 * 60
 const GIB = 1024 ** 3
 
 /** The working folder of a build lies in memory, so its size is part of `memoryBytes`. */
-const limits = { memoryBytes: 6 * GIB, cpus: 2, pids: 2048, diskBytes: 4 * GIB, logBytes: 256 * 1024 ** 2 } as const
+const limits = { memoryBytes: 6 * GIB, cpus: 2, pids: 2048, diskBytes: 4 * GIB, logBytes: MAX_LOG_BYTES } as const
 
 /** What a worker is told of a build: no secret, and a link to the source that works for a short time. */
 export async function makeBuildSpec(ctx: Context, parts: BuildParts): Promise<BuildSpec> {

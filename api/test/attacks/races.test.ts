@@ -101,7 +101,7 @@ test('of many claims at once one gets the build', async () => {
     workers.map(({ token }) =>
       fixture.request('POST', `/worker/v1/builds/${build.id}/claim`, {
         token,
-        body: { worker: 'w', capabilities: [] },
+        body: { worker: 'w', capabilities: ['web'] },
       }),
     ),
   )

@@ -45,6 +45,7 @@ function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, st
       MASTER_KEY_FILE: secrets.masterKeyFile,
       KEY_STORE_DIR: folders.keys,
       DELETION_KEY_FILE: secrets.deletionKeyFile,
+      PROVENANCE_KEY_FILE: secrets.provenanceKeyFile,
       CHECKPOINT_KEY_FILE: secrets.checkpointKeyFile,
       CHECKPOINT_DIR: folders.checkpoints,
       PUBLIC_URL: apiUrl,

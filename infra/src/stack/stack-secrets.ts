@@ -13,6 +13,8 @@ export interface StackSecrets {
   readonly masterKeyFile: string
   /** Ed25519 key with which the broker signs deletion certificates. */
   readonly deletionKeyFile: string
+  /** Ed25519 key with which the broker signs where artefacts come from. */
+  readonly provenanceKeyFile: string
   /** Ed25519 key with which the broker signs checkpoints of audit chains. */
   readonly checkpointKeyFile: string
   /** Ed25519 key with which the platform signs channel statements. */
@@ -43,6 +45,7 @@ export function openStackSecrets(folder: string): StackSecrets {
     objectStoreKeyFile: file('object-store-key', randomKey),
     masterKeyFile: file('master-key', masterKeyLine),
     deletionKeyFile: file('deletion-key', signingKey),
+    provenanceKeyFile: file('provenance-key', signingKey),
     checkpointKeyFile: file('checkpoint-key', signingKey),
     channelStatementKeyFile: file('channel-statement-key', signingKey),
   }

@@ -92,6 +92,8 @@ export const jobs = pgTable('jobs', {
   attempt: integer('attempt').notNull().default(0),
   maxAttempts: integer('max_attempts').notNull().default(2),
   nextLogNumber: integer('next_log_number').notNull().default(1),
+  logBytes: bigint('log_bytes', { mode: 'number' }).notNull().default(0),
+  logLinesDropped: bigint('log_lines_dropped', { mode: 'number' }).notNull().default(0),
   cancelRequestedAt: at('cancel_requested_at'),
   createdBy: uuid('created_by'),
   queuedAt: at('queued_at').notNull().defaultNow(),
@@ -189,6 +191,25 @@ export const artifacts = pgTable('artifacts', {
   fileSizeBytes: bigint('file_size_bytes', { mode: 'number' }).notNull(),
   sha256: text('sha256').notNull(),
   objectKey: text('object_key').notNull(),
+  expiredAt: at('expired_at'),
+  createdAt: createdAt(),
+})
+
+export const buildShares = pgTable('build_shares', {
+  id: id(),
+  orgId: orgId(),
+  appId: uuid('app_id').notNull(),
+  buildId: uuid('build_id').notNull(),
+  description: text('description'),
+  expiresAt: at('expires_at'),
+  createdBy: uuid('created_by'),
+  createdAt: createdAt(),
+})
+
+export const artifactProvenance = pgTable('artifact_provenance', {
+  artifactId: uuid('artifact_id').primaryKey(),
+  orgId: orgId(),
+  envelope: jsonb('envelope').$type<Record<string, unknown>>().notNull(),
   createdAt: createdAt(),
 })
 

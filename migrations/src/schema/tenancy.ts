@@ -15,6 +15,7 @@ export const organizations = pgTable('organizations', {
   twoFactorRequired: boolean('two_factor_required').notNull().default(false),
   stepUpRequired: boolean('step_up_required').notNull().default(false),
   ipAllowlist: text('ip_allowlist').array(),
+  artifactRetentionDays: integer('artifact_retention_days').default(90),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
 })

@@ -7,6 +7,7 @@ import { registerKey } from './register-key.js'
 import { rotateRoot } from './rotate-root.js'
 import { sign } from './sign.js'
 import { verify } from './verify.js'
+import { verifyArtifact } from './verify-artifact.js'
 import { verifyAudit } from './verify-audit.js'
 
 const commands: Record<string, Command> = {
@@ -17,12 +18,13 @@ const commands: Record<string, Command> = {
   'register-key': registerKey,
   'platform-key': platformKey,
   'rotate-root': rotateRoot,
+  'verify-artifact': verifyArtifact,
   'verify-audit': verifyAudit,
   keys,
 }
 
 function overview(): string {
-  const list = Object.entries(commands).map(([name, command]) => `  ${name.padEnd(14)}${command.summary}`)
+  const list = Object.entries(commands).map(([name, command]) => `  ${name.padEnd(16)}${command.summary}`)
   return `capstan COMMAND
 
 ${list.join('\n')}

@@ -26,6 +26,8 @@ export type ReleaseErrorCode =
   | 'WRONG_APP'
   | 'WRONG_PLATFORM'
   | 'WRONG_CHANNEL'
+  | 'WRONG_COMMIT'
+  | 'WRONG_BUILDER'
   | 'NATIVE_INCOMPATIBLE'
   | 'RELEASE_MISMATCH'
   | 'ROOT_UNKNOWN'

@@ -1,0 +1,115 @@
+import {
+  artifacts,
+  bundleFiles,
+  newId,
+  organizations,
+  outbox,
+  uploadParts,
+  uploads,
+  withOrg,
+} from '@capstan/migrations'
+import { and, eq, exists, inArray, isNotNull, lt, not, sql } from 'drizzle-orm'
+import { recordAudit } from '../audit/record-audit.js'
+import { deleteDiscarded } from '../jobs/delete-discarded.js'
+import type { ControlDeps } from './control-deps.js'
+
+const DAY_MS = 24 * 60 * 60_000
+const UPLOAD_DAYS = 2
+const OUTBOX_DAYS = 7
+const LOOK_AGAIN_DAYS = 7
+const ROWS_AT_ONCE = 500
+
+/**
+ * Removes what nobody waits for: files of builds older than their organization keeps them, uploads that were never
+ * finished, rows of the outbox that were sent. A row goes before its object, so nothing points at what is gone; an object
+ * that cannot be removed now is logged.
+ */
+export async function sweepLeftovers(
+  deps: ControlDeps,
+): Promise<{ artifacts: number; uploads: number; outbox: number }> {
+  return {
+    artifacts: await expireArtifacts(deps),
+    uploads: await dropUploads(deps),
+    outbox: await dropSentRows(deps),
+  }
+}
+
+const before = (deps: ControlDeps, days: number) => new Date(deps.now().getTime() - days * DAY_MS)
+
+async function expireArtifacts(deps: ControlDeps): Promise<number> {
+  // What is still served is looked at again after a week.
+  const notLookedAt = sql`coalesce(${artifacts.expiredAt}, '-infinity') < ${before(deps, LOOK_AGAIN_DAYS).toISOString()}`
+  const age = sql`${artifacts.createdAt} + make_interval(days => ${organizations.artifactRetentionDays})`
+  const due = await deps.db
+    .select({ id: artifacts.id, orgId: artifacts.orgId })
+    .from(artifacts)
+    .innerJoin(organizations, eq(organizations.id, artifacts.orgId))
+    .where(and(eq(artifacts.status, 'ready'), notLookedAt, sql`${age} < ${deps.now().toISOString()}`))
+    .limit(ROWS_AT_ONCE)
+  let expired = 0
+  for (const { id, orgId } of due) if (await expireArtifact(deps, orgId, id)) expired += 1
+  return expired
+}
+
+async function expireArtifact(deps: ControlDeps, orgId: string, id: string): Promise<boolean> {
+  const gone = await withOrg(deps.db, orgId, async (tx) => {
+    // A bundle made of a build shares its object: devices still fetch it.
+    const served = tx
+      .select({ id: bundleFiles.id })
+      .from(bundleFiles)
+      .where(eq(bundleFiles.objectKey, artifacts.objectKey))
+    const [row] = await tx
+      .update(artifacts)
+      .set({ status: 'discarded', expiredAt: deps.now() })
+      .where(and(eq(artifacts.id, id), eq(artifacts.status, 'ready'), not(exists(served))))
+      .returning()
+    if (!row) {
+      await tx.update(artifacts).set({ expiredAt: deps.now() }).where(eq(artifacts.id, id))
+      return null
+    }
+    const by = { orgId, actor: { type: 'system', id: 'control' } as const, requestId: newId() }
+    await recordAudit(tx, by, {
+      action: 'artifact.expired',
+      target: { app: row.appId, build: row.buildId, artifact: id },
+      data: { type: row.type, sha256: row.sha256 },
+    })
+    return row
+  })
+  if (gone) await deleteDiscarded(deps.objects, deps.log, [gone.objectKey])
+  return gone !== null
+}
+
+async function dropUploads(deps: ControlDeps): Promise<number> {
+  const abandoned = await deps.db
+    .select({ id: uploads.id, orgId: uploads.orgId })
+    .from(uploads)
+    .where(and(eq(uploads.status, 'open'), lt(uploads.createdAt, before(deps, UPLOAD_DAYS))))
+    .limit(ROWS_AT_ONCE)
+  let dropped = 0
+  for (const { id, orgId } of abandoned) {
+    const keys = await withOrg(deps.db, orgId, async (tx) => {
+      const parts = await tx
+        .select({ key: uploadParts.objectKey })
+        .from(uploadParts)
+        .where(eq(uploadParts.uploadId, id))
+      const open = and(eq(uploads.id, id), eq(uploads.status, 'open'))
+      const removed = await tx.delete(uploads).where(open).returning({ id: uploads.id })
+      return removed.length > 0 ? parts.map(({ key }) => key) : null
+    })
+    if (keys === null) continue
+    await deleteDiscarded(deps.objects, deps.log, keys)
+    dropped += 1
+  }
+  return dropped
+}
+
+async function dropSentRows(deps: ControlDeps): Promise<number> {
+  const sent = await deps.db
+    .select({ id: outbox.id })
+    .from(outbox)
+    .where(and(isNotNull(outbox.sentAt), lt(outbox.sentAt, before(deps, OUTBOX_DAYS))))
+    .limit(ROWS_AT_ONCE * 10)
+  if (sent.length === 0) return 0
+  const ids = sent.map(({ id }) => id)
+  return (await deps.db.delete(outbox).where(inArray(outbox.id, ids)).returning({ id: outbox.id })).length
+}

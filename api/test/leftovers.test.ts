@@ -1,0 +1,126 @@
+import {
+  artifacts,
+  bundleFiles,
+  openDatabase,
+  organizations,
+  outbox,
+  type OpenDatabase,
+  uploads,
+  withOrg,
+} from '@capstan/migrations'
+import { eq } from 'drizzle-orm'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { ControlDeps } from '../src/control/control-deps.js'
+import { sweepLeftovers } from '../src/control/sweep-leftovers.js'
+import {
+  announceSource,
+  auditActions,
+  claimed,
+  createTestApp,
+  openUpload,
+  queueBuild,
+  sendPart,
+  sourceZip,
+  storeArtifact,
+  type TestApp,
+  type TestWorker,
+  underLease,
+} from './build-fixture.js'
+import { createFixture, type Fixture } from './fixture.js'
+
+let fixture: Fixture
+let database: OpenDatabase
+let deps: ControlDeps
+let worker: TestWorker
+let app: TestApp
+let days = 0
+
+beforeAll(async () => {
+  fixture = await createFixture()
+  worker = await fixture.createWorker()
+  app = await createTestApp(fixture)
+  database = openDatabase({ url: fixture.databaseUrl('control'), poolSize: 3 })
+  const now = () => new Date(Date.now() + days * 24 * 60 * 60_000)
+  deps = { ...fixture.deps, db: database.db, now } as unknown as ControlDeps
+})
+afterAll(async () => {
+  await database[Symbol.asyncDispose]()
+  await fixture[Symbol.asyncDispose]()
+})
+
+async function built(): Promise<{ artifactId: string; objectKey: string; buildId: string }> {
+  const build = await queueBuild(fixture, app)
+  const claim = await claimed(fixture, worker, build.id)
+  const artifactId = await storeArtifact(fixture, claim, sourceZip())
+  await underLease(fixture, claim, 'finish', { status: 'succeeded' })
+  const [row] = await withOrg(fixture.deps.db, app.org.id, (tx) =>
+    tx.select().from(artifacts).where(eq(artifacts.id, artifactId)),
+  )
+  return { artifactId, objectKey: row!.objectKey, buildId: build.id }
+}
+const isStored = (key: string) =>
+  fixture.deps.objects.get(key).then(
+    ({ body }) => Boolean(body.destroy()),
+    () => false,
+  )
+
+test('files of a build go when their organization keeps them no longer; those that devices fetch stay', async () => {
+  const [old, served] = [await built(), await built()]
+  await withOrg(fixture.deps.db, app.org.id, async (tx) => {
+    await tx.update(organizations).set({ artifactRetentionDays: 30 }).where(eq(organizations.id, app.org.id))
+  })
+  const channel = { name: 'production' }
+  await fixture.request('POST', `/v1/apps/${app.id}/channels`, { token: app.token, body: channel })
+  const deploy = { appBuildId: served.buildId, appChannelName: 'production' }
+  const deployed = await fixture.request('POST', `/v1/apps/${app.id}/deployments`, { token: app.token, body: deploy })
+  // The sample has an index.html, so it is a live update as it is.
+  expect(deployed.status).toBe(201)
+  expect(await withOrg(fixture.deps.db, app.org.id, (tx) => tx.$count(bundleFiles))).toBe(1)
+
+  days = 29
+  expect((await sweepLeftovers(deps)).artifacts).toBe(0)
+  days = 31
+  expect((await sweepLeftovers(deps)).artifacts).toBe(1)
+  expect([await isStored(old.objectKey), await isStored(served.objectKey)]).toEqual([false, true])
+  const shown = await fixture.request('GET', `/v1/apps/${app.id}/builds/${old.buildId}/artifacts`, { token: app.token })
+  expect(await shown.json()).toEqual([])
+  expect(await auditActions(fixture, app.org.id)).toContain('artifact.expired')
+  expect((await sweepLeftovers(deps)).artifacts).toBe(0)
+})
+
+test('an upload that nobody finished goes with its parts; one of today stays', async () => {
+  const begin = async () => {
+    const sourceId = await announceSource(fixture, app, sourceZip().length)
+    const uploadId = await openUpload(fixture, app, sourceId)
+    await sendPart(fixture, app, { sourceId, uploadId }, { number: 1, bytes: sourceZip() })
+    return uploadId
+  }
+  days = 0
+  const [first, second] = [await begin(), await begin()]
+  await withOrg(fixture.deps.db, app.org.id, (tx) =>
+    tx
+      .update(uploads)
+      .set({ createdAt: new Date(Date.now() - 3 * 24 * 60 * 60_000) })
+      .where(eq(uploads.id, first)),
+  )
+  const partsBefore = []
+  for await (const { key } of fixture.deps.objects.list(`orgs/${app.org.id}/`)) partsBefore.push(key)
+  expect((await sweepLeftovers(deps)).uploads).toBe(1)
+  const partsAfter = []
+  for await (const { key } of fixture.deps.objects.list(`orgs/${app.org.id}/`)) partsAfter.push(key)
+  expect(partsBefore.length - partsAfter.length).toBe(1)
+  const left = await withOrg(fixture.deps.db, app.org.id, (tx) => tx.select({ id: uploads.id }).from(uploads))
+  expect(left.map(({ id }) => id)).toContain(second)
+  expect(left.map(({ id }) => id)).not.toContain(first)
+})
+
+test('rows of the outbox go a week after they were sent, and not before they were', async () => {
+  await using owner = openDatabase({ url: fixture.ownerUrl, poolSize: 1 })
+  await owner.sql`update outbox set sent_at = null`
+  await owner.sql`update outbox set sent_at = now() where id = (select min(id) from outbox)`
+  days = 6
+  expect((await sweepLeftovers(deps)).outbox).toBe(0)
+  days = 8
+  expect((await sweepLeftovers(deps)).outbox).toBe(1)
+  expect(await withOrg(fixture.deps.db, app.org.id, (tx) => tx.$count(outbox))).toBeGreaterThan(0)
+})
