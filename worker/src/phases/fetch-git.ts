@@ -16,6 +16,10 @@ const shared = { phase: 'fetch-source', failureCode: 'git-fetch-failed', subject
  * the customer runs.
  */
 const script = `set -eu
+if [ -f ${toolDir}/extra-ca.pem ]; then
+  cat /etc/ssl/certs/ca-certificates.crt ${toolDir}/extra-ca.pem > ${toolDir}/git-ca.pem
+  export GIT_SSL_CAINFO=${toolDir}/git-ca.pem
+fi
 git init -q "$2"
 cd "$2"
 git fetch -q --depth 1 --no-tags --no-recurse-submodules --end-of-options "$1" "$3"
@@ -78,7 +82,6 @@ function gitEnvironment(run: BuildRun, credential: GitCredential | null): Record
     ),
     GIT_ALLOW_PROTOCOL: 'https:ssh',
     GIT_TERMINAL_PROMPT: '0',
-    ...(run.extraCa && { GIT_SSL_CAINFO: `${toolDir}/extra-ca.pem` }),
     ...(credential?.kind === 'basic' && { GIT_ASKPASS: `${credentialDir}/askpass` }),
     ...(credential?.kind === 'ssh' && { GIT_SSH_COMMAND: sshCommand }),
   }
