@@ -28,7 +28,19 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'capstan-git-'))
   const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
   const subject = ['-subj', '/CN=git.test', '-addext', 'subjectAltName=DNS:git.test']
-  const options = ['-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', ...subject, '-keyout', key, '-out', certificate]
+  const options = [
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-days',
+    '2',
+    ...subject,
+    '-keyout',
+    key,
+    '-out',
+    certificate,
+  ]
   execFileSync('openssl', ['req', ...options], { stdio: 'ignore' })
   const work = join(folder, 'work')
   const git = (...args: string[]) =>
@@ -103,7 +115,12 @@ async function build(ref: string, credential = { username: 'robot', password }):
   bench.world.broker = { ...bench.world.broker, openGitCredential }
   const source = { kind: 'git', url: `https://git.test:${port}/shop.git`, ref, auth: 'basic' } as const
   // A variable of the customer that would have git tell its credential.
-  bench.api.spec = { platform: 'web', type: null, source, variables: { GIT_TRACE_CURL: '1', GIT_ASKPASS: '/bin/false' } }
+  bench.api.spec = {
+    platform: 'web',
+    type: null,
+    source,
+    variables: { GIT_TRACE_CURL: '1', GIT_ASKPASS: '/bin/false' },
+  }
   await bench.run()
 }
 
