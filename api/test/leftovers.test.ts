@@ -1,13 +1,4 @@
-import {
-  artifacts,
-  bundleFiles,
-  openDatabase,
-  organizations,
-  outbox,
-  type OpenDatabase,
-  uploads,
-  withOrg,
-} from '@capstan/migrations'
+import { artifacts, bundleFiles, openDatabase, outbox, type OpenDatabase, uploads, withOrg } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { ControlDeps } from '../src/control/control-deps.js'
@@ -66,9 +57,11 @@ const isStored = (key: string) =>
 
 test('files of a build go when their organization keeps them no longer; those that devices fetch stay', async () => {
   const [old, served] = [await built(), await built()]
-  await withOrg(fixture.deps.db, app.org.id, async (tx) => {
-    await tx.update(organizations).set({ artifactRetentionDays: 30 }).where(eq(organizations.id, app.org.id))
+  const changed = await fixture.request('PATCH', `/v1/organizations/${app.org.id}`, {
+    token: app.org.tokens.owner,
+    body: { artifactRetentionDays: 30 },
   })
+  expect(await changed.json()).toMatchObject({ artifactRetentionDays: 30 })
   const channel = { name: 'production' }
   await fixture.request('POST', `/v1/apps/${app.id}/channels`, { token: app.token, body: channel })
   const deploy = { appBuildId: served.buildId, appChannelName: 'production' }

@@ -16,7 +16,7 @@ import { z } from 'zod'
 import { recordAudit } from '../audit/record-audit.js'
 import type { BrokerDeps } from './broker-deps.js'
 
-export const PROVENANCE_TYPE = 'application/vnd.in-toto+json'
+const PROVENANCE_TYPE = 'application/vnd.in-toto+json'
 
 /** `POST /provenance` on the `seal` socket. The caller names an artefact; what is stated of it the broker reads itself. */
 export const ProvenanceRequest = z.strictObject({ org: z.uuid(), artifact: z.uuid() })

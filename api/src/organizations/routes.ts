@@ -19,6 +19,7 @@ const Organization = z
     twoFactorRequired: z.boolean(),
     /** Whether changes of credentials, public keys and tokens need a second factor of the last five minutes. */
     stepUpRequired: z.boolean(),
+    artifactRetentionDays: z.number().int().nullable(),
     /** Whether keys that sign web builds may be stored. */
     webCertificatesAllowed: z.boolean(),
     createdAt: Timestamp,
@@ -70,6 +71,7 @@ const updateRoute = defineRoute({
         webCertificatesAllowed: z.boolean().optional(),
         twoFactorRequired: z.boolean().optional(),
         stepUpRequired: z.boolean().optional(),
+        artifactRetentionDays: z.number().int().min(1).max(3650).nullable().optional(),
         ipAllowlist: z.array(z.string().max(60)).min(1).max(200).nullable().optional(),
         countryAllowlist: z.array(z.string().max(2)).max(300).nullable().optional(),
       }),
@@ -115,6 +117,7 @@ function present(row: typeof organizations.$inferSelect): z.infer<typeof Organiz
     ipAllowlist: row.ipAllowlist,
     twoFactorRequired: row.twoFactorRequired,
     stepUpRequired: row.stepUpRequired,
+    artifactRetentionDays: row.artifactRetentionDays,
     webCertificatesAllowed: row.webCertificatesAllowed,
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),

@@ -8,7 +8,10 @@ import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
 
 type Row = typeof organizations.$inferSelect
-type Settings = Pick<Row, 'name' | 'webCertificatesAllowed' | 'twoFactorRequired' | 'stepUpRequired' | 'ipAllowlist'>
+type Settings = Pick<
+  Row,
+  'name' | 'webCertificatesAllowed' | 'twoFactorRequired' | 'stepUpRequired' | 'ipAllowlist' | 'artifactRetentionDays'
+>
 export type UpdateOrganization = { [Key in keyof Settings]?: Settings[Key] | undefined } & {
   countryAllowlist?: readonly string[] | null | undefined
 }

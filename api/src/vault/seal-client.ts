@@ -26,7 +26,7 @@ export interface SealClient {
 }
 
 export type ShredOwner = { kind: 'environment' | 'git-connection' | 'app'; id: string }
-export type ProvenanceKey = { keyId: string; publicKeyPem: string }
+type ProvenanceKey = { keyId: string; publicKeyPem: string }
 export type DestroyedKeys = { certificateId: string; destroyedAt: string; backupsUntil: string }
 
 /** The broker does not answer or refuses: nothing was sealed, and nothing may be stored. */

@@ -1,7 +1,7 @@
 import { openEnvelope, ReleaseError, type TrustedKey } from '../release/index.js'
 
 /** Type of the DSSE payload: an in-toto statement. */
-export const provenanceType = 'application/vnd.in-toto+json'
+const provenanceType = 'application/vnd.in-toto+json'
 const statementType = 'https://in-toto.io/Statement/v1'
 const predicateType = 'https://slsa.dev/provenance/v1'
 

@@ -11,6 +11,7 @@ import { exitDiskFull, exitInvalid } from '../in-container/unpack-source.js'
 import { exitCodeOf, runCommand } from '../run-command.js'
 import { download } from '../signed-url.js'
 import { fetchGit } from './fetch-git.js'
+import { fetchUrl } from './fetch-url.js'
 
 const archive = `${toolDir}/source.zip`
 const mebibyte = 1024 * 1024
@@ -23,10 +24,9 @@ export async function fetchSource(run: BuildRun, sandbox: Sandbox): Promise<void
     const alsoAllowed = hostOf(source.url)
     return withEgress(run, sandbox, { phase: 'fetch-source', alsoAllowed }, () => fetchGit(run, sandbox, source))
   }
-  throw new BuildFailure(
-    'source-unsupported',
-    'This worker fetches no archives from foreign addresses. Upload the project.',
-  )
+  const deliver = (stdin: Readable) => store(run, sandbox, stdin)
+  await fetchUrl(run, source, { alsoAllowed: hostOf(source.url), deliver })
+  return unpack(run, sandbox)
 }
 
 /** The host that the app's members named as the place of their source. */
@@ -39,23 +39,27 @@ function hostOf(address: string): HostRule[] {
 
 type Archive = Extract<BuildSourceSpec, { kind: 'archive' }>
 
+const shared = { phase: 'fetch-source', failureCode: 'source-failed', subject: 'Unpacking the source' } as const
+
 /** The hash of an archive is compared before anything looks inside it. */
-async function fetchArchive(run: BuildRun, { containerId }: Sandbox, source: Archive): Promise<void> {
+async function fetchArchive(run: BuildRun, sandbox: Sandbox, source: Archive): Promise<void> {
   const { limits } = run.spec
   if (source.sizeBytes > limits.diskBytes) throw diskFull(limits.diskBytes)
-  const shared = {
-    phase: 'fetch-source',
-    containerId,
-    failureCode: 'source-failed',
-    subject: 'Unpacking the source',
-  } as const
-  const deliver = (stdin: Readable) => runCommand(run, { ...shared, argv: ['sh', '-c', `cat > ${archive}`], stdin })
-  await download(source.url, source, deliver, run.signal)
+  await download(source.url, source, (stdin) => store(run, sandbox, stdin), run.signal)
   run.logs.note('fetch-source', `Received ${source.sizeBytes} bytes, SHA-256 ${source.sha256}`)
+  await unpack(run, sandbox)
+}
 
+function store(run: BuildRun, { containerId }: Sandbox, stdin: Readable): Promise<void> {
+  return runCommand(run, { ...shared, containerId, argv: ['sh', '-c', `cat > ${archive}`], stdin })
+}
+
+async function unpack(run: BuildRun, { containerId }: Sandbox): Promise<void> {
+  const { limits } = run.spec
   let complaint = ''
   const exitCode = await exitCodeOf(run, {
     ...shared,
+    containerId,
     argv: ['sh', '-c', `exec "$@" 2>&1`, 'sh', ...scriptRunner, archive, sourceDir],
     stdin: await inContainerScript('unpack-source'),
     onStdout: (chunk) => {
@@ -69,7 +73,7 @@ async function fetchArchive(run: BuildRun, { containerId }: Sandbox, source: Arc
   }
   run.logs.note('fetch-source', said)
   if (exitCode !== 0) throw new BuildFailure('source-failed', `Unpacking the source failed with exit code ${exitCode}.`)
-  await runCommand(run, { ...shared, argv: ['rm', archive] })
+  await runCommand(run, { ...shared, containerId, argv: ['rm', archive] })
 }
 
 const diskFull = (diskBytes: number) =>

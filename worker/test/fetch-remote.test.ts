@@ -1,4 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -7,9 +8,11 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
+import { gunzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import type { BrokerClient } from '../src/broker-client.js'
 import { parseHostRule } from '../src/egress/host-policy.js'
+import { androidProject } from './android-project.js'
 import type { Bench } from './build-bench.js'
 import { openBench } from './build-bench.js'
 
@@ -22,7 +25,7 @@ let server: Server
 let port: number
 let bench: Bench
 let commit: string
-const asked: string[] = []
+const archive = androidProject({ scripts: { build: 'mkdir -p dist && cp src/index.html dist/' } })
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'capstan-git-'))
@@ -73,7 +76,8 @@ afterEach(async () => {
 /** git's own server, behind a password. */
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? '', 'https://git.test')
-  asked.push(`${request.method} ${url.pathname}`)
+  if (url.pathname === '/app.zip') return void response.end(url.search === '?token=good' ? archive : 'no archive')
+  if (url.pathname === '/moved.zip') return void response.writeHead(302, { location: '/app.zip' }).end()
   if (request.headers.authorization !== `Basic ${Buffer.from(`robot:${password}`).toString('base64')}`) {
     response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end()
     return
@@ -93,7 +97,6 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   })
   const body = await buffer(request)
   const isPacked = request.headers['content-encoding'] === 'gzip'
-  const { gunzipSync } = await import('node:zlib')
   backend.stdin.end(isPacked ? gunzipSync(body) : body)
   const said = await buffer(backend.stdout)
   const end = said.indexOf('\r\n\r\n')
@@ -148,4 +151,36 @@ test.each([
   expect(bench.api.finishes).toMatchObject([{ status: 'failed', code: 'git-fetch-failed' }])
   expect(bench.api.finishes[0]?.message).toContain('could not be fetched')
   expect(bench.api.log).not.toContain('wrong-password')
+})
+
+const sha256 = createHash('sha256').update(archive).digest('hex')
+
+async function buildFrom(path: string, expected: string | null = null, maxBytes = 50 << 20): Promise<void> {
+  bench = await openBench({
+    extraCa: readFileSync(join(folder, 'cert.pem')),
+    hostPolicy: { allowed: [], privateAllowed: [parseHostRule(`git.test:${port}`)!], appHostsCount: true },
+    resolve: (host) => Promise.resolve([{ address: host === 'git.test' ? '127.0.0.1' : '169.254.169.254', family: 4 }]),
+  })
+  const url = path.startsWith('https:') ? path : `https://git.test:${port}${path}`
+  bench.api.spec = { platform: 'web', type: null, source: { kind: 'url', url, sha256: expected, maxBytes } }
+  await bench.run()
+}
+
+test('an archive is fetched from its address, compared and built; the log does not show what gives access', async () => {
+  await buildFrom('/app.zip?token=good', sha256)
+  expect(bench.api.finishes, bench.api.log).toEqual([{ status: 'succeeded', retryable: false }])
+  expect(bench.api.sources).toEqual([{ sha256, sizeBytes: archive.length }])
+  expect(bench.api.log).toContain('/app.zip')
+  expect(bench.api.log).not.toContain('token=good')
+})
+
+test.each([
+  ['another archive than the one named', '/app.zip?token=good', 'source-mismatch', 'f'.repeat(64), 50 << 20],
+  ['one that is too large', '/app.zip?token=good', 'source-fetch-failed', null, 100],
+  ['a redirect', '/moved.zip', 'source-fetch-failed', null, 50 << 20],
+  ['a name that leads to a metadata service', 'https://files.example/app.zip', 'source-fetch-failed', null, 50 << 20],
+  ['something that is no archive', '/app.zip', 'source-invalid', null, 50 << 20],
+])('%s ends the build', async (_name, path, code, expected, maxBytes) => {
+  await buildFrom(path, expected, maxBytes)
+  expect(bench.api.finishes).toMatchObject([{ status: 'failed', code }])
 })
