@@ -8,6 +8,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import { createKeyPair, createLiveUpdateApp, type LiveUpdateApp, sha256, zipOf } from './live-update-app.js'
 
+type Tally = { confirmed: number; failed: number; blocked: number }
+
 let fixture: Fixture
 let org: TestOrganization
 const key = createKeyPair()
@@ -26,7 +28,11 @@ beforeAll(async () => {
 afterAll(() => fixture[Symbol.asyncDispose]())
 
 /** The client of a device, its network cable ending in the API of this test. */
-async function createDevice(app: LiveUpdateApp, options: Partial<NodeLiveUpdateOptions>): Promise<LiveUpdate> {
+async function createDevice(
+  app: LiveUpdateApp,
+  options: Partial<NodeLiveUpdateOptions>,
+  isOnline = () => true,
+): Promise<LiveUpdate> {
   const folder = join(fixture.folder, `device-${app.appId}`)
   await mkdir(join(folder, 'built-in'), { recursive: true })
   await writeFile(join(folder, 'built-in', 'index.html'), 'built in')
@@ -43,6 +49,7 @@ async function createDevice(app: LiveUpdateApp, options: Partial<NodeLiveUpdateO
     ...options,
     world: {
       fetch: async (url, init) => {
+        if (!isOnline()) throw new TypeError('no network')
         const response = await fixture.app.request(url, init)
         if (!url.endsWith('/download')) return response
         return new Response(tamper(new Uint8Array(await response.arrayBuffer())), response)
@@ -175,4 +182,58 @@ test('a device transfers the changed files out of the middle of the archive', as
   expect(sources).toEqual(['files'])
   expect(bytes).toBeLessThan(whole / 10)
   expect(await startApp(device)).toBe('two')
+})
+
+test('a device reports how bundles start, once each, and keeps what it could not send', async () => {
+  const app = await createApp()
+  let online = true
+  const device = await createDevice(app, { platformKey: platform.publicKey, telemetry: true }, () => online)
+  await publish(app, 'good', 1)
+  await device.sync()
+  expect(await startApp(device)).toBe('good')
+  const launches = async () => {
+    const deployments = await app.must<{ id: string }[]>('GET', '/deployments')
+    return Promise.all(
+      deployments.map(async ({ id }) => {
+        const { confirmed, failed, blocked } = await app.must<Tally>('GET', `/deployments/${id}/launches`)
+        return { confirmed, failed, blocked }
+      }),
+    )
+  }
+  expect(await launches()).toEqual([{ confirmed: 0, failed: 0, blocked: 0 }])
+  await device.sync()
+  await device.sync()
+  expect(await launches()).toEqual([{ confirmed: 1, failed: 0, blocked: 0 }])
+  await publish(app, 'bad', 2)
+  await device.sync()
+  // It starts twice and never says that it works.
+  await device.launch()
+  expect(await startApp(device)).toBe('good')
+  online = false
+  await expect(device.sync()).rejects.toMatchObject({ code: 'NETWORK' })
+  online = true
+  await expect(device.sync()).rejects.toMatchObject({ code: 'BLOCKED' })
+  expect(await launches()).toEqual([
+    { confirmed: 0, failed: 1, blocked: 0 },
+    { confirmed: 1, failed: 0, blocked: 0 },
+  ])
+  // Forgotten at the server, it asks for a token anew, and what counted once counts no more.
+  const [{ id }] = await app.must<[{ id: string }]>('GET', '/devices')
+  await app.must('DELETE', `/devices/${id}`)
+  await publish(app, 'better', 3)
+  await device.sync()
+  expect(await startApp(device)).toBe('better')
+  for (let round = 0; round < 3; round += 1) await device.sync()
+  expect((await launches())[0]).toEqual({ confirmed: 1, failed: 0, blocked: 0 })
+})
+
+test('a device reports nothing unless its app asks for it', async () => {
+  const app = await createApp()
+  const device = await createDevice(app, { platformKey: platform.publicKey })
+  await publish(app, 'quiet', 1)
+  await device.sync()
+  await startApp(device)
+  await device.sync()
+  const [{ id }] = await app.must<[{ id: string }]>('GET', '/deployments')
+  expect(await app.must('GET', `/deployments/${id}/launches`)).toMatchObject({ confirmed: 0, failed: 0 })
 })

@@ -52,7 +52,7 @@ export async function recordLaunches(ctx: Context, input: RecordLaunches): Promi
 
 /** The deployment of each reported bundle: the one the device names, if it is one of that bundle, else the newest. */
 async function findDeployments(tx: Transaction, { appId, results }: RecordLaunches) {
-  const reports = new Map(results.map((report) => [report.bundleId, report]))
+  const reports = new Map(results.map((report) => [report.bundleId.toLowerCase(), report]))
   const named = results.flatMap(({ deploymentId }) => (deploymentId === undefined ? [] : [deploymentId]))
   const namedFirst = named.length === 0 ? [] : [desc(inArray(deployments.id, named))]
   const rows = await tx

@@ -44,6 +44,12 @@ async function chooseChannel(session: Session, channel: string | null): Promise<
   await session.update((state) => Promise.resolve({ state: { ...state, channel, next: null }, result: null }))
 }
 
+/** Loaded only where an app asked for it. */
+async function report(session: Session): Promise<void> {
+  const { sendReports } = await import('./send-reports.js')
+  await sendReports(session)
+}
+
 /**
  * Opens the client over any storage and any `fetch`.
  *
@@ -74,6 +80,8 @@ export async function openLiveUpdate(options: LiveUpdateOptions, world: World): 
     try {
       return await (world.exclusively ? world.exclusively(start) : start(true))
     } finally {
+      // After the sync, whatever came of it: what there is to say is not lost when this fails, too.
+      if (config.telemetry === true) await report(session).catch(() => null)
       syncing = false
     }
   }

@@ -50,6 +50,11 @@ export interface LiveUpdateOptions {
   customId?: string
   /** Compat profile: accept a content that this device already left behind. Default false. */
   allowReturn?: boolean
+  /**
+   * Report to the server how bundles start here: confirmed, failed or refused for having failed, and nothing else. It is
+   * what staged rollouts halt by. Default false.
+   */
+  telemetry?: boolean
   /** Default `manual`. */
   strategy?: Strategy
   /** `immediate`: how long a launch waits for an update, in milliseconds. Default 5000. */
