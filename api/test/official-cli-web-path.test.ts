@@ -92,10 +92,8 @@ test('builds on the platform and deploys to several channels', async () => {
   await app.must('POST', '/channels', { name: 'beta' })
   const project = await writeFiles('project', { 'package.json': '{ "name": "sample" }' })
   const channels = ['--channel', 'production', '--channel', 'beta', '--rollout-percentage', '100']
-  const command = cli.run(
-    'apps:liveupdates:create',
-    ...['--app-id', app.appId, '--path', project, '--yes', '--custom-property', 'ticket=A-1', ...channels],
-  )
+  const source = ['--app-id', app.appId, '--path', project, '--yes', '--custom-property', 'ticket=A-1']
+  const command = cli.run('apps:liveupdates:create', ...source, ...channels)
   const taken = await takeNewest()
   await underLease(fixture, taken, 'logs', { batch: 1, lines: [line('vite built in 1 s', 'build-web')] })
   await storeArtifact(fixture, taken, zipOf({ 'index.html': 'made by the build' }))

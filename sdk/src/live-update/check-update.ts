@@ -3,7 +3,7 @@ import { learnRoots } from './learn-roots.js'
 import { LiveUpdateError } from './live-update-error.js'
 import { type Latest, queryLatest } from './query-latest.js'
 import type { Session } from './session.js'
-import { noteLaunch, type ServedBundle, type State } from './state.js'
+import type { State } from './state.js'
 
 /** A bundle that may be downloaded. `verified` is `null` in the compat profile, where only the bytes are signed. */
 export interface Candidate {
@@ -35,11 +35,6 @@ function floorOf(session: Session, state: State): SequenceFloor | null {
   return seen === null || seen.sequence < minimum ? { sequence: minimum, releaseId: null } : seen
 }
 
-/** What the server calls a candidate. */
-export function servedBy({ latest, verified }: Candidate): ServedBundle {
-  return { bundleId: latest.bundleId, deploymentId: verified?.channel.rollout.deploymentId ?? null }
-}
-
 /** Refuses what failed on this device before. */
 export function refuseBlocked(state: State, bundle: { bundleId: string; releaseId: string | null }): void {
   if (state.blocked.some((failed) => failed.bundleId === bundle.bundleId || failed.releaseId === bundle.releaseId)) {
@@ -47,18 +42,6 @@ export function refuseBlocked(state: State, bundle: { bundleId: string; releaseI
       'BLOCKED',
       `Bundle ${bundle.bundleId} failed on this device before and is not tried again.`,
     )
-  }
-}
-
-/** Compares with what is here; that a bundle is refused for having failed before is remembered for a report. */
-async function compareAndNote(session: Session, state: State, candidate: Candidate): Promise<CheckResult> {
-  try {
-    return compare(state, candidate)
-  } catch (error) {
-    await session.update((now) =>
-      Promise.resolve({ state: noteLaunch(now, servedBy(candidate), 'blocked'), result: null }),
-    )
-    throw error
   }
 }
 
@@ -90,7 +73,7 @@ export async function checkUpdate(session: Session): Promise<CheckResult> {
   })
   if (latest === null) return { status: 'none', bundleId: null, candidate: null }
   if (config.profile === 'compat') {
-    return compareAndNote(session, await session.load(), { latest, bundleId: latest.bundleId, verified: null })
+    return compare(await session.load(), { latest, bundleId: latest.bundleId, verified: null })
   }
   const trust = await learnRoots(session, latest.roots)
   const state = await session.load()
@@ -106,5 +89,5 @@ export async function checkUpdate(session: Session): Promise<CheckResult> {
   if (!(await isInRollout(state.deviceId, verified.channel.rollout))) {
     return { status: 'not-in-rollout', bundleId, candidate: null }
   }
-  return compareAndNote(session, state, { latest, bundleId, verified })
+  return compare(state, { latest, bundleId, verified })
 }

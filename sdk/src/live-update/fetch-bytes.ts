@@ -8,8 +8,6 @@ export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 export interface FetchRequest {
   url: string
   headers: Record<string, string>
-  /** Sent by POST; without it the request is a GET. */
-  body?: string
   /** Reading stops past this many bytes. */
   maximumBytes: number
   transfer: TransferLimits
@@ -65,8 +63,7 @@ export async function fetchBytes(fetch: Fetch, request: FetchRequest): Promise<F
   try {
     const headers = { ...request.headers, ...body.rangeHeaders() }
     // A cached answer, or a redirect that was permanent once, must not outlive what the server says now.
-    const send = request.body === undefined ? {} : { method: 'POST', body: request.body }
-    const init = { ...send, headers, redirect: 'follow', cache: 'no-store', signal: stop.signal } as const
+    const init = { headers, redirect: 'follow', cache: 'no-store', signal: stop.signal } as const
     const response = await fetch(request.url, init)
     if (response.url) checkUrl(response.url)
     body.continueWith(response)

@@ -3,7 +3,7 @@ import type { LiveUpdateEvent } from './events.js'
 import type { Launch } from './launch.js'
 import { LiveUpdateError } from './live-update-error.js'
 import type { LaunchConfig, LaunchWorld, Session } from './session.js'
-import { emptyState, noteLaunch, readState, remember, type State } from './state.js'
+import { emptyState, readState, remember, type State } from './state.js'
 
 type LaunchSession = Session<LaunchConfig, LaunchWorld>
 
@@ -17,10 +17,10 @@ function rollBack(step: Step): Step {
   const { state, events } = step
   const { current, lastGood } = state
   if (state.trial === null || current === null) return step
-  const failed = { bundleId: current.bundleId, releaseId: current.releaseId }
+  const failed = { bundleId: current.bundleId, releaseId: current.releaseId, served: current.served }
   return {
     state: {
-      ...noteLaunch(state, current.served, 'failed'),
+      ...state,
       current: lastGood,
       next: state.next?.releaseId === failed.releaseId ? null : state.next,
       trial: null,
@@ -129,9 +129,7 @@ export async function confirmLaunch(session: LaunchSession, nonce: string | null
     if (state.trial?.nonce !== nonce) {
       throw new LiveUpdateError('NONCE_MISMATCH', 'This launch was confirmed before, or another one is running.')
     }
-    const { current } = state
-    const noted = noteLaunch(state, current?.served, 'confirmed')
-    return Promise.resolve({ state: { ...noted, lastGood: current, trial: null }, result: current })
+    return Promise.resolve({ state: { ...state, lastGood: state.current, trial: null }, result: state.current })
   })
   if (confirmed === null) return
   session.emit({ type: 'confirmed', bundleId: confirmed.bundleId })

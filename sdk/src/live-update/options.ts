@@ -51,8 +51,8 @@ export interface LiveUpdateOptions {
   /** Compat profile: accept a content that this device already left behind. Default false. */
   allowReturn?: boolean
   /**
-   * Report to the server how bundles start here: confirmed, failed or refused for having failed, and nothing else. It is
-   * what staged rollouts halt by. Default false.
+   * Report to the server how bundles start here, confirmed or failed, and nothing else. It is what staged rollouts halt by.
+   * Default false.
    */
   telemetry?: boolean
   /** Default `manual`. */

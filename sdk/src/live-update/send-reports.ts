@@ -1,73 +1,113 @@
-import { type FetchedBytes, fetchBytes } from './fetch-bytes.js'
-import { deviceHeaders } from './query-latest.js'
 import type { Session } from './session.js'
-import { maximumRemembered, type State } from './state.js'
+import type { ServedBundle, State } from './state.js'
+
+// Nothing but types is imported: code shared with the core would be split out of it and make every start larger.
 
 /** As many as the server takes at once. */
 const reportsAtOnce = 32
+const maximumReported = 100
 const maximumAnswerBytes = 64 * 1024
 const timeoutMs = 15_000
 
-type Post = (path: string, body: object, token?: string) => Promise<FetchedBytes>
+interface Answer {
+  status: number
+  text: string
+}
+type Post = (path: string, body: object, token?: string) => Promise<Answer>
 
 function change(session: Session, changed: (state: State) => State): Promise<null> {
   return session.update((state) => Promise.resolve({ state: changed(state), result: null }))
 }
 
+async function readText(response: Response): Promise<string> {
+  if (!response.body) return ''
+  const reader = response.body.getReader()
+  const decoder = new TextDecoder()
+  let [text, length] = ['', 0]
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return text
+    length += value.length
+    if (length > maximumAnswerBytes) throw new Error('the answer is too long')
+    text += decoder.decode(value, { stream: true })
+  }
+}
+
 function posting({ config, world }: Session, deviceId: string): Post {
-  return (path, body, token) =>
-    fetchBytes(world.fetch, {
-      url: `${config.serverUrl}/v1/apps/${encodeURIComponent(config.appId)}/${path}`,
-      headers: {
-        ...deviceHeaders(deviceId),
-        'content-type': 'application/json',
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      },
-      body: JSON.stringify(body),
-      maximumBytes: maximumAnswerBytes,
-      transfer: { ...config.transfer, timeoutMs },
-    })
+  return async (path, body, token) => {
+    const stop = new AbortController()
+    const deadline = setTimeout(() => stop.abort(), timeoutMs)
+    try {
+      const response = await world.fetch(`${config.serverUrl}/v1/apps/${encodeURIComponent(config.appId)}/${path}`, {
+        method: 'POST',
+        headers: {
+          'x-capawesome-device-id': deviceId,
+          'content-type': 'application/json',
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        },
+        body: JSON.stringify(body),
+        // A token goes nowhere but to the server that the app names.
+        redirect: 'error',
+        signal: stop.signal,
+      })
+      return { status: response.status, text: await readText(response) }
+    } finally {
+      clearTimeout(deadline)
+    }
+  }
 }
 
 /** The token of this device, asked for once; `''` when the server refuses to give one. */
 async function obtainToken(session: Session, state: State, post: Post): Promise<string> {
   if (state.deviceToken !== undefined) return state.deviceToken
-  const { status, bytes } = await post('device-tokens', { deviceId: state.deviceId })
+  const { status, text } = await post('device-tokens', { deviceId: state.deviceId })
   if (status === 429 || status >= 500) return ''
-  const answer = status === 201 && bytes ? (JSON.parse(new TextDecoder().decode(bytes)) as { token?: unknown }) : {}
+  const answer = status === 201 ? (JSON.parse(text) as { token?: unknown }) : {}
   const token = typeof answer.token === 'string' && /^[\w-]{1,200}$/.test(answer.token) ? answer.token : ''
   await change(session, (now) => ({ ...now, deviceToken: token }))
   return token
 }
 
+interface Report extends ServedBundle {
+  outcome: 'confirmed' | 'failed'
+}
+
+/** What happened here and was not reported: what failed, and what was confirmed last. */
+function unreported({ blocked, lastGood, reported = [] }: State): Report[] {
+  const failed = blocked.flatMap(({ served }) => (served ? [{ ...served, outcome: 'failed' as const }] : []))
+  const confirmed = lastGood?.served ? [{ ...lastGood.served, outcome: 'confirmed' as const }] : []
+  return [...failed, ...confirmed].filter(({ bundleId }) => !reported.includes(bundleId)).slice(0, reportsAtOnce)
+}
+
 /**
- * Reports how bundles started here since the last time. What was taken, or never will be, is forgotten; anything else is
- * sent again with the next sync.
+ * Reports how bundles started here since the last time. What was taken, or never will be, is not sent again; anything
+ * else is, with the next sync.
  *
- * @throws {LiveUpdateError} `NETWORK`, `TOO_SLOW`
+ * @throws whatever `fetch` throws, and when the answer cannot be read
  */
 export async function sendReports(session: Session): Promise<void> {
   const state = await session.load()
-  const sent = (state.reports ?? []).slice(0, reportsAtOnce)
-  if (sent.length === 0) return
+  const reports = unreported(state)
+  if (reports.length === 0) return
   const post = posting(session, state.deviceId)
   const token = await obtainToken(session, state, post)
   if (token === '') return
-  const results = sent.map(({ bundleId, deploymentId, outcome }) => ({
-    bundleId,
-    outcome,
+  const results = reports.map(({ deploymentId, ...report }) => ({
+    ...report,
     ...(deploymentId === null ? {} : { deploymentId }),
   }))
   const { status } = await post('telemetry', { results }, token)
   if (status === 401) {
     // The device was deleted at the server, and its token with it: the next report asks for a new one.
-    await change(session, ({ deviceToken: _, ...rest }) => rest)
+    await change(session, (now) => {
+      const next = { ...now }
+      delete next.deviceToken
+      return next
+    })
   } else if (status < 500 && status !== 429) {
-    const done = sent.map(({ bundleId }) => bundleId)
     await change(session, (now) => ({
       ...now,
-      reports: (now.reports ?? []).filter(({ bundleId }) => !done.includes(bundleId)),
-      reported: [...(now.reported ?? []), ...done].slice(-maximumRemembered),
+      reported: [...(now.reported ?? []), ...reports.map(({ bundleId }) => bundleId)].slice(-maximumReported),
     }))
   }
 }

@@ -15,18 +15,13 @@ export interface BundleRef {
   /** SHA-256 of the list of its files, to notice damage. */
   filesDigest: string
   /** What the server knows it by, for reports. */
-  served?: ServedBundle
+  served?: ServedBundle | undefined
 }
 
-/** A bundle and the deployment that brought it, in the server's words; the release profile knows the deployment. */
+/** A bundle and the deployment that brought it, in the server's words; only the release profile knows the deployment. */
 export interface ServedBundle {
   bundleId: string
   deploymentId: string | null
-}
-
-/** How a bundle started here first. */
-export interface LaunchReport extends ServedBundle {
-  outcome: 'confirmed' | 'failed' | 'blocked'
 }
 
 /** Everything the client remembers. One text, replaced in one step, is the pointer that decides what runs. */
@@ -47,23 +42,20 @@ export interface State {
   /** The launch of `current` that is not confirmed yet. */
   trial: { nonce: string } | null
   /** What failed here, newest last. */
-  blocked: { bundleId: string; releaseId: string }[]
+  blocked: { bundleId: string; releaseId: string; served?: ServedBundle | undefined }[]
   /** By channel and platform: the highest release accepted. Never lowered. */
   floors: Record<string, SequenceFloor>
   /** By channel and platform, compat profile: the archives accepted, newest last. */
   history: Record<string, string[]>
   /** Root statements learned after the embedded one, oldest first. */
   roots: { version: number; envelope: Envelope }[]
-  /** What was not reported yet, oldest first. */
-  reports?: LaunchReport[]
-  /** Bundles that were reported, in the server's words, newest last: each is reported once. */
+  /** Bundles whose start was reported, in the server's words, newest last: each is reported once. */
   reported?: string[]
   /** What this device signs reports in with; `''` when the server gives it none. */
   deviceToken?: string
 }
 
-/** What is remembered of anything. */
-export const maximumRemembered = 100
+const maximumRemembered = 100
 
 /** The state of a device that never updated. */
 export function emptyState(appId: string, nativeVersion: string): State {
@@ -117,12 +109,4 @@ export function readState(text: string | null, appId: string, nativeVersion: str
 /** Remembers one more value, newest last, each once, the oldest forgotten. */
 export function remember<T>(list: readonly T[], value: T, same: (a: T, b: T) => boolean): T[] {
   return [...list.filter((other) => !same(other, value)), value].slice(-maximumRemembered)
-}
-
-/** Remembers how a bundle started, by what was noted first, until it is reported. */
-export function noteLaunch(state: State, served: ServedBundle | undefined, outcome: LaunchReport['outcome']): State {
-  if (served === undefined) return state
-  const known = [...(state.reported ?? []), ...(state.reports ?? []).map(({ bundleId }) => bundleId)]
-  if (known.includes(served.bundleId)) return state
-  return { ...state, reports: [...(state.reports ?? []), { ...served, outcome }].slice(-maximumRemembered) }
 }

@@ -1,4 +1,4 @@
-import { type Candidate, checkUpdate, lineOf, servedBy } from './check-update.js'
+import { type Candidate, checkUpdate, lineOf } from './check-update.js'
 import { isIntact } from './digest-bundle.js'
 import type { Session } from './session.js'
 import { type BundleRef, remember, type State } from './state.js'
@@ -10,8 +10,7 @@ export interface SyncResult {
 }
 
 /** The state in which the bundle runs next, and nothing older is accepted any more. */
-function accept(session: Session, state: State, candidate: Candidate, acquired: BundleRef): State {
-  const bundle = { ...acquired, served: servedBy(candidate) }
+function accept(session: Session, state: State, candidate: Candidate, bundle: BundleRef): State {
   const line = lineOf(session, state)
   if (candidate.verified === null) {
     const history = remember(state.history[line] ?? [], bundle.id, (a, b) => a === b)

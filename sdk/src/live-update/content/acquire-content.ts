@@ -5,7 +5,7 @@ import type { Candidate } from '../check-update.js'
 import { digestFiles } from '../digest-bundle.js'
 import { toLiveUpdateError } from '../live-update-error.js'
 import type { Session } from '../session.js'
-import type { BundleRef } from '../state.js'
+import type { BundleRef, ServedBundle } from '../state.js'
 import type { ContentSource } from './content-source.js'
 import { findRoot } from './find-root.js'
 import { type ContentPlan, planContent } from './plan-content.js'
@@ -38,6 +38,10 @@ async function fill(
   }
 }
 
+function servedBy({ latest, verified }: Candidate): ServedBundle {
+  return { bundleId: latest.bundleId, deploymentId: verified?.channel.rollout.deploymentId ?? null }
+}
+
 /**
  * Brings the content of a candidate onto the device: from the cheapest source, and when that one fails in any way from
  * the next. Only the device's own storage ends it at once: another source would not find more room.
@@ -56,6 +60,7 @@ export async function acquireContent(session: Session, candidate: Candidate): Pr
         releaseId: candidate.verified?.releaseId ?? plan.id,
         root: findRoot(files.map((file) => file.path)),
         filesDigest: await digestFiles(files),
+        served: servedBy(candidate),
       }
       session.emit({ type: 'acquired', bundleId: candidate.bundleId, source: source.kind })
       return { bundle, staged }
