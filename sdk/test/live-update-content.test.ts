@@ -374,6 +374,40 @@ describe('a download that breaks off', () => {
     }
   })
 
+  test('is asked for whole where ranges never come through', async () => {
+    const served = new Served()
+    const zip = await offer(served, large, 1)
+    const answer = served.answer(zip)
+    served.breakAfter = 150_000
+    lab.server.download = (request, response) => {
+      if (request.headers.range !== undefined) response.destroy()
+      else {
+        answer(request, response)
+        served.breakAfter = Infinity
+      }
+    }
+    const updates = await open()
+    expect((await updates.sync()).status).toBe('staged')
+    expect(served.requests.map(({ status }) => status)).toEqual([200, 200])
+    expectFiles(await run(updates), large)
+  })
+
+  test('is kept while the server is away, and not once it is refused', async () => {
+    const served = new Served()
+    const zip = await offer(served, large, 1)
+    const piece = join(lab.device.directory, 'pieces/1')
+    lab.server.download = (request, response) => {
+      served.breakAfter = served.requests.length === 0 ? 250_000 : 0
+      served.answer(zip)(request, response)
+    }
+    await expect((await open()).sync()).rejects.toMatchObject({ code: 'NETWORK' })
+    await expect((await open()).sync()).rejects.toMatchObject({ code: 'NETWORK' })
+    expect(readFileSync(piece).length).toBe(250_000)
+    lab.server.download = (_request, response) => void response.writeHead(404).end()
+    await expect((await open()).sync()).rejects.toMatchObject({ code: 'SERVER_REFUSED' })
+    expect(() => readFileSync(piece)).toThrow()
+  })
+
   test('in the compat profile is continued and verified in the same way', async () => {
     const served = new Served()
     const zip = zipOf(large)

@@ -7,6 +7,12 @@ import { countProgress, download, type Downloaded } from './download.js'
 import { PartialKeeper } from './keep-partial.js'
 
 const attemptsMaximum = 5
+/** What pieces of different bodies, or of damaged ones, are found out by. */
+const brokenCodes: readonly string[] = ['SIZE_MISMATCH', 'HASH_MISMATCH', 'BAD_SIGNATURE']
+/** What the rest of a transfer may still come after. */
+const brokenOffCodes: readonly string[] = ['NETWORK', 'TOO_SLOW']
+
+type ArchiveRequest = Parameters<typeof download>[1]
 
 export interface ArchiveDownload {
   /** Reading stops past this many bytes. */
@@ -16,19 +22,21 @@ export interface ArchiveDownload {
   verify: (downloaded: Downloaded) => Promise<void>
 }
 
-/** Continues a broken transfer as long as each attempt brings something. */
-async function receive(
-  session: Session,
-  request: Parameters<typeof download>[1],
-  partial: PartialBody,
-): Promise<Downloaded> {
+/**
+ * Continues a broken transfer as long as each attempt brings something. Where asking for the rest brings nothing at all,
+ * as behind a proxy or an origin rule that knows no ranges, the whole is asked for.
+ */
+async function receive(session: Session, request: ArchiveRequest, partial: PartialBody): Promise<Downloaded> {
   for (let attempt = 1; ; attempt++) {
     const before = partial.length
     try {
       return await download(session, { ...request, partial })
     } catch (error) {
-      const broke = toLiveUpdateError(error).code === 'NETWORK' && partial.etag !== null && partial.length > before
+      const broke = toLiveUpdateError(error).code === 'NETWORK'
       if (!broke || attempt === attemptsMaximum) throw error
+      const more = partial.length > before && partial.etag !== null
+      if (!more && before === 0) throw error
+      if (!more) return download(session, request)
     }
   }
 }
@@ -56,7 +64,7 @@ export async function downloadArchive(
   }
   const request = { url, headers: { 'accept-encoding': 'identity' }, maximumBytes: allowed, onProgress }
   const received = await receive(session, request, partial).catch(async (error: unknown) => {
-    await keeper.keep(partial)
+    await (brokenOffCodes.includes(toLiveUpdateError(error).code) ? keeper.keep(partial) : keeper.forget())
     throw error
   })
   await keeper.forget()
@@ -64,7 +72,7 @@ export async function downloadArchive(
     await verify(received)
     return received
   } catch (error) {
-    if (!resumed) throw error
+    if (!resumed || !brokenCodes.includes(toLiveUpdateError(error).code)) throw error
     const whole = await download(session, request)
     await verify(whole)
     return whole
