@@ -6,7 +6,7 @@ import { validateArchive } from '@capstan/sdk/archive'
 import { createLiveUpdate, type LiveUpdate, type NodeLiveUpdateOptions } from '@capstan/sdk/live-update/node'
 import { importReleaseSigner, signRelease } from '@capstan/sdk/release'
 import { pino } from 'pino'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { makePatches } from '../src/patches/make-patches.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import { createKeyPair, createLiveUpdateApp, type LiveUpdateApp, sha256, zipOf } from './live-update-app.js'
@@ -30,6 +30,9 @@ const platform = generateKeyPairSync('ed25519', {
   privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
 })
 const never = new AbortController().signal
+
+// Patches are made behind everything else that the machine does, which may be the rest of the tests.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 })
 
 beforeAll(async () => {
   fixture = await createFixture({
@@ -62,10 +65,10 @@ async function createApp(): Promise<LiveUpdateApp> {
 /** An app whose files are named by their content, as bundlers do it: nearly every name changes with every version. */
 function webBuild(version: number): Files {
   const files: Files = {}
-  for (let part = 0; part < 6; part++) {
-    const lines = Array.from({ length: 300 }, (_, n) => {
+  for (let part = 0; part < 5; part++) {
+    const lines = Array.from({ length: 120 }, (_, n) => {
       const word = sha256(`${part} ${n}`).slice(0, 12)
-      return `function f${word}(a){return a.${word}?"${word.slice(6)}":a.value${n % 50 === 0 ? version : ''}}`
+      return `function f${word}(a){return a.${word}?"${word.slice(6)}":a.value${n % 40 === 0 ? version : ''}}`
     })
     const content = `/* build ${version} */${lines.join(';')}`
     files[`assets/part-${part}-${sha256(content).slice(0, 8)}.js`] = content

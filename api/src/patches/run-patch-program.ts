@@ -9,7 +9,7 @@ const PROGRAM = fileURLToPath(new URL('../../dist/patches/patch-program.js', imp
 const CPU_LIMIT_SECONDS = 600
 const TIME_LIMIT_MS = 30 * 60_000
 // Sizes are bounded by the limits on bundles; this is for what nobody thought of. Behind everything else on the machine.
-const LIMITED = `ulimit -c 0; ulimit -t ${CPU_LIMIT_SECONDS}; exec nice -n 15 "$0" "$@"`
+const LIMITED = `ulimit -c 0; ulimit -t ${CPU_LIMIT_SECONDS}; exec nice -n 10 "$0" "$@"`
 const NODE_FLAGS = ['--max-old-space-size=512', '--disallow-code-generation-from-strings']
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
