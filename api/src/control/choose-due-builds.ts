@@ -54,10 +54,12 @@ export async function chooseDueBuilds(
       where a.org_id = w.org_id and a.pool = ${pool} and a.status in ('pending', 'in_progress')
     ) active
     cross join lateral (
-      select j.id, j.build_id, j.due_at, row_number() over (order by j.due_at, j.id) as place
-      from jobs j where j.org_id = w.org_id and j.pool = ${pool} and j.status = 'queued'
-      order by j.due_at, j.id
-      limit greatest(0, least(room.bells, coalesce(o.max_concurrent_builds, ${limits.perOrganization}) - active.builds))
+      select first.*, row_number() over (order by first.due_at, first.id) as place from (
+        select j.id, j.build_id, j.due_at
+        from jobs j where j.org_id = w.org_id and j.pool = ${pool} and j.status = 'queued'
+        order by j.due_at
+        limit greatest(0, least(room.bells, coalesce(o.max_concurrent_builds, ${limits.perOrganization}) - active.builds))
+      ) first
     ) due
     order by active.builds + due.place, due.due_at, due.id
     limit (select bells from room)`)

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { QueueUnavailable } from './build-queue.js'
 import type { ControlDeps } from './control-deps.js'
 import { advanceRollouts } from './advance-rollouts.js'
@@ -36,6 +37,8 @@ export type ControlOptions = {
 export function startControl(deps: ControlDeps, options: ControlOptions): AsyncDisposable & { ready: Promise<void> } {
   const stopping = new AbortController()
   const { signal } = stopping
+  // Each loop listens, and Node warns of more than ten as of a leak.
+  setMaxListeners(0, signal)
   const { relayMs, sweepMs, ringAgainAfterMs = RING_AGAIN_AFTER_MS, noticesMs = NOTICES_MS } = options
   const start = (name: string, everyMs: number, work: () => Promise<unknown>) => {
     let done: () => void = () => undefined
