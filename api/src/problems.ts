@@ -41,6 +41,7 @@ export const problems = {
   'dependency-unavailable': { status: 503, title: 'A part of the platform does not answer' },
 
   'checkpoint-not-found': { status: 404, title: 'There is no such checkpoint' },
+  'confirmation-differs': { status: 422, title: 'The confirmation does not match' },
 
   'app-busy': { status: 409, title: 'The app has unfinished builds' },
 
@@ -93,6 +94,8 @@ export const problems = {
   'profile-not-found': { status: 404, title: 'Provisioning profile not found' },
   'profile-certificate-mismatch': { status: 422, title: 'The profile does not name the certificate' },
   'profile-team-mismatch': { status: 422, title: 'The profiles are of different teams' },
+  'profile-app-mismatch': { status: 422, title: 'The profile is for another app' },
+  'certificate-type-mismatch': { status: 422, title: 'The certificate is for another type of build' },
   'profile-type-mismatch': { status: 422, title: 'The profiles are of different types' },
   'private-key-unrecognized': { status: 422, title: 'The file is not a private key' },
   'private-key-encrypted': { status: 422, title: 'The private key is encrypted' },

@@ -16,6 +16,7 @@ import { registerProvisioningProfileRoutes } from './provisioning-profiles/route
 import { registerAppleApiKeyRoutes } from './apple-api-keys/routes.js'
 import { registerGoogleServiceAccountKeyRoutes } from './google-service-account-keys/routes.js'
 import { registerCredentialVersionRoutes } from './credential-versions/routes.js'
+import { registerDeletionCertificateRoutes } from './deletion-certificates/routes.js'
 import { registerBundleRoutes } from './bundles/routes.js'
 import { registerChannelRoutes } from './channels/routes.js'
 import { registerDeploymentRoutes } from './deployments/routes.js'
@@ -57,6 +58,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerAppleApiKeyRoutes(app)
   registerGoogleServiceAccountKeyRoutes(app)
   registerCredentialVersionRoutes(app)
+  registerDeletionCertificateRoutes(app)
   registerBundleRoutes(app)
   registerChannelRoutes(app)
   registerDeploymentRoutes(app)

@@ -57,7 +57,9 @@ describe('the keystore child', () => {
 
   test('is ended after five seconds of work, though the clock has not run out', async () => {
     const start = performance.now()
-    await expect(checkFile(question('ec.p12'), impostor('for (;;) {}'))).rejects.toMatchObject(tooCostly)
+    await expect(
+      checkFile(question('ec.p12'), impostor("import { readFileSync } from 'node:fs'; readFileSync(0); for (;;) {}")),
+    ).rejects.toMatchObject(tooCostly)
     expect(performance.now() - start).toBeLessThan(14_500)
     expect((await check('ec.p12')).keyAlias).toBe('upload')
   }, 60_000)

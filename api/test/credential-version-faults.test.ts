@@ -6,7 +6,13 @@ import { createSealClient, type SealClient, SealError } from '../src/vault/seal-
 import { createTestApp, type TestApp } from './build-fixture.js'
 import { type Answer, createFixture, type Fixture } from './fixture.js'
 import { type BrokerSocketPaths, chooseSockets, startTestBroker, type TestBroker } from './test-broker.js'
-import { createCertificate, eventsOf, type TestCertificate, type Version } from './version-fixture.js'
+import {
+  createCertificate,
+  eventsOf,
+  type TestCertificate,
+  uploadCertificate,
+  type Version,
+} from './version-fixture.js'
 
 /** The broker's client, with what goes wrong on the way to it. */
 let faults: {
@@ -25,16 +31,13 @@ beforeAll(async () => {
   sockets = await chooseSockets()
   const real = createSealClient(sockets.sealSocket)
   const seal: SealClient = {
+    ...real,
     seal: async (ctx, payload) => {
       await faults.beforeSeal?.()
       return real.seal(ctx, payload)
     },
     proveKey: (version) => faults.proveKey?.() ?? real.proveKey(version),
     destroyCredential: (subject) => faults.destroyCredential?.() ?? real.destroyCredential(subject),
-    shred: (owner) => real.shred(owner),
-    signProvenance: (artifact) => real.signProvenance(artifact),
-    provenanceKey: () => real.provenanceKey(),
-    health: () => real.health(),
   }
   fixture = await createFixture({ overrides: { seal } })
   broker = await startTestBroker(fixture, sockets)
@@ -64,6 +67,29 @@ test('a version stays a draft while the broker cannot be asked, and is not made 
   faults = {}
   expect((await certificate.activate(2, 1)).status).toBe(200)
   expect(await certificate.states()).toEqual(['1 retiring', '2 active'])
+})
+
+test('a new certificate whose key does not sign, or cannot be tried, is not kept', async () => {
+  const listed = async () => {
+    const path = `/v1/apps/${app.id}/certificates?name=Fresh`
+    return (await fixture.request('GET', path, { token: app.org.tokens.admin })).json<{ id: string }[]>()
+  }
+  const upload = () => uploadCertificate(fixture, app, 'Fresh')
+  faults.proveKey = () => Promise.resolve(false)
+  await refused(await upload(), 422, 'credential-canary-failed', /Upload the file again/)
+  expect(await listed()).toEqual([])
+  faults.proveKey = away
+  await refused(await upload(), 409, 'upload-not-stored', /Upload it again/)
+  expect(await listed()).toEqual([])
+  faults.destroyCredential = away
+  await refused(await upload(), 409, 'upload-not-stored', /kept as a draft/)
+  const [draft] = await listed()
+  const path = `/v1/apps/${app.id}/certificates/${draft!.id}`
+  const seen = await fixture.request('GET', `${path}/pre-flight`, { token: app.org.tokens.admin })
+  expect(await seen.json()).toMatchObject({ usable: false, obstacles: [{ code: 'credential-version-not-active' }] })
+  faults = {}
+  expect((await fixture.request('DELETE', path, { token: app.org.tokens.admin })).status).toBe(204)
+  expect((await upload()).status).toBe(201)
 })
 
 test('a version whose key does not sign is destroyed at once, and its number not used again', async () => {

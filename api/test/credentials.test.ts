@@ -144,9 +144,15 @@ describe('an upload', () => {
 
   test('is recorded in the audit trail with the fingerprint, without subject or file name', async () => {
     const shown = await created()
-    const [row] = await withOrg(fixture.deps.db, org.id, (tx) =>
-      tx.select().from(auditEvents).orderBy(desc(auditEvents.seq)).limit(1),
+    const rows = await withOrg(fixture.deps.db, org.id, (tx) =>
+      tx.select().from(auditEvents).orderBy(desc(auditEvents.seq)).limit(3),
     )
+    expect(rows.map(({ action }) => action)).toEqual([
+      'credential.version_validated',
+      'credential.canary_signed',
+      'credential.created',
+    ])
+    const row = rows.at(-1)
     expect(JSON.parse(row?.event ?? '')).toMatchObject({
       action: 'credential.created',
       target: { app: appId, credential: shown.id },

@@ -174,6 +174,47 @@ describe('an Apple identity is usable with its profiles', () => {
     expect(await codes(mixed)).toEqual([])
   })
 
+  test('for the app and the type of build that it is asked for, and no other', async () => {
+    const id = await identity({ teamId: 'TEAM000001', type: 'production' })
+    await addProfile(id)
+    await addProfile(id, { applicationIdentifier: 'TEAM000001.com.example.widget' })
+    const codesFor = async (query: string) =>
+      (
+        await expectStatus<PreFlight>(
+          await fixture.request('GET', `/v1/apps/${app.id}/certificates/${id}/pre-flight?${query}`, {
+            token: app.token,
+          }),
+          200,
+        )
+      ).obstacles.map(({ code }) => code)
+    expect(await codesFor('type=app-store&bundleId=com.example')).toEqual([])
+    expect(await codesFor('type=ad-hoc')).toEqual(['profile-type-mismatch'])
+    expect(await codesFor('type=development')).toEqual(['certificate-type-mismatch', 'profile-type-mismatch'])
+    expect(await codesFor('type=simulator')).toEqual([])
+    expect(await codesFor('bundleId=com.example.other')).toEqual(['profile-app-mismatch'])
+
+    const setBundleId = async (iosBundleId: string | null) =>
+      expectStatus<{ iosBundleId: string | null }>(
+        await fixture.request('PATCH', `/v1/apps/${app.id}`, { token: app.org.tokens.admin, body: { iosBundleId } }),
+        200,
+      )
+    expect((await setBundleId('com.else')).iosBundleId).toBe('com.else')
+    expect(await codesFor('type=app-store')).toEqual(['profile-app-mismatch'])
+    const free = newId()
+    await addProfile(id, { id: free, credentialId: null })
+    const link = () =>
+      fixture.request('PATCH', `/v1/apps/${app.id}/provisioning-profiles?ids=${free}`, {
+        token: app.org.tokens.admin,
+        body: { certificateId: id },
+      })
+    const refused = await link()
+    expect([refused.status, (await refused.json<{ code: string }>()).code]).toEqual([422, 'profile-app-mismatch'])
+    await setBundleId('com.example')
+    expect(await codesFor('type=app-store')).toEqual([])
+    expect((await link()).status).toBe(200)
+    await setBundleId(null)
+  })
+
   test('with a profile that was linked before the version it names became active', async () => {
     const id = await identity()
     const [profile, stranger] = [newId(), newId()]

@@ -60,12 +60,13 @@ export class TestCertificate {
 let count = 0
 export async function createCertificate(fixture: Fixture, app: TestApp, file = 'rsa.p12'): Promise<TestCertificate> {
   count += 1
-  const body = form(file, { name: `Key ${count}`, platform: 'android' })
-  const answer = await fixture.request('POST', `/v1/apps/${app.id}/certificates`, {
-    token: app.org.tokens.admin,
-    body,
-  })
+  const answer = await uploadCertificate(fixture, app, `Key ${count}`, file)
   return new TestCertificate(fixture, app, (await expectStatus<{ id: string }>(answer, 201)).id)
+}
+
+export function uploadCertificate(fixture: Fixture, app: TestApp, name: string, file = 'rsa.p12'): Promise<Answer> {
+  const body = form(file, { name, platform: 'android' })
+  return fixture.request('POST', `/v1/apps/${app.id}/certificates`, { token: app.org.tokens.admin, body })
 }
 
 export async function expectStatus<T>(answer: Answer, status: number): Promise<T> {

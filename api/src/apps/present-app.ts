@@ -4,6 +4,8 @@ import { Id, Timestamp } from '../define-route.js'
 
 export const appTypes = ['android', 'capacitor', 'cordova', 'ios'] as const
 
+export const BundleId = z.string().regex(/^[A-Za-z0-9.-]{1,155}$/, 'has letters, digits, dots and hyphens')
+
 export const App = z
   .object({
     id: Id,
@@ -15,6 +17,8 @@ export const App = z
     appChannelDiscoveryEnabled: z.boolean(),
     egressHosts: z.array(z.string()),
     nextAppBuildNumber: z.number().int(),
+    /** What provisioning profiles of the app must be for; null: anything. */
+    iosBundleId: z.string().nullable(),
     createdAt: Timestamp,
     updatedAt: Timestamp,
   })
@@ -31,6 +35,7 @@ export function presentApp(row: typeof apps.$inferSelect): z.infer<typeof App> {
     appChannelDiscoveryEnabled: row.appChannelDiscoveryEnabled,
     egressHosts: row.egressHosts,
     nextAppBuildNumber: row.nextBuildNumber,
+    iosBundleId: row.iosBundleId,
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),
   }

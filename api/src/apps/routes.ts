@@ -8,7 +8,7 @@ import { createApp } from './create-app.js'
 import { deleteApp } from './delete-app.js'
 import { getApp } from './get-app.js'
 import { listApps } from './list-apps.js'
-import { App, appTypes, presentApp } from './present-app.js'
+import { App, appTypes, BundleId, presentApp } from './present-app.js'
 import { updateApp } from './update-app.js'
 
 const Name = z.string().trim().min(1).max(200)
@@ -74,6 +74,7 @@ const updateAppRoute = defineRoute({
         appEnvironmentId: Id.nullable().optional(),
         egressHosts: z.array(EgressHost).max(100).optional(),
         nextAppBuildNumber: z.number().int().min(1).max(2_000_000_000).optional(),
+        iosBundleId: BundleId.nullable().optional(),
       }),
     ),
   },

@@ -15,6 +15,7 @@ export type UpdateApp = {
   nextAppBuildNumber?: number | undefined
   appEnvironmentId?: string | null | undefined
   egressHosts?: string[] | undefined
+  iosBundleId?: string | null | undefined
 }
 
 /** Absent keys stay as they are; `null` clears the default channel or environment. */
@@ -36,6 +37,7 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
         ...(input.appEnvironmentId === undefined ? {} : { appEnvironmentId: input.appEnvironmentId }),
         ...(input.egressHosts === undefined ? {} : { egressHosts: [...new Set(input.egressHosts)] }),
         ...(nextNumber === undefined ? {} : { nextBuildNumber: nextNumber }),
+        ...(input.iosBundleId === undefined ? {} : { iosBundleId: input.iosBundleId }),
         updatedAt: sql`now()`,
       })
       .where(

@@ -32,7 +32,7 @@ const administer = [
   'tokens:write',
   'members:write',
 ] as const
-const own = ['organizations:write', 'policies:write'] as const
+const own = ['organizations:write', 'organizations:terminate', 'policies:write'] as const
 
 const scopes = [...read, ...develop, ...administer, ...own] as const
 export type Scope = (typeof scopes)[number]

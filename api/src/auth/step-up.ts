@@ -22,6 +22,7 @@ const guarded: Partial<Record<Scope, StepUp>> = {
   'public-keys:write': 'policy',
   'tokens:write': 'policy',
   'organizations:write': 'policy',
+  'organizations:terminate': 'always',
   'members:write': 'always',
   'policies:write': 'always',
 }

@@ -10,6 +10,9 @@ export const DestroyCredentialRequest = z.strictObject({
   version: Version.optional(),
 })
 
+/** `POST /destroy-organization` on the `seal` socket. */
+export const DestroyOrganizationRequest = z.strictObject({ org: z.uuid() })
+
 /** `POST /destroy` on the `admin` socket; without a credential, every key of the organization. */
 export const DestroyRequest = DestroyCredentialRequest.partial({ credential: true }).refine(
   ({ credential, version }) => credential !== undefined || version === undefined,

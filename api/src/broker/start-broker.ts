@@ -2,12 +2,13 @@ import type { Server } from 'node:http'
 
 import { OpenCredentialRequest, OpenSecretsRequest } from '@capstan/migrations/messages'
 import { sql } from 'drizzle-orm'
+import type { z } from 'zod'
 
 import { answerAdmin } from './answer-admin.js'
 import { EnvelopeError } from '../vault/envelope-context.js'
 import type { BrokerDeps } from './broker-deps.js'
 import { destroyKeys } from './destroy-keys.js'
-import { DestroyCredentialRequest } from './destroy-request.js'
+import { DestroyCredentialRequest, DestroyOrganizationRequest, type DestroyRequest } from './destroy-request.js'
 import { canarySign, CanaryRequest } from './canary-sign.js'
 import { listenOnSocket } from './listen-on-socket.js'
 import { openCredential, OpenRefused } from './open-credential.js'
@@ -59,7 +60,14 @@ async function answerSeal(deps: BrokerDeps, request: SocketRequest): Promise<Soc
     await deps.db.execute(sql`select 1`)
     return jsonAnswer(200, await deps.keys.health())
   }
-  if (method === 'POST' && path === '/destroy') return answerDestroy(deps, request)
+  if (method === 'GET' && path === '/deletion-key') {
+    const { keyId, publicKeyPem } = deps.deletionSigner
+    return jsonAnswer(200, { keyId, publicKey: publicKeyPem })
+  }
+  if (method === 'POST' && path === '/destroy') return answerDestroy(deps, request, DestroyCredentialRequest)
+  if (method === 'POST' && path === '/destroy-organization') {
+    return answerDestroy(deps, request, DestroyOrganizationRequest)
+  }
   if (method === 'POST' && path === '/canary') return answerCanary(deps, body)
   if (method === 'POST' && path === '/provenance') return answerProvenance(deps, body)
   if (method === 'GET' && path === '/provenance-key') {
@@ -79,8 +87,12 @@ async function answerSeal(deps: BrokerDeps, request: SocketRequest): Promise<Soc
   return jsonAnswer(200, sealed)
 }
 
-async function answerDestroy(deps: BrokerDeps, { body, requestId }: SocketRequest): Promise<SocketAnswer> {
-  const parsed = DestroyCredentialRequest.safeParse(parseJson(body))
+async function answerDestroy(
+  deps: BrokerDeps,
+  { body, requestId }: SocketRequest,
+  Request: z.ZodType<DestroyRequest>,
+): Promise<SocketAnswer> {
+  const parsed = Request.safeParse(parseJson(body))
   if (!parsed.success) {
     return jsonAnswer(422, { code: 'request-invalid', message: 'This is not something the broker can destroy.' })
   }

@@ -119,7 +119,8 @@ async function choose(tx: Transaction, ctx: Context, input: RequestBuild & { typ
     const sentence = `A ${input.type} build for ${platform} is signed and needs a certificate.`
     throw new Problem('certificate-missing', `${sentence} Name one with --certificate, or build the type "${other}".`)
   }
-  if (certificate) await requireUsable(tx, certificate, ctx.now())
+  const target = { type: input.type, bundleId: configuration?.native.packageName }
+  if (certificate) await requireUsable(tx, certificate, target, ctx.now())
   return { environment, configuration, certificate, source: await chooseSource(tx, ctx, input) }
 }
 

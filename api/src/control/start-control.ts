@@ -3,6 +3,7 @@ import { QueueUnavailable } from './build-queue.js'
 import type { ControlDeps } from './control-deps.js'
 import { advanceRollouts } from './advance-rollouts.js'
 import { makePatches } from '../patches/make-patches.js'
+import { eraseOrganizations } from './erase-organizations.js'
 import { forgetExpired } from './forget-expired.js'
 import { giveExpiryNotices } from './give-expiry-notices.js'
 import { publishCheckpoints } from './publish-checkpoints.js'
@@ -63,6 +64,7 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     start('advance-rollouts', sweepMs, () => advanceRollouts(deps)),
     start('publish-checkpoints', sweepMs, () => publishCheckpoints(deps)),
     start('forget-expired', noticesMs, () => forgetExpired(deps)),
+    start('erase-organizations', sweepMs, () => eraseOrganizations(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
   ]
   // Making one takes a while; nobody waits for it.

@@ -4,7 +4,7 @@ import { canonicalJson, type CanonicalValue } from '../audit/canonical-json.js'
 import { type Context, requireScope } from '../context.js'
 
 /** What may need a second person's consent. */
-export type ApprovalAction = 'credential.rotate' | 'credential.delete'
+export type ApprovalAction = 'credential.rotate' | 'credential.delete' | 'organization.terminate'
 
 /** Belongs into the audit event of the change: it says exactly what was consented to. */
 export type Approval = { contentHash: string }

@@ -2,6 +2,8 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi'
 
 import type { Env } from '../auth/access.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Timestamp } from '../define-route.js'
+import { BundleId } from '../apps/present-app.js'
+import { profileTypes } from '../provisioning-profiles/present-profile.js'
 import { activateVersion } from './activate-version.js'
 import { preFlight } from './pre-flight.js'
 import { createVersion } from './create-version.js'
@@ -16,6 +18,13 @@ import { rollBack } from './roll-back.js'
 const base = '/v1/apps/{appId}/certificates/{certificateId}' as const
 const CertificatePath = z.object({ appId: Id, certificateId: Id })
 const VersionPath = CertificatePath.extend({ version: z.coerce.number().int().min(1).max(2_147_483_647) })
+const Target = z.object({
+  type: z
+    .enum(['simulator', ...profileTypes])
+    .optional()
+    .openapi({ description: 'Of a build for iOS.' }),
+  bundleId: BundleId.optional().openapi({ description: 'Instead of the one of the app.' }),
+})
 const Expected = z.object({ expectedActiveVersion: z.number().int().min(1).nullable() })
 // Signing tools read a password as one line of a file.
 const OneLine = z
@@ -144,7 +153,7 @@ const checkRoute = defineRoute({
   operationId: 'checkCertificate',
   summary: 'Whether a build could sign with a certificate now',
   access: read,
-  request: { params: CertificatePath },
+  request: { params: CertificatePath, query: Target },
   responses: {
     200: jsonResponse(
       z
@@ -227,7 +236,7 @@ export function registerCredentialVersionRoutes(app: OpenAPIHono<Env>): void {
     return c.json({ unfinishedBuilds, provisioningProfiles, lastUse: usage.lastUse }, 200)
   })
   app.openapi(checkRoute, async (c) => {
-    const { version, obstacles } = await preFlight(c.get('ctx'), pathOf(c.req.valid('param')))
+    const { version, obstacles } = await preFlight(c.get('ctx'), pathOf(c.req.valid('param')), c.req.valid('query'))
     return c.json({ usable: obstacles.length === 0, version, obstacles }, 200)
   })
   app.openapi(noticesRoute, async (c) => {

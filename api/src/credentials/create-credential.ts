@@ -4,7 +4,11 @@ import { and, eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
-import { prepareVersion, type VersionUpload } from './prepare-version.js'
+import { moveVersion } from '../credential-versions/move-version.js'
+import { canaryFailed, proveVersion } from '../credential-versions/prove-version.js'
+import { SealError } from '../vault/seal-client.js'
+import { deleteCredential } from './delete-credential.js'
+import { notStored, prepareVersion, type VersionTarget, type VersionUpload } from './prepare-version.js'
 import { certificateKinds, type platforms, type StoredCredential } from './present-credential.js'
 
 export type CreateCredential = VersionUpload & { appId: string; name: string }
@@ -19,7 +23,10 @@ const platformOf = {
   'web.signing-key': 'web',
 } as const satisfies Record<CredentialKind, (typeof platforms)[number]>
 
-/** Takes a signing credential: opened and checked in a child process, sealed by the broker, stored as an envelope only. */
+/**
+ * Takes a signing credential: opened and checked in a child process, sealed by the broker, stored as an envelope only,
+ * and made active once the broker has opened it again and signed a test message with it.
+ */
 export async function createCredential(ctx: Context, input: CreateCredential): Promise<StoredCredential> {
   requireScope(ctx, 'credentials:write')
   const { kind } = input
@@ -27,7 +34,7 @@ export async function createCredential(ctx: Context, input: CreateCredential): P
   const id = newId()
   const target = { appId: input.appId, credentialId: id, version: 1 }
   const { row, type } = await prepareVersion(ctx, target, input)
-  return withOrg(ctx.db, ctx.orgId, async (tx) => {
+  const stored = await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const createdBy = ctx.actor.type === 'user' ? ctx.actor.id : null
     const [credential] = await tx
       .insert(credentials)
@@ -49,7 +56,7 @@ export async function createCredential(ctx: Context, input: CreateCredential): P
     if (credential === undefined) throw nameTaken(input)
     const [inserted] = await tx
       .insert(credentialVersions)
-      .values({ ...row, status: 'active', activatedAt: ctx.now() })
+      .values({ ...row, status: 'draft' })
       .returning()
     if (inserted === undefined) throw new Error('The credential version was not inserted.')
     await recordAudit(tx, ctx, {
@@ -59,6 +66,39 @@ export async function createCredential(ctx: Context, input: CreateCredential): P
     })
     const { envelope: _envelope, ...version } = inserted
     return { credential, version }
+  })
+  return activateFirst(ctx, target, stored)
+}
+
+/** What is not proven is not kept: the caller still has the file. */
+async function activateFirst(ctx: Context, target: VersionTarget, stored: StoredCredential): Promise<StoredCredential> {
+  const proven = await proveVersion(ctx, target).catch((error: unknown) => {
+    if (!(error instanceof SealError)) throw error
+    ctx.log.error({ err: error, requestId: ctx.requestId }, 'a new credential was not proven')
+    return null
+  })
+  if (proven === true) return { ...stored, version: await activate(ctx, target, stored.version) }
+  await deleteCredential(ctx, { ...target, kinds: [stored.credential.kind] }).catch((error: unknown) => {
+    if (!(error instanceof Problem)) throw error
+    throw new Problem(
+      'upload-not-stored',
+      `The credential could not be tried just now. It is kept as a draft that no build uses: delete "${stored.credential.name}", then upload it again.`,
+    )
+  })
+  if (proven === false) throw canaryFailed(target.version)
+  throw notStored()
+}
+
+function activate(ctx: Context, { appId, credentialId, version }: VersionTarget, draft: StoredCredential['version']) {
+  return withOrg(ctx.db, ctx.orgId, async (tx) => {
+    const validated = await moveVersion(tx, draft, 'validated')
+    const active = await moveVersion(tx, validated, 'active', { activatedAt: ctx.now() })
+    await recordAudit(tx, ctx, {
+      action: 'credential.version_validated',
+      target: { app: appId, credential: credentialId },
+      data: { version },
+    })
+    return active
   })
 }
 

@@ -144,12 +144,16 @@ async function seal(
   } catch (error) {
     if (!(error instanceof SealError)) throw error
     ctx.log.error({ err: error, requestId: ctx.requestId }, 'credential was not sealed')
-    // Never 5xx on a multipart request: the official CLI would hang while it repeats it.
-    throw new Problem(
-      'upload-not-stored',
-      'The credential could not be encrypted just now, so nothing was stored. Upload it again in a moment.',
-    )
+    throw notStored()
   }
+}
+
+/** Never 5xx on a multipart request: the official CLI would hang while it repeats it. */
+export function notStored(): Problem {
+  return new Problem(
+    'upload-not-stored',
+    'The credential could not be encrypted just now, so nothing was stored. Upload it again in a moment.',
+  )
 }
 
 export function cleanFileName(name: string): string {

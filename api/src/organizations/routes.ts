@@ -6,6 +6,7 @@ import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Timestamp } from '.
 import { Problem } from '../problems.js'
 import { createOrganization } from './create-organization.js'
 import { listOrganizations } from './list-organizations.js'
+import { terminateOrganization } from './terminate-organization.js'
 import { updateOrganization } from './update-organization.js'
 
 const Organization = z
@@ -80,6 +81,35 @@ const updateRoute = defineRoute({
   responses: { 200: jsonResponse(Organization, 'The organization') },
 })
 
+const terminateRoute = defineRoute({
+  method: 'delete',
+  path: '/v1/organizations/{organizationId}',
+  operationId: 'terminateOrganization',
+  summary: 'End an organization: destroy its keys now, and then everything it stored',
+  description:
+    'The answer names the signed deletion certificate, which anybody with its id may read at /v1/deletion-certificates: keep it, nobody can sign in to the organization any more.',
+  access: { kind: 'organization', scope: 'organizations:terminate' },
+  request: {
+    params: z.object({ organizationId: Id }),
+    body: jsonBody(z.object({ name: z.string().max(200) })),
+  },
+  responses: {
+    202: jsonResponse(
+      z
+        .object({
+          organizationId: Id,
+          state: z.literal('terminating'),
+          deletionCertificateId: Id,
+          deletionCertificateUrl: z.string(),
+          keysDestroyedAt: Timestamp,
+          keyBackupsUntil: Timestamp,
+        })
+        .openapi('Termination'),
+      'Its keys are destroyed and nobody belongs to it; what it stored is being erased',
+    ),
+  },
+})
+
 export function registerOrganizationRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(createOrganizationRoute, async (c) => {
     const principal = c.get('principal')
@@ -104,6 +134,19 @@ export function registerOrganizationRoutes(app: OpenAPIHono<Env>): void {
   })
   app.openapi(updateRoute, async (c) => {
     return c.json(present(await updateOrganization(c.get('ctx'), c.req.valid('json'), c.get('address'))), 200)
+  })
+  app.openapi(terminateRoute, async (c) => {
+    const ctx = c.get('ctx')
+    const { certificateId, destroyedAt, backupsUntil } = await terminateOrganization(ctx, c.req.valid('json'))
+    const answer = {
+      organizationId: ctx.orgId,
+      state: 'terminating' as const,
+      deletionCertificateId: certificateId,
+      deletionCertificateUrl: new URL(`/v1/deletion-certificates/${certificateId}`, ctx.publicUrl).href,
+      keysDestroyedAt: destroyedAt,
+      keyBackupsUntil: backupsUntil,
+    }
+    return c.json(answer, 202)
   })
 }
 

@@ -6,6 +6,7 @@ import { type Context, requireScope } from '../context.js'
 import { requireCredential } from '../credentials/find-credentials.js'
 import { cleanFileName } from '../credentials/prepare-version.js'
 import { Problem } from '../problems.js'
+import { checkProfileApp } from './check-profile-app.js'
 import { checkProfile } from './check-profile.js'
 import { shownColumns } from './find-profiles.js'
 import { linkProfiles } from './link-profiles.js'
@@ -44,6 +45,7 @@ export async function createProfile(
       isNull(provisioningProfiles.credentialId),
     )
     const [orphan] = await tx.select(shownColumns).from(provisioningProfiles).where(same).limit(1)
+    await checkProfileApp(tx, appId, facts)
     const profile = orphan ?? (await insert())
     if (certificateId === undefined) return profile
     const [linked] = await linkProfiles(tx, ctx, { appId, ids: [profile.id], certificateId })

@@ -6,6 +6,7 @@ import { type Context, requireScope } from '../context.js'
 import { findVersions } from '../credential-versions/queries.js'
 import { requireCredential } from '../credentials/find-credentials.js'
 import { Problem } from '../problems.js'
+import { checkProfileApp } from './check-profile-app.js'
 import { checkOneType, checkProfileFits } from './check-profile-set.js'
 import { shownColumns } from './find-profiles.js'
 import type { StoredProfile } from './present-profile.js'
@@ -45,6 +46,7 @@ export async function linkProfiles(
     const others = beside.filter(({ applicationIdentifier }) => !targets.has(applicationIdentifier))
     const versions = await findVersions(tx, certificateId)
     for (const profile of profiles) {
+      await checkProfileApp(tx, appId, profile)
       // A profile may come while the version that it names is not active yet.
       const named = versions.find(
         ({ status, fingerprintSha256 }) =>

@@ -17,6 +17,7 @@ export type AwsKeySettings = {
   endpoint?: string | undefined
   /** For one call with all its repetitions. */
   deadlineMs?: number
+  now?: () => number
 }
 
 /** KMS turns its keys over by itself and finds the right material: there is one version as far as we can tell. */
@@ -24,13 +25,21 @@ const KEK_VERSION = 1
 const KEY_BYTES = 32
 const MAX_ATTEMPTS = 3
 const ATTEMPT_MS = 1_500
+/** How long what the last call told of the key service is believed: a probe costs a request of the account's share. */
+const BELIEVED_MS = { good: 5 * 60_000, bad: 5_000 }
 const MAX_WRAPPED_BYTES = 6_144
 
 /** What KMS says of a ciphertext or a context that is wrong, as against a key that cannot be used. */
 const WRONG = new Set(['InvalidCiphertextException', 'IncorrectKeyException', 'ValidationException'])
 
 /** Keeps the root in AWS KMS: no root key is ever in this process. */
-export function createAwsKeyManager({ keyId, region, endpoint, deadlineMs = 4_000 }: AwsKeySettings): RootKeys {
+export function createAwsKeyManager({
+  keyId,
+  region,
+  endpoint,
+  deadlineMs = 4_000,
+  now = Date.now,
+}: AwsKeySettings): RootKeys {
   const kekId = `aws:${keyId}`
   const client = new KMSClient({
     ...(region === undefined ? {} : { region }),
@@ -39,13 +48,19 @@ export function createAwsKeyManager({ keyId, region, endpoint, deadlineMs = 4_00
     requestHandler: { connectionTimeout: 1_000, requestTimeout: ATTEMPT_MS, throwOnRequestTimeout: true },
   })
 
+  let last: { at: number; failure: KeysUnavailable | null } = { at: -Infinity, failure: null }
+  let probe: Promise<void> | null = null
+
   async function call<T>(work: (options: { abortSignal: AbortSignal }) => Promise<T>): Promise<T> {
     try {
-      return await work({ abortSignal: AbortSignal.timeout(deadlineMs) })
+      const answer = await work({ abortSignal: AbortSignal.timeout(deadlineMs) })
+      last = { at: now(), failure: null }
+      return answer
     } catch (error) {
       const name = error instanceof Error ? error.name : 'unknown'
       if (WRONG.has(name)) throw new EnvelopeError()
-      throw new KeysUnavailable(name)
+      last = { at: now(), failure: new KeysUnavailable(name) }
+      throw last.failure
     }
   }
 
@@ -98,8 +113,13 @@ export function createAwsKeyManager({ keyId, region, endpoint, deadlineMs = 4_00
       return stored((await call((options) => client.send(command, options))).CiphertextBlob)
     },
     async health() {
-      const probe = await this.generateDek({ purpose: 'health' })
-      probe.dek[Symbol.dispose]()
+      const age = now() - last.at
+      if (age > BELIEVED_MS[last.failure === null ? 'good' : 'bad']) {
+        probe ??= this.generateDek({ purpose: 'health' })
+          .then(({ dek }) => dek[Symbol.dispose]())
+          .finally(() => (probe = null))
+        await probe
+      } else if (last.failure !== null) throw last.failure
       return { writable: true, kekVersion: KEK_VERSION }
     },
   }

@@ -108,7 +108,12 @@ export class OrganizationKeyring {
       const tombstone = encodeRecord({ type: 'tombstone', destroyedAt: destroyedAt.getTime() })
       await this.#store.create(org, TOMBSTONE, tombstone)
     }
-    for (const name of await this.#store.list(org)) if (name !== TOMBSTONE) await this.#store.remove(org, name)
+    // Keys before entries: without them the entries are noise, however many there are still to overwrite.
+    const names = (await this.#store.list(org)).filter((name) => name !== TOMBSTONE)
+    const isKey = (name: string) => name.startsWith('key-')
+    for (const name of [...names.filter(isKey), ...names.filter((name) => !isKey(name))]) {
+      await this.#store.remove(org, name)
+    }
     this.#forget(org)
     return destroyedAt
   }

@@ -20,6 +20,13 @@ export interface SealClient {
   signProvenance(artifact: { org: string; artifact: string }): Promise<Record<string, unknown> | null>
   /** The key that signs such statements; null: none. */
   provenanceKey(): Promise<ProvenanceKey | null>
+  /**
+   * Destroys every key of an organization. May be repeated; call it before `recordAudit` and while no row of the
+   * organization's own is locked against references to it.
+   */
+  destroyOrganization(org: string): Promise<DestroyedKeys>
+  /** The public half of the key that signs deletion certificates. */
+  deletionKey(): Promise<DeletionKey>
   /** Whether the stored version opens and its key signs what its certificate verifies. */
   proveKey(version: { org: string; credential: string; version: number; requestId: string }): Promise<boolean>
   health(): Promise<{ writable: boolean; kekVersion: number }>
@@ -27,6 +34,7 @@ export interface SealClient {
 
 export type ShredOwner = { kind: 'environment' | 'git-connection' | 'app'; id: string }
 type ProvenanceKey = { keyId: string; publicKeyPem: string }
+type DeletionKey = { keyId: string; publicKey: string }
 export type DestroyedKeys = { certificateId: string; destroyedAt: string; backupsUntil: string }
 
 /** The broker does not answer or refuses: nothing was sealed, and nothing may be stored. */
@@ -42,10 +50,13 @@ const Sealed = z.object({
 const Destroyed = z.object({ certificateId: z.uuid(), destroyedAt: z.string(), backupsUntil: z.string() })
 const Provenance = z.object({ envelope: z.record(z.string(), z.unknown()).nullable() })
 const ProvenanceKeyAnswer = z.object({ key: z.object({ keyId: z.string(), publicKeyPem: z.string() }).nullable() })
+const DeletionKey = z.object({ keyId: z.string(), publicKey: z.string() })
 const Canary = z.object({ passed: z.boolean() })
 const Health = z.object({ writable: z.boolean(), kekVersion: z.number().int() })
 
 const TIMEOUT_MS = 5_000
+// Thousands of records may have to be overwritten, each of them synced.
+const DESTROY_ORGANIZATION_MS = 60_000
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
 /** Speaks HTTP over the broker's `seal` socket. */
@@ -68,6 +79,13 @@ export function createSealClient(socketPath: string): SealClient {
     async provenanceKey() {
       return ProvenanceKeyAnswer.parse(await ask(socketPath, 'GET', '/provenance-key')).key
     },
+    async destroyOrganization(org) {
+      const body = JSON.stringify({ org })
+      return Destroyed.parse(await ask(socketPath, 'POST', '/destroy-organization', body, DESTROY_ORGANIZATION_MS))
+    },
+    async deletionKey() {
+      return DeletionKey.parse(await ask(socketPath, 'GET', '/deletion-key'))
+    },
     async proveKey(version) {
       return Canary.parse(await ask(socketPath, 'POST', '/canary', JSON.stringify(version))).passed
     },
@@ -77,12 +95,12 @@ export function createSealClient(socketPath: string): SealClient {
   }
 }
 
-function ask(socketPath: string, method: string, path: string, body?: string): Promise<unknown> {
+function ask(socketPath: string, method: string, path: string, body?: string, timeout = TIMEOUT_MS): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const fail = (reason: string) => reject(new SealError(`The credential broker does not answer (${reason}).`))
     const headers =
       body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
-    const call = request({ socketPath, method, path, headers, timeout: TIMEOUT_MS }, (response) => {
+    const call = request({ socketPath, method, path, headers, timeout }, (response) => {
       const pieces: Buffer[] = []
       let size = 0
       response.on('data', (piece: Buffer) => {

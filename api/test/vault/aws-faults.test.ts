@@ -19,6 +19,7 @@ type Answer = (response: ServerResponse, call: Call) => void
 let server: Server
 let root: RootKeys
 let calls: Call[]
+let clock: number
 let answers: Answer[]
 
 const ok =
@@ -48,7 +49,9 @@ beforeEach(async () => {
   server = createServer((request, response) => void serve(request, response)).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  root = createAwsKeyManager({ keyId: KEY_ID, region: 'eu-central-1', endpoint: `http://127.0.0.1:${port}` })
+  clock = 0
+  const endpoint = `http://127.0.0.1:${port}`
+  root = createAwsKeyManager({ keyId: KEY_ID, region: 'eu-central-1', endpoint, now: () => clock })
 })
 afterEach(() => {
   server.closeAllConnections()
@@ -122,6 +125,37 @@ describe('the keys are unavailable, nothing is given out, and the tries are boun
     server.closeAllConnections()
     await expect(root.unwrap(key, ctx)).rejects.toMatchObject({ name: 'KeysUnavailable' })
     await expect(root.health()).rejects.toMatchObject({ name: 'KeysUnavailable' })
+  })
+})
+
+describe('health', () => {
+  const healthy = { writable: true, kekVersion: 1 }
+
+  test('asks the service once for many probes, and not while it is in use', async () => {
+    answers = [good]
+    expect(await Promise.all(Array.from({ length: 20 }, () => root.health()))).toEqual(
+      Array.from({ length: 20 }, () => healthy),
+    )
+    expect(calls).toHaveLength(1)
+    clock += 4 * 60_000
+    ;(await root.unwrap(key, ctx))[Symbol.dispose]()
+    clock += 4 * 60_000
+    expect(await root.health()).toEqual(healthy)
+    expect(calls).toHaveLength(2)
+    clock += 2 * 60_000
+    expect(await root.health()).toEqual(healthy)
+    expect(calls).toHaveLength(3)
+  })
+
+  test('tells of a failure at once, and of its end soon', async () => {
+    answers = [good, fault('DisabledException'), good]
+    expect(await root.health()).toEqual(healthy)
+    await expect(root.unwrap(key, ctx)).rejects.toMatchObject({ name: 'KeysUnavailable' })
+    await expect(root.health()).rejects.toMatchObject({ name: 'KeysUnavailable' })
+    expect(calls).toHaveLength(2)
+    clock += 6_000
+    expect(await root.health()).toEqual(healthy)
+    expect(calls).toHaveLength(3)
   })
 })
 

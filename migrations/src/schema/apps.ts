@@ -12,6 +12,8 @@ export const apps = pgTable('apps', {
   appEnvironmentId: uuid('app_environment_id'),
   egressHosts: text('egress_hosts').array().notNull().default([]),
   nextBuildNumber: integer('next_build_number').notNull().default(1),
+  /** What provisioning profiles are compared with. */
+  iosBundleId: text('ios_bundle_id'),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
 })

@@ -16,6 +16,9 @@ export const organizations = pgTable('organizations', {
   stepUpRequired: boolean('step_up_required').notNull().default(false),
   ipAllowlist: text('ip_allowlist').array(),
   artifactRetentionDays: integer('artifact_retention_days').default(90),
+  /** Since then nobody belongs to it, its keys are destroyed, and its content is being erased. */
+  terminatingAt: at('terminating_at'),
+  terminatedAt: at('terminated_at'),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
 })
