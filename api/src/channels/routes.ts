@@ -1,4 +1,5 @@
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
+import { allowOtherOrigins } from '../allow-other-origins.js'
 import type { Env } from '../auth/access.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Relations } from '../define-route.js'
 import { readDeviceQuery } from '../updates/read-device-query.js'
@@ -113,6 +114,7 @@ const deleteByNameRoute = defineRoute({
 })
 
 export function registerChannelRoutes(app: OpenAPIHono<Env>): void {
+  allowOtherOrigins(app, [listRoute])
   app.openapi(createRoute, async (c) => {
     const channel = await createChannel(c.get('ctx'), { ...c.req.valid('json'), appId: c.req.valid('param').appId })
     return c.json(presentChannel(channel), 201)

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Context as HonoContext } from 'hono'
+import { allowOtherOrigins } from '../allow-other-origins.js'
 import type { Env } from '../auth/access.js'
 import { defineRoute, Id, jsonResponse } from '../define-route.js'
 import { attachmentNamed } from '../objects/attachment-named.js'
@@ -68,6 +69,7 @@ const downloadRoute = defineRoute({
 })
 
 export function registerUpdateRoutes(app: OpenAPIHono<Env>): void {
+  allowOtherOrigins(app, [latestRoute, downloadRoute])
   app.openapi(latestRoute, (c) => {
     const ctx = c.get('ctx')
     const { appId } = c.req.valid('param')
