@@ -6,7 +6,7 @@ import type { Context as HonoContext } from 'hono'
 import { v7 } from 'uuid'
 import type { Env } from './auth/access.js'
 import { callerAddress } from './auth/client-address.js'
-import type { Deps } from './context.js'
+import type { Context, Deps } from './context.js'
 import { ObjectStoreError } from './objects/object-store.js'
 import { Problem, type FieldError, problemHeaders, toProblemDocument } from './problems.js'
 import { registerRoutes } from './routes.js'
@@ -32,7 +32,8 @@ export function createApp(deps: Deps): OpenAPIHono<Env> {
   })
   app.use('/v1/apps/*', async (c, next) => {
     await next()
-    if (READING.includes(c.req.method) || c.res.status >= 400) return
+    const ctx = c.get('ctx') as Context | undefined
+    if (READING.includes(c.req.method) || c.res.status >= 400 || ctx?.actor.type !== 'user') return
     // Who changed something sees it from here on; that it was changed stays true without it.
     const seen = deps.published.refresh().catch(() => undefined)
     await Promise.race([seen, sleep(SEEN_WITHIN_MS, undefined, { ref: false })])

@@ -85,19 +85,29 @@ async function change(world: World, random: Random): Promise<void> {
       await run(sql`update channels set app_deployment_id = ${deploymentId} where id = ${channel.id}`)
       world.deployments[at]!.push(deploymentId)
     },
-    () => run(sql`update deployments set rollout_percentage = ${share}
+    () =>
+      run(sql`update deployments set rollout_percentage = ${share}
       where id = (select app_deployment_id from channels where id = ${channel.id})`),
-    () => run(sql`update channels set app_deployment_id = (select id from deployments where id = ${random.pick(world.deployments[at]!) ?? null}::uuid) where id = ${channel.id}`),
+    () =>
+      run(
+        sql`update channels set app_deployment_id = (select id from deployments where id = ${random.pick(world.deployments[at]!) ?? null}::uuid) where id = ${channel.id}`,
+      ),
     () => run(sql`update channels set paused_at = case when paused_at is null then now() end where id = ${channel.id}`),
-    () => run(sql`update channels set expires_at = ${random.pick([null, '2026-05-31', '2026-06-02'])}::timestamptz where id = ${channel.id}`),
+    () =>
+      run(
+        sql`update channels set expires_at = ${random.pick([null, '2026-05-31', '2026-06-02'])}::timestamptz where id = ${channel.id}`,
+      ),
     () => run(sql`update bundles set status = ${random.pick(['ready', 'ready', 'pending'])} where id = ${bundleId}`),
-    () => run(sql`update builds set constraints = ${constraints(random)}::jsonb
+    () =>
+      run(sql`update builds set constraints = ${constraints(random)}::jsonb
       where id = (select build_id from bundles where id = ${bundleId})`),
     () => run(sql`update apps set app_channel_id = ${random.pick([null, channel.id])} where id = ${world.appId}`),
-    () => run(sql`update devices set forced_app_channel_id = ${random.pick([null, channel.id])}
+    () =>
+      run(sql`update devices set forced_app_channel_id = ${random.pick([null, channel.id])}
       where app_id = ${world.appId} and id = ${`device-${random.below(40)}`}`),
     () => run(sql`delete from deployments where id = ${random.pick(world.deployments[at]!) ?? null}`),
-    () => run(sql`insert into bundle_copy_hazards (org_id, app_id, from_bundle_id, to_bundle_id, href)
+    () =>
+      run(sql`insert into bundle_copy_hazards (org_id, app_id, from_bundle_id, to_bundle_id, href)
       select ${orgId}, ${world.appId}, ${random.pick(world.bundles)}, id, 'x' from bundles
       where id = ${bundleId} and artifact_type = 'manifest' on conflict do nothing`),
   ]
@@ -180,7 +190,8 @@ test('the index answers as the tables do, for 100,000 random devices in 100 rand
       return 'offer' in decision ? decision.offer.bundle.id : null
     })
     for (const [index, bundleId] of found.entries()) {
-      if (bundleId !== expected[index]) expect({ state, device: devices[index], bundleId }).toEqual({ bundleId: expected[index] })
+      if (bundleId !== expected[index])
+        expect({ state, device: devices[index], bundleId }).toEqual({ bundleId: expected[index] })
       if (bundleId !== null) offered += 1
     }
   }

@@ -13,6 +13,7 @@ import {
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import {
+  android,
   type Body,
   createKeyPair,
   createLiveUpdateApp,
@@ -110,6 +111,8 @@ describe('a root statement', () => {
     for (const { envelope } of roots) trust = (await verifyNextRoot(envelope, trust, app.appId)).trust
     expect(trust.rootVersion).toBe(3)
     expect((await publish({ rootVersion: 3 }, third)).status).toBe(200)
+    const { roots: offered } = await (await app.latest(android('production'))).json<{ roots: unknown[] }>()
+    expect(offered).toEqual(roots.map(({ envelope }) => envelope))
   })
 
   test('changes nothing when it is sent again', async () => {

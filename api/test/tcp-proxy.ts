@@ -1,6 +1,11 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
-export type TcpProxy = { port: number; cut(): Promise<void>; mend(): Promise<void>; [Symbol.asyncDispose](): Promise<void> }
+export type TcpProxy = {
+  port: number
+  cut(): Promise<void>
+  mend(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
 
 /** A line to a server that can be cut, as if the server had stopped, and mended. */
 export async function startTcpProxy(target: { host: string; port: number }): Promise<TcpProxy> {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { Agent, get } from 'node:http'
+import { Agent, get, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerType } from '@hono/node-server'
@@ -9,7 +9,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createApp } from '../src/app.js'
 import type { Deps } from '../src/context.js'
 import { serveApp } from '../src/serve-app.js'
-import { openUpdates, type UpdateParts } from '../src/updates/open-updates.js'
+import { createCheckIns } from '../src/updates/check-ins.js'
+import { openUpdates } from '../src/updates/open-updates.js'
 import { serveCheck } from '../src/updates/serve-check.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import { android, type Body, createLiveUpdateApp, type LiveUpdateApp, zipOf } from './live-update-app.js'
@@ -31,7 +32,9 @@ beforeAll(async () => {
 afterAll(() => fixture[Symbol.asyncDispose]())
 
 async function publish(text: string): Promise<string> {
-  const { bundle, response } = await app.publishZip(zipOf({ 'index.html': text }), { bundle: { channelName: 'beta+1' } })
+  const { bundle, response } = await app.publishZip(zipOf({ 'index.html': text }), {
+    bundle: { channelName: 'beta+1' },
+  })
   expect(response.status).toBe(200)
   return bundle.id
 }
@@ -89,7 +92,10 @@ const devices = {
   },
   ios: {
     query: `platform=1&osVersion=18.1&channelName=beta+1&appVersionCode=1.2.3&deviceId=${newId()}&pluginVersion=8.4.3&appVersionName=1.2`,
-    headers: { 'user-agent': 'App/1 (com.example; build:1; iOS 18.1.0) Alamofire/5.10.2', 'accept-encoding': 'br;q=1.0, gzip;q=0.9' },
+    headers: {
+      'user-agent': 'App/1 (com.example; build:1; iOS 18.1.0) Alamofire/5.10.2',
+      'accept-encoding': 'br;q=1.0, gzip;q=0.9',
+    },
   },
   electron: {
     query: `appVersionCode=1.0.0&appVersionName=1.0.0&channelName=beta%2B1&deviceId=${newId()}&osVersion=6.1&platform=2&pluginVersion=0.1.0&runtime=electron`,
@@ -97,26 +103,31 @@ const devices = {
   },
 }
 
-test.each(Object.entries(devices))('a request as %s makes it is answered with exactly what it parses', async (_name, device) => {
-  await using api = await serve()
-  const response = await latest(api.url, device.query, device.headers)
-  expect(response.status).toBe(200)
-  expect(response.headers.get('content-encoding')).toBeNull()
-  const text = await response.text()
-  expect(response.headers.get('content-length')).toBe(String(Buffer.byteLength(text)))
-  expect(JSON.parse(text)).toEqual({
-    artifactType: 'zip',
-    bundleId: first,
-    channelName: 'beta+1',
-    checksum: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
-    signature: null,
-    customProperties: {},
-    url: `${fixture.deps.publicUrl}${app.path}/bundles/${first}/download`,
-  })
-  await api.deps.checkIns.flush()
-  const deviceId = new URLSearchParams(device.query).get('deviceId')
-  expect(await app.must('GET', `/devices/${deviceId}`)).toMatchObject({ platform: Number(new URLSearchParams(device.query).get('platform')) })
-})
+test.each(Object.entries(devices))(
+  'a request as %s makes it is answered with exactly what it parses',
+  async (_name, device) => {
+    await using api = await serve()
+    const response = await latest(api.url, device.query, device.headers)
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-encoding')).toBeNull()
+    const text = await response.text()
+    expect(response.headers.get('content-length')).toBe(String(Buffer.byteLength(text)))
+    expect(JSON.parse(text)).toEqual({
+      artifactType: 'zip',
+      bundleId: first,
+      channelName: 'beta+1',
+      checksum: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
+      signature: null,
+      customProperties: {},
+      url: `${fixture.deps.publicUrl}${app.path}/bundles/${first}/download`,
+    })
+    await api.deps.checkIns.flush()
+    const deviceId = new URLSearchParams(device.query).get('deviceId')
+    expect(await app.must('GET', `/devices/${deviceId}`)).toMatchObject({
+      platform: Number(new URLSearchParams(device.query).get('platform')),
+    })
+  },
+)
 
 test.each([
   android('beta%2B1', newId()),
@@ -134,7 +145,13 @@ test.each([
   const body = async (response: { text(): Promise<string> }) =>
     (await response.text()).replace(/"requestId":"[^"]+"/, '"requestId":""')
   expect(await body(below)).toBe(await body(inside))
-  for (const name of ['content-type', 'cache-control', 'x-checksum', 'x-content-type-options', 'access-control-allow-origin']) {
+  for (const name of [
+    'content-type',
+    'cache-control',
+    'x-checksum',
+    'x-content-type-options',
+    'access-control-allow-origin',
+  ]) {
     expect([name, below.headers.get(name)]).toEqual([name, inside.headers.get(name)])
   }
   expect(below.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)
@@ -167,7 +184,10 @@ describe('what one process changes', () => {
   test('every other one knows within a second, by notification in a moment', async () => {
     await using other = await serve({ pollMs: 60_000 })
     const next = await publish('two')
-    const elapsed = await until(async () => (await bundleIn(await latest(other.url, android('beta%2B1', newId())))) === next, 1_000)
+    const elapsed = await until(
+      async () => (await bundleIn(await latest(other.url, android('beta%2B1', newId())))) === next,
+      1_000,
+    )
     expect(elapsed).toBeLessThan(1_000)
   })
 
@@ -238,13 +258,21 @@ test('while the database is away checks are answered, and what happened meanwhil
   await database[Symbol.asyncDispose]()
 })
 
-test('what cannot be written down is lost, never the answer', async () => {
-  await using api = await serve()
-  const lost = newId()
-  const broken = { ...api.deps.checkIns, note: api.deps.checkIns.note }
-  expect((await latest(api.url, android('beta%2B1', lost).replace('osVersion=34', 'osVersion=%ED%9F%BF'))).status).toBe(200)
-  await broken.flush()
-  expect((await app.call('GET', `/devices/${lost}`)).status).toBe(200)
+test('what cannot be written down is lost, never the answer; what there is room for comes', async () => {
+  const { db, log } = fixture.deps
+  const refusing = new Proxy({} as Database, { get: () => () => Promise.reject(new Error('the database is away')) })
+  const [lost, kept, over] = [newId(), newId(), newId()]
+  for (const [checkIns, ids] of [
+    [createCheckIns({ db: refusing, log, everyMs: 10 }), [lost]],
+    [createCheckIns({ db, log, everyMs: 60_000, room: 1 }), [kept, over]],
+  ] as const) {
+    await using api = await serve({ checkIns })
+    for (const id of ids) expect((await latest(api.url, android('beta%2B1', id))).status).toBe(200)
+    await checkIns.flush()
+    await checkIns[Symbol.asyncDispose]()
+  }
+  const statuses = await Promise.all([lost, kept, over].map((id) => app.call('GET', `/devices/${id}`)))
+  expect(statuses.map(({ status }) => status)).toEqual([404, 200, 404])
 })
 
 test('a device that asks without end is told to wait; the fleet behind its address is served', async () => {
@@ -267,7 +295,7 @@ test('publishing under load gives no wrong and no failed answer', async () => {
   const ask = async (): Promise<string> => {
     const path = `${api.url}${app.path}/bundles/latest?${android('beta%2B1', newId())}`
     const request = get(path, { agent })
-    const [response] = (await once(request, 'response')) as [import('node:http').IncomingMessage]
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
     const pieces: Buffer[] = []
     for await (const piece of response) pieces.push(piece as Buffer)
     expect(response.statusCode).toBe(200)

@@ -1,4 +1,5 @@
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
+import { allowOtherOrigins } from '../allow-other-origins.js'
 import type { Env } from '../auth/access.js'
 import { defineRoute, jsonResponse } from '../define-route.js'
 import { platformKeyOf } from './platform-key.js'
@@ -23,6 +24,7 @@ const listRoute = defineRoute({
 })
 
 export function registerPlatformKeyRoutes(app: OpenAPIHono<Env>): void {
+  allowOtherOrigins(app, [listRoute])
   app.openapi(listRoute, async (c) => {
     const key = await platformKeyOf(c.get('deps').channelStatementKey)
     c.header('cache-control', 'public, max-age=300')

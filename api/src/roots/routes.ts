@@ -1,4 +1,5 @@
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
+import { allowOtherOrigins } from '../allow-other-origins.js'
 import type { Env } from '../auth/access.js'
 import { defineRoute, Id, jsonBody, jsonResponse, Timestamp } from '../define-route.js'
 import { addRoot } from './add-root.js'
@@ -41,6 +42,7 @@ const listRoute = defineRoute({
 })
 
 export function registerRootRoutes(app: OpenAPIHono<Env>): void {
+  allowOtherOrigins(app, [listRoute])
   app.openapi(addRoute, async (c) => {
     const added = await addRoot(c.get('ctx'), { ...c.req.valid('json'), ...c.req.valid('param') })
     return c.json(presentRoot(added), 201)

@@ -1,5 +1,6 @@
 import { launchOutcomes } from '@capstan/migrations'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
+import { allowOtherOrigins } from '../allow-other-origins.js'
 import type { Env } from '../auth/access.js'
 import { plainText } from '../channels/plain-text.js'
 import { defineRoute, Id, jsonBody, jsonResponse } from '../define-route.js'
@@ -39,6 +40,8 @@ const reportRoute = defineRoute({
 })
 
 export function registerTelemetryRoutes(app: OpenAPIHono<Env>): void {
+  allowOtherOrigins(app, [tokenRoute])
+  allowOtherOrigins(app, [reportRoute], { deviceToken: true })
   app.openapi(tokenRoute, async (c) => {
     const token = await issueDeviceToken(c.get('ctx'), { ...c.req.valid('json'), ...c.req.valid('param') })
     c.header('cache-control', 'no-store')

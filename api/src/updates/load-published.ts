@@ -21,6 +21,7 @@ type OfferRow = {
   constraints: Record<string, string>
   custom_properties: Record<string, string>
 }
+type RootRow = { app_id: string; envelope: Record<string, unknown> }
 type HazardRow = { from_bundle_id: string; to_bundle_id: string; href: string }
 type PatchRow = { from_bundle_id: string; to_bundle_id: string; from: string; sha256: string; size_bytes: number }
 type ForcedRow = { app_id: string; id: string; channel_id: string }
@@ -42,8 +43,9 @@ export async function loadPublished(tx: Transaction, appIds: readonly string[]):
     ? await rows<HazardRow>(sql`
         select from_bundle_id, to_bundle_id, href from bundle_copy_hazards where app_id in ${ids}`)
     : []
+  const roots = await rows<RootRow>(sql`select app_id, envelope from app_roots where app_id in ${ids} order by version`)
   const [patches, releases] = [await loadPatches(tx, offers), await loadReleases(tx, offers)]
-  return assemble({ apps, channels, offers, forced, hazards, patches, releases })
+  return assemble({ apps, channels, offers, forced, hazards, patches, roots, releases })
 }
 
 /** Deployments from the current one of a channel back to the first that every device gets. */
@@ -98,15 +100,18 @@ type Loaded = {
   forced: readonly ForcedRow[]
   hazards: readonly HazardRow[]
   patches: readonly PatchRow[]
+  roots: readonly RootRow[]
   releases: ReadonlyMap<string, Buffer>
 }
 
-function assemble({ apps, channels, offers, forced, hazards, patches, releases }: Loaded): PublishedApp[] {
+function assemble(loaded: Loaded): PublishedApp[] {
+  const { apps, channels, offers, forced, hazards, patches, roots, releases } = loaded
   const bundles = new Map<string, PublishedBundle>()
   const offersOf = groupBy(offers, (row) => row.channel_id)
   const channelsOf = groupBy(channels, (row) => row.app_id)
   const hazardsOf = groupBy(hazards, (row) => row.to_bundle_id)
   const patchesOf = groupBy(patches, (row) => row.to_bundle_id)
+  const rootsOf = groupBy(roots, (row) => row.app_id)
   const forcedOf = groupBy(forced, (row) => row.app_id)
   const toOffer = (row: OfferRow): Offer => {
     const id = row.bundle_id
@@ -133,7 +138,7 @@ function assemble({ apps, channels, offers, forced, hazards, patches, releases }
       defaultChannel: byId.get(app.app_channel_id ?? '') ?? null,
       channels: new Map([...byId.values()].map((channel) => [channel.name, channel])),
       forced: new Map(tied),
-      extra: {},
+      extra: rootsOf.has(app.id) ? { roots: rootsOf.get(app.id)?.map(({ envelope }) => envelope) } : {},
     }
   })
 }
