@@ -1,8 +1,12 @@
+import { brotliDecompressSync } from 'node:zlib'
+import { validateArchive } from '@capstan/sdk/archive'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Answer, createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import {
   android,
+  createKeyPair,
   createLiveUpdateApp,
+  type KeyPair,
   type LiveUpdateApp,
   refusal,
   sha256,
@@ -262,46 +266,120 @@ describe('a manifest bundle', () => {
 describe('a manifest bundle after another', () => {
   const encode = (text: string) => new TextEncoder().encode(text)
 
-  async function publish(to: LiveUpdateApp, files: Record<string, string>, channelName?: string) {
+  async function publish(
+    to: LiveUpdateApp,
+    files: Record<string, string>,
+    { channelName = 'production', key }: { channelName?: string; key?: KeyPair } = {},
+  ) {
     const manifest = Object.entries(files).map(([href, text]) => ({
       checksum: sha256(text),
       href,
       sizeInBytes: text.length,
     }))
-    const bundle = await to.must('POST', '/bundles', {
-      artifactType: 'manifest',
-      ...(channelName ? { channelName } : {}),
-    })
+    const bundle = await to.must('POST', '/bundles', { artifactType: 'manifest', channelName })
     for (const [href, text] of Object.entries({ ...files, [MANIFEST]: JSON.stringify(manifest) })) {
-      expect((await to.sendFile(bundle.id, { content: encode(text), href, name: 'file' })).status).toBe(201)
+      const signature = key ? { signature: key.sign(text) } : {}
+      expect((await to.sendFile(bundle.id, { content: encode(text), href, name: 'file', ...signature })).status).toBe(
+        201,
+      )
     }
     return { bundle, response: await to.call('PATCH', `/bundles/${bundle.id}`, { artifactStatus: 'ready' }) }
   }
   const first = { 'index.html': 'i', 'a.js': 'A', 'b.js': 'B' }
+  const createOwn = async (name: string) => {
+    const own = await createLiveUpdateApp(fixture, org, name)
+    await own.must('POST', '/channels', { name: 'production' })
+    const from = async (bundleId: string) =>
+      own.latest(android('production').replace('bundleId&', `bundleId=${bundleId}&`))
+    return { own, from }
+  }
 
   test.each([
-    ['two files change places', { 'index.html': 'i', 'a.js': 'B', 'b.js': 'A' }, 'a.js'],
-    ['one becomes a copy of another', { 'index.html': 'i', 'a.js': 'A', 'b.js': 'A' }, 'b.js'],
-  ])('is refused when %s, because devices would mix them up', async (_name, files, href) => {
-    const own = await createLiveUpdateApp(fixture, org, 'Copies')
-    await own.must('POST', '/channels', { name: 'production' })
-    const one = await publish(own, first, 'production')
-    const two = await publish(own, files, 'production')
-    expect(await refusal(two.response, 422, 'bundle-copy-hazard')).toContain(`"${href}"`)
+    ['two files change places', { 'index.html': 'i', 'a.js': 'B', 'b.js': 'A' }],
+    ['one becomes a copy of another', { 'index.html': 'i', 'a.js': 'A', 'b.js': 'A' }],
+  ])('is a zip for devices that would mix files up when %s, and goes back as one', async (_name, files) => {
+    const { own, from } = await createOwn('Copies')
+    const one = await publish(own, first)
+    const two = await publish(own, files)
+    expect(two.response.status, await two.response.clone().text()).toBe(200)
+    const offered = await (await from(one.bundle.id)).json<Body & { checksum: string }>()
+    expect(offered).toMatchObject({ artifactType: 'zip', bundleId: two.bundle.id, signature: null })
+    const zip = await fixture.request('GET', new URL(offered.url).pathname)
+    expect(zip.headers.get('content-type')).toBe('application/zip')
+    const bytes = new Uint8Array(await zip.arrayBuffer())
+    expect(sha256(bytes)).toBe(offered.checksum)
+    expect((await validateArchive(bytes)).filter(({ path }) => path !== MANIFEST)).toEqual(
+      expect.arrayContaining(
+        Object.entries(files).map(([path, text]) => ({ path, sha256: sha256(text), size: text.length })),
+      ),
+    )
+    for (const other of [two.bundle.id, 'public']) {
+      expect(await (await from(other)).json()).toMatchObject({ artifactType: 'manifest', bundleId: two.bundle.id })
+    }
+    expect(
+      (await own.call('POST', '/deployments', { appBuildId: one.bundle.appBuildId, appChannelName: 'production' }))
+        .status,
+    ).toBe(201)
+    const back = await (await from(two.bundle.id)).json<Body>()
+    expect(back).toMatchObject({ bundleId: one.bundle.id })
+    if (back.artifactType === 'zip') {
+      expect((await fixture.request('GET', new URL(back.url).pathname)).status).toBe(200)
+    }
+  })
+
+  test('is sent as brotli to who takes it, file by file, with the checksum of the content', async () => {
+    const { own } = await createOwn('Brotli')
+    const script = 'export const words = "the same words again and again";\n'.repeat(100)
+    const { bundle } = await publish(own, { 'index.html': 'i', 'app.js': script })
+    const path = `${own.path}/bundles/${bundle.id}/download?href=app.js`
+    const get = (headers: Record<string, string>) => fixture.request('GET', path, { headers })
+    const packed = await get({ 'accept-encoding': 'br;q=1.0, gzip;q=0.9' })
+    const bytes = Buffer.from(await packed.arrayBuffer())
+    expect(Object.fromEntries(packed.headers)).toMatchObject({
+      'content-encoding': 'br',
+      'content-length': String(bytes.length),
+      vary: 'accept-encoding',
+      'x-checksum': sha256(script),
+    })
+    expect(brotliDecompressSync(bytes).toString()).toBe(script)
+    const etag = packed.headers.get('etag') ?? ''
+    expect((await get({ 'accept-encoding': 'br', 'if-none-match': etag })).status).toBe(304)
+    for (const encodings of ['gzip', 'br;q=0, gzip', 'identity']) {
+      const plain = await get({ 'accept-encoding': encodings, 'if-none-match': etag })
+      expect([encodings, plain.status, plain.headers.get('content-encoding')]).toEqual([encodings, 200, null])
+      expect(await plain.text()).toBe(script)
+    }
+    const part = await get({ 'accept-encoding': 'br', range: 'bytes=0-5' })
+    expect([part.status, await part.text()]).toEqual([206, 'export'])
+    const page = await fixture.request('GET', path.replace('app.js', 'index.html'), {
+      headers: { 'accept-encoding': 'br' },
+    })
+    expect([page.headers.get('content-encoding'), await page.text()]).toEqual([null, 'i'])
+  })
+
+  test('with signed files is refused when devices would mix them up: only the customer can sign a zip', async () => {
+    const { own } = await createOwn('Signed copies')
+    const key = createKeyPair()
+    await own.must('POST', '/public-keys', { pem: key.publicPem })
+    const one = await publish(own, first, { key })
+    expect(one.response.status).toBe(200)
+    const two = await publish(own, { 'index.html': 'i', 'a.js': 'B', 'b.js': 'A' }, { key })
+    expect(await refusal(two.response, 422, 'bundle-copy-hazard')).toContain('"a.js"')
     expect(await (await own.latest(android('production'))).json<Body>()).toMatchObject({ bundleId: one.bundle.id })
   })
 
-  test('is served when files change, come, go or move to a path of their own, but not to a device it would harm', async () => {
-    const own = await createLiveUpdateApp(fixture, org, 'Moves')
-    await own.must('POST', '/channels', { name: 'production' })
-    const one = await publish(own, first, 'production')
-    const two = await publish(own, { 'index.html': 'i2', 'c.js': 'A', 'b.js': 'B' }, 'production')
+  test('is served when files change, come, go or move to a path of their own, and as a zip to a device it would harm', async () => {
+    const { own, from } = await createOwn('Moves')
+    const one = await publish(own, first)
+    const two = await publish(own, { 'index.html': 'i2', 'c.js': 'A', 'b.js': 'B' })
     expect(two.response.status, await two.response.text()).toBe(200)
-    const three = await publish(own, { 'index.html': 'i2', 'c.js': 'A', 'a.js': 'B' }, 'production')
+    const three = await publish(own, { 'index.html': 'i2', 'c.js': 'A', 'a.js': 'B' })
     expect(three.response.status, await three.response.text()).toBe(200)
-    const from = (bundleId: string) => own.latest(android('production').replace('bundleId&', `bundleId=${bundleId}&`))
-    expect(await (await from(two.bundle.id)).json<Body>()).toMatchObject({ bundleId: three.bundle.id })
-    expect(await refusal(await from(one.bundle.id), 404, 'no-update')).toContain('"a.js"')
+    expect(await (await from(two.bundle.id)).json()).toMatchObject({
+      artifactType: 'manifest',
+      bundleId: three.bundle.id,
+    })
+    expect(await (await from(one.bundle.id)).json()).toMatchObject({ artifactType: 'zip', bundleId: three.bundle.id })
     expect((await own.latest(android('production'))).status).toBe(200)
   })
 })

@@ -9,6 +9,7 @@ import { loadReleaseKeys } from '../public-keys/load-release-keys.js'
 import { checkPaths } from './check-path.js'
 import { checkSignature, checkSignatureText } from './check-signature.js'
 import { type Bundle, type BundleFile, bundleObjectFolder, requireBundle } from './queries.js'
+import { type BrotliColumns, storeBrotli } from './store-brotli.js'
 
 const MAX_ARCHIVE_BYTES = 200 * 1024 * 1024
 const MAX_FILE_BYTES = 50 * 1024 * 1024
@@ -27,6 +28,9 @@ export type AddBundleFile = {
   sizeInBytes: number
 }
 
+type Stored = { objectKey: string | null; status: 'ready' | 'pending' } & Partial<BrotliColumns>
+const PENDING: Stored = { objectKey: null, status: 'pending' }
+
 /** Adds a file to a bundle that is not ready yet. Sending the same file again answers with the first one. */
 export async function addBundleFile(ctx: Context, input: AddBundleFile): Promise<BundleFile> {
   requireScope(ctx, 'bundles:write')
@@ -37,16 +41,26 @@ export async function addBundleFile(ctx: Context, input: AddBundleFile): Promise
   if (bundle.status !== 'pending') throw immutable()
   if (input.signature !== undefined) checkSignatureText(input.signature)
   const id = known?.id ?? newId()
-  if (!input.content) return record(ctx, bundle, id, input, null)
+  if (!input.content) return record(ctx, bundle, id, input, PENDING)
   await checkContent(ctx, input, input.content)
   const objectKey = `${bundleObjectFolder(bundle, id)}/${newId()}`
   await putContent(ctx, objectKey, input, input.content)
-  const file = await record(ctx, bundle, id, input, objectKey).catch(async (error: unknown) => {
+  const forget = async () => {
     await ctx.objects.delete(objectKey)
+    await ctx.objects.delete(`${objectKey}-br`)
+  }
+  const file = await storeAndRecord().catch(async (error: unknown) => {
+    await forget()
     throw error
   })
-  if (file.objectKey !== objectKey) await ctx.objects.delete(objectKey)
+  if (file.objectKey !== objectKey) await forget()
   return file
+
+  async function storeAndRecord() {
+    const { href, content = new Uint8Array() } = input
+    const brotli = await storeBrotli(ctx, { objectKey, href, content })
+    return record(ctx, bundle, id, input, { ...brotli, objectKey, status: 'ready' })
+  }
 }
 
 function immutable(): Problem {
@@ -129,7 +143,7 @@ async function record(
   bundle: Bundle,
   id: string,
   input: AddBundleFile,
-  objectKey: string | null,
+  stored: Stored,
 ): Promise<BundleFile> {
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const [open] = await tx
@@ -143,9 +157,6 @@ async function record(
         'bundle-file-invalid',
         `A bundle has at most ${MAX_FILES - 1} files. (ARCHIVE_TOO_MANY_ENTRIES)`,
       )
-    const stored = objectKey
-      ? ({ objectKey, status: 'ready' } as const)
-      : ({ objectKey: null, status: 'pending' } as const)
     const [added] = await tx
       .insert(bundleFiles)
       .values({
@@ -173,11 +184,7 @@ async function record(
 }
 
 /** Somebody else was first at this place: the bytes still count if the row waits for them. */
-async function fill(
-  tx: Transaction,
-  input: AddBundleFile,
-  stored: { objectKey: string | null; status: 'ready' | 'pending' },
-): Promise<BundleFile> {
+async function fill(tx: Transaction, input: AddBundleFile, stored: Stored): Promise<BundleFile> {
   const twin = await findTwin(tx, input)
   if (!twin) throw new Error('A file conflicts with one that is not there.')
   if (twin.objectKey || !stored.objectKey) return twin

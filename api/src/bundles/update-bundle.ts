@@ -11,6 +11,7 @@ import { bundleIsSigned } from './bundle-is-signed.js'
 import { checkContents, type CheckedContents } from './check-contents.js'
 import { limitChecks } from './limit-checks.js'
 import { type Bundle, listBundleFiles, requireBundle } from './queries.js'
+import { zipForMixing } from './zip-for-mixing.js'
 
 export type UpdateBundle = {
   appId: string
@@ -43,7 +44,16 @@ export async function updateBundle(
     contents: await checkContents(ctx, bundle, files, input),
     signed: isProtected && (await bundleIsSigned(ctx, bundle)),
   }))
-  return withOrg(ctx.db, ctx.orgId, (tx) => finish(tx, ctx, { bundle, contents, signed }))
+  const zip = await zipForMixing(ctx, bundle, files)
+  const columns = { ...contents.columns, ...zip }
+  const finished = await withOrg(ctx.db, ctx.orgId, (tx) =>
+    finish(tx, ctx, { bundle, contents: { ...contents, columns }, signed }),
+  ).catch(async (error: unknown) => {
+    if (zip) await ctx.objects.delete(zip.zipObjectKey)
+    throw error
+  })
+  if (zip && finished.bundle.zipObjectKey !== zip.zipObjectKey) await ctx.objects.delete(zip.zipObjectKey)
+  return finished
 }
 
 async function finish(

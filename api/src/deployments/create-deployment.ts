@@ -2,6 +2,7 @@ import { withOrg, type deployments } from '@capstan/migrations'
 import { bundleOfBuild } from '../bundles/bundle-of-build.js'
 import { bundleIsSigned } from '../bundles/bundle-is-signed.js'
 import { limitChecks } from '../bundles/limit-checks.js'
+import { zipReadyBundle } from '../bundles/zip-for-mixing.js'
 import { type ChannelKey, requireChannel } from '../channels/queries.js'
 import { type Context, requireScope } from '../context.js'
 import { deployBundle } from './deploy-bundle.js'
@@ -15,7 +16,7 @@ export async function createDeployment(
 ): Promise<{ deployment: typeof deployments.$inferSelect; channelName: string }> {
   requireScope(ctx, 'deployments:write')
   const channel = await withOrg(ctx.db, ctx.orgId, (tx) => requireChannel(tx, input.appId, input.channel))
-  const bundle = await bundleOfBuild(ctx, { appId: input.appId, buildId: input.appBuildId })
+  const bundle = await zipReadyBundle(ctx, await bundleOfBuild(ctx, { appId: input.appId, buildId: input.appBuildId }))
   const signed = channel.protectedAt !== null && (await limitChecks(() => bundleIsSigned(ctx, bundle)))
   return withOrg(ctx.db, ctx.orgId, async (tx) => ({
     deployment: await deployBundle(tx, ctx, { ...input, bundle, channel: { id: channel.id }, signed }),

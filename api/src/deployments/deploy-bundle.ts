@@ -99,7 +99,7 @@ async function checkCopies(tx: Transaction, bundle: Bundle, channel: typeof chan
   if (href === null) return
   throw new Problem(
     'bundle-copy-hazard',
-    `"${href}" has content that another file had before; devices would keep the old file there. Publish this version with artifact type "zip".`,
+    `"${href}" has content that another file had before; devices would keep the old file there. Publish this version with artifact type "zip", which for signed files only you can make.`,
   )
 }
 

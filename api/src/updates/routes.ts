@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Context as HonoContext } from 'hono'
@@ -74,7 +73,7 @@ export function registerUpdateRoutes(app: OpenAPIHono<Env>): void {
     const ctx = c.get('ctx')
     const { appId } = c.req.valid('param')
     const isProbe = ctx.actor.type !== 'device'
-    const body = answerCheck(ctx, { appId, url: c.req.url, address: addressOf(c), isProbe })
+    const body = answerCheck(ctx, { appId, url: c.req.url, address: c.get('address') ?? '', isProbe })
     return c.body(Buffer.concat(body), 200, {
       'content-type': 'application/json',
       'cache-control': 'no-store',
@@ -87,15 +86,10 @@ export function registerUpdateRoutes(app: OpenAPIHono<Env>): void {
   })
 }
 
-/** Where the request comes from; empty where it comes from no socket. */
-function addressOf(c: HonoContext<Env>): string {
-  const { incoming } = (c.env ?? {}) as { incoming?: IncomingMessage }
-  return incoming?.socket.remoteAddress ?? ''
-}
-
 /**
- * Bytes under an id never change, so they may be cached for good. They are sent as they are, never compressed, because
- * devices count them; as an attachment, because they are a stranger's pages at our address.
+ * Bytes under an id never change, so they may be cached for good. A zip is sent as it is, because devices count its
+ * bytes; a file of a manifest bundle also as brotli to who takes that. As an attachment, because they are a stranger's
+ * pages at our address.
  */
 async function deliver(c: HonoContext<Env>, file: DeliveredFile): Promise<Response> {
   const { objects } = c.get('ctx')
@@ -110,6 +104,8 @@ async function deliver(c: HonoContext<Env>, file: DeliveredFile): Promise<Respon
     'x-checksum': file.sha256,
     ...(file.signature ? { 'x-signature': file.signature } : {}),
   }
+  if (file.brotli) headers.vary = 'accept-encoding'
+  if (file.brotli && takesBrotli(c)) return deliverBrotli(c, file, file.brotli, headers)
   if (c.req.header('if-none-match')?.includes(etag)) return c.body(null, 304, headers)
   // Answered by the handler of GET; bytes that nobody reads would keep their file open.
   if (c.req.method === 'HEAD') return c.body(null, 200, { ...headers, 'content-length': String(file.sizeBytes) })
@@ -126,6 +122,28 @@ async function deliver(c: HonoContext<Env>, file: DeliveredFile): Promise<Respon
     'content-length': String(end - start + 1),
     'content-range': `bytes ${start}-${end}/${file.sizeBytes}`,
   })
+}
+
+/** A range is one of the bytes themselves. */
+function takesBrotli(c: HonoContext<Env>): boolean {
+  const accepted = c.req.header('accept-encoding')?.toLowerCase() ?? ''
+  return c.req.header('range') === undefined && /(?:^|[\s,])br\s*(?:$|,|;(?!\s*q=0(?:\.0*)?\s*(?:$|,)))/.test(accepted)
+}
+
+/** Checksum and signature are those of the content, which is what a device has after it unpacked it. */
+async function deliverBrotli(
+  c: HonoContext<Env>,
+  file: DeliveredFile,
+  brotli: NonNullable<DeliveredFile['brotli']>,
+  plain: Record<string, string>,
+): Promise<Response> {
+  const etag = `"${file.sha256}-br"`
+  const headers = { ...plain, etag, 'content-encoding': 'br' }
+  if (c.req.header('if-none-match')?.includes(etag)) return c.body(null, 304, headers)
+  const sized = { ...headers, 'content-length': String(brotli.sizeBytes) }
+  if (c.req.method === 'HEAD') return c.body(null, 200, sized)
+  const { body } = await c.get('ctx').objects.get(brotli.objectKey).catch(asProblem)
+  return c.body(streamOf(body), 200, sized)
 }
 
 function rangeOf(range: { start: number; end?: number }, file: DeliveredFile): { start: number; end: number } {

@@ -1,5 +1,6 @@
+import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { v7 } from 'uuid'
+import { callerAddress } from '../auth/client-address.js'
 import type { Deps } from '../context.js'
 import { Problem, problemHeaders, toProblemDocument } from '../problems.js'
 import type { FirstListener } from '../serve-app.js'
@@ -19,9 +20,9 @@ export function serveCheck(deps: Deps): FirstListener {
     if (method !== 'GET' || url === undefined || headers.authorization !== undefined) return false
     const appId = ADDRESS.exec(url)?.[1]
     if (appId === undefined) return false
-    const requestId = v7()
+    const requestId = randomUUID()
     try {
-      const body = answerCheck(deps, { appId, url, address: addressOf(request), isProbe: false })
+      const body = answerCheck(deps, { appId, url, address: addressOf(deps, request), isProbe: false })
       send(response, { status: 200, requestId, headers: UPDATE_HEADERS, body })
     } catch (error) {
       const problem = toProblem(deps, error, requestId)
@@ -46,8 +47,9 @@ function send(response: ServerResponse, { status, requestId, headers, body }: An
   response.end(body.at(-1))
 }
 
-function addressOf(request: IncomingMessage): string {
-  return request.socket.remoteAddress ?? ''
+function addressOf({ proxies }: Deps, { socket, headers }: IncomingMessage): string {
+  const forwarded = headers['x-forwarded-for']
+  return callerAddress(socket.remoteAddress, Array.isArray(forwarded) ? forwarded.join(',') : forwarded, proxies) ?? ''
 }
 
 function toProblem({ log }: Deps, error: unknown, requestId: string): Problem {
