@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import postgres from 'postgres'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../src/config.js'
@@ -40,6 +41,14 @@ const attemptsOf = async (buildId: string): Promise<number> =>
 
 const artifactsOf = async (buildId: string): Promise<number> =>
   (await row<{ n: number }>('select count(*)::int as n from artifacts where build_id = $1', buildId)).n
+
+/** What of the stack's builds is still on the Docker daemon. */
+function leftOnDocker(): string[] {
+  const label = ['--filter', `label=capstan=${stack.stackId}`, '-q']
+  const docker = (...args: string[]) => execFileSync('docker', [...args, ...label], { encoding: 'utf8' })
+  const found = [docker('ps', '-a'), docker('network', 'ls'), docker('volume', 'ls')]
+  return found.flatMap((printed) => printed.split('\n').filter(Boolean))
+}
 
 async function startBuild(seconds: number): Promise<{ appId: string; buildId: string }> {
   const appId = await client.createApp()
@@ -97,3 +106,37 @@ test('the API killed and started again mid-build: the build goes on and its log 
   const counted = (await client.log(appId, buildId)).flatMap((line) => /left: (\d)/.exec(line)?.[1] ?? [])
   expect(counted).toEqual(['5', '4', '3', '2', '1', '0'])
 }, 180_000)
+
+test('control killed and started again mid-build: the build ends once, and the next one is handed out', async () => {
+  const { appId, buildId } = await startBuild(4)
+  stack.processes.get('control')!.kill()
+  const next = await client.requestBuild(appId, 1)
+  expect((await client.untilEnded(appId, buildId)).job.status).toBe('succeeded')
+  expect(await attemptsOf(buildId)).toBe(1)
+  expect((await client.untilEnded(appId, next)).job.status).toBe('succeeded')
+}, 180_000)
+
+test('a worker that was stopped for longer than its lease comes back to a build that is no longer its own', async () => {
+  const { appId, buildId } = await startBuild(6)
+  const { pid } = stack.processes.get('worker')!
+  process.kill(pid!, 'SIGSTOP')
+  try {
+    const lost = "select (status <> 'in_progress')::bool as lost from jobs where build_id = $1"
+    await expect
+      .poll(async () => (await row<{ lost: boolean }>(lost, buildId)).lost, { timeout: 60_000, interval: 500 })
+      .toBe(true)
+  } finally {
+    process.kill(pid!, 'SIGCONT')
+  }
+  const build = await client.untilEnded(appId, buildId)
+  expect(build.job.status).toBe('succeeded')
+  expect(await attemptsOf(buildId)).toBe(2)
+  expect(await artifactsOf(buildId)).toBe(1)
+  // The first attempt's lines end where it was stopped; the second says every second once.
+  const counted = (await client.log(appId, buildId)).flatMap((line) => /left: (\d)/.exec(line)?.[1] ?? [])
+  expect(counted.slice(-7)).toEqual(['6', '5', '4', '3', '2', '1', '0'])
+}, 180_000)
+
+test('ten seconds after the last build nothing of any of them is left on the Docker daemon', async () => {
+  await expect.poll(leftOnDocker, { timeout: 10_000, interval: 500 }).toEqual([])
+})

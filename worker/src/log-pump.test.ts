@@ -104,3 +104,27 @@ test('stdout and stderr are masked and split each for itself', async () => {
   await pump.flush()
   expect(texts()).toEqual(['warning', 'say ***', 'the worker says ***'])
 })
+
+test('while the API takes nothing, output is made to wait instead of being held without end', async () => {
+  let isAway = true
+  const send = async () => {
+    while (isAway) await sleep(5)
+  }
+  const { pump } = openPump({ send, buildBytes: 128 << 20 })
+  const never = new AbortController()
+  await pump.room(never.signal)
+  const line = 'x'.repeat(16_000)
+  for (let n = 0; n < 2_400; n++) pump.note('install', line)
+  let hasRoom = false
+  const waiting = pump.room(never.signal).then(() => (hasRoom = true))
+  await sleep(50)
+  expect(hasRoom).toBe(false)
+  const stopped = new AbortController()
+  const other = pump.room(stopped.signal)
+  stopped.abort()
+  await other
+  expect(hasRoom).toBe(false)
+  isAway = false
+  await waiting
+  await pump.flush()
+})

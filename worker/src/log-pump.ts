@@ -20,17 +20,21 @@ export type LogPumpOptions = {
 
 export type OutputStream = { write(chunk: Buffer): void; end(): void }
 
+/** More than this is not held for an API that is away or slow; the commands that print it wait. */
+const waitingBytes = 32 * 1024 * 1024
 const tailLines = 400
 const batchLines = 1_000
 
 /**
  * Masked lines in the order they came, in numbered batches, one on its way at a time. While the API is away lines wait
- * here: the cap on a build's log is also the cap on what waits.
+ * here, up to a limit; a command that prints more is made to wait by `room`.
  */
 export class LogPump {
   readonly #options: Required<LogPumpOptions>
   readonly #tails = new Map<BuildPhase, string[]>()
   #waiting: LogLine[] = []
+  #waitingBytes = 0
+  #onRoom: (() => void)[] = []
   #batch = 0
   #total = 0
   #capped = false
@@ -83,6 +87,24 @@ export class LogPump {
     this.#lastOutputAt = Date.now()
   }
 
+  /** Resolves when there is room for more output, or when the build is stopped. */
+  async room(signal: AbortSignal): Promise<void> {
+    if (this.#waitingBytes < waitingBytes || signal.aborted) return
+    await new Promise<void>((resolve) => {
+      const go = () => {
+        signal.removeEventListener('abort', go)
+        resolve()
+      }
+      this.#onRoom.push(go)
+      signal.addEventListener('abort', go, { once: true })
+    })
+  }
+
+  #tellOfRoom(): void {
+    if (this.#waitingBytes >= waitingBytes) return
+    for (const go of this.#onRoom.splice(0)) go()
+  }
+
   async flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -103,6 +125,7 @@ export class LogPump {
     const limit = Math.floor(this.#options.buildBytes / 1024)
     const kept = this.#capped ? `The log reached its limit of ${limit} KiB; what follows is not kept.` : text
     this.#waiting.push({ at: this.#options.now().toISOString(), phase, text: kept })
+    this.#waitingBytes += Buffer.byteLength(kept)
     if (this.#sending === undefined) this.#timer ??= setTimeout(() => this.#startSending(), this.#options.batchMs)
   }
 
@@ -124,6 +147,8 @@ export class LogPump {
     } catch (error) {
       this.#refused = true
       this.#waiting = []
+      this.#waitingBytes = 0
+      this.#tellOfRoom()
       this.#options.onRefused(error)
     }
   }
@@ -136,6 +161,9 @@ export class LogPump {
       if (count > 0 && (bytes > this.#options.batchBytes || count === batchLines)) break
       count += 1
     }
-    return this.#waiting.splice(0, count)
+    const taken = this.#waiting.splice(0, count)
+    for (const { text } of taken) this.#waitingBytes -= Buffer.byteLength(text)
+    this.#tellOfRoom()
+    return taken
   }
 }

@@ -73,6 +73,7 @@ function openRun(world: BuildWorld, claim: Claim, lease: LeaseClient, stopped: A
   const logs = new LogPump({
     secrets,
     send: (batch) => lease.appendLogs(batch, { signal: untilLost(stopped.signal), budgetMs: Number.POSITIVE_INFINITY }),
+    ...(spec.limits.logBytes !== undefined && { buildBytes: spec.limits.logBytes }),
     onRefused: (error) => stopped.abort(error instanceof LeaseLost ? error : logsRefused(error)),
   })
   return {

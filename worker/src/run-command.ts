@@ -57,6 +57,7 @@ export async function exitCodeOf(run: BuildRun, command: Command): Promise<numbe
       run.logs.touch()
       await command.onStdout(chunk)
     }
+    await run.logs.room(run.signal)
   }
   const { argv, env, workingDir, stdin } = command
   const exec: ExecSpec = {
