@@ -47,14 +47,6 @@ export const knownFailures: readonly KnownFailure[] = [
     fixture: 'heap-exhausted.txt',
   },
   {
-    phases: ['fetch-source', 'install', 'compile'],
-    pattern: /^Network: refused: /,
-    code: 'host-not-allowed',
-    message:
-      'The build asked for a host that it may not call; the log names it. Add it to the allowed hosts of the app, or to EGRESS_HOSTS of the worker.',
-    fixture: 'host-not-allowed.txt',
-  },
-  {
     phases: ['install'],
     pattern: /npm error code EUSAGE|ERR_PNPM_OUTDATED_LOCKFILE|Your lockfile needs to be updated|YN0028/,
     code: 'lockfile-outdated',
@@ -178,6 +170,15 @@ export const knownFailures: readonly KnownFailure[] = [
     code: 'apk-malformed',
     message: 'What the build produced is not a valid APK.',
     fixture: 'apk-malformed.txt',
+  },
+  // Last: a refused call may have nothing to do with why the command failed.
+  {
+    phases: ['fetch-source', 'install', 'compile'],
+    pattern: /^Network: refused: /,
+    code: 'host-not-allowed',
+    message:
+      'The build asked for a host that it may not call; the log names it. Add it to the allowed hosts of the app, or to EGRESS_HOSTS of the worker.',
+    fixture: 'host-not-allowed.txt',
   },
 ]
 

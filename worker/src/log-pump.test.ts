@@ -106,9 +106,9 @@ test('stdout and stderr are masked and split each for itself', async () => {
 })
 
 test('while the API takes nothing, output is made to wait instead of being held without end', async () => {
-  let isAway = true
+  const back = new AbortController()
   const send = async () => {
-    while (isAway) await sleep(5)
+    while (!back.signal.aborted) await sleep(5)
   }
   const { pump } = openPump({ send, buildBytes: 128 << 20 })
   const never = new AbortController()
@@ -124,7 +124,7 @@ test('while the API takes nothing, output is made to wait instead of being held 
   stopped.abort()
   await other
   expect(hasRoom).toBe(false)
-  isAway = false
+  back.abort()
   await waiting
   await pump.flush()
 })

@@ -36,7 +36,7 @@ const hurriedMs = 2_000
 const unhurriedMs = 5 * 60_000
 
 /**
- * Runs one attempt from claim to finish report. Whatever happens, its containers and networks are gone before the report
+ * Runs one attempt from claim to finish report. Whatever happens, its containers are gone before the report
  * is sent. `shutdown` aborts with the reason to hand the build back.
  */
 export async function runBuild(world: BuildWorld, claim: Claim, shutdown: AbortSignal): Promise<void> {

@@ -70,6 +70,8 @@ export function createEgressProxy(options: EgressProxyOptions): EgressProxy {
     const url = absoluteUrl(request.url)
     if (url === undefined) return answer(response, 400, 'This is a proxy: it takes absolute http URLs and CONNECT.')
     const { upstream, contact } = await reach({ host: url.hostname, port: Number(url.port) || 80 })
+    // A client that goes away wants no answer any more.
+    response.once('close', () => upstream.destroy())
     const outgoing = callOut({
       method: request.method ?? 'GET',
       path: `${url.pathname}${url.search}`,

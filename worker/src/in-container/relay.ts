@@ -208,7 +208,10 @@ function relay(port: number): void {
     // Either side may go away at any time; the other one is then closed by the pipeline.
     for (const way of [pipeline(socket, connection), pipeline(connection, socket)]) way.catch(() => undefined)
   })
-  server.listen(port, '127.0.0.1', () => carrier.sayReady())
+  // The relay of an earlier phase may not be gone yet; the worker gives up in its own time.
+  server.on('error', () => setTimeout(() => server.listen(port, '127.0.0.1'), 50))
+  server.on('listening', () => carrier.sayReady())
+  server.listen(port, '127.0.0.1')
   process.stdin.on('data', (chunk: Buffer) => carrier.receive(chunk))
   for (const event of ['end', 'close', 'error']) process.stdin.on(event, () => process.exit(0))
   process.stdout.on('error', () => process.exit(0))
