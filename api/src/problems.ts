@@ -29,6 +29,7 @@ export const problems = {
   'network-invalid': { status: 422, title: 'This is not a network' },
   'policy-locks-out': { status: 422, title: 'The policy would lock its author out' },
   'country-list-unavailable': { status: 422, title: 'Countries cannot be checked' },
+  'token-rotated': { status: 409, title: 'The token was rotated already' },
   'scope-unknown': { status: 422, title: 'There is no such scope' },
   'scope-not-yours': { status: 403, title: 'A token cannot have more than its creator' },
   'permission-missing': { status: 403, title: 'The role does not allow this' },

@@ -37,6 +37,14 @@ const own = ['organizations:write', 'organizations:terminate', 'policies:write']
 const scopes = [...read, ...develop, ...administer, ...own] as const
 export type Scope = (typeof scopes)[number]
 
+/** Whoever has one of these can give itself every other: a token gets them only from a person with a fresh second factor. */
+export const sensitiveScopes: ReadonlySet<Scope> = new Set([
+  'tokens:write',
+  'members:write',
+  'organizations:write',
+  'policies:write',
+])
+
 const catalogue: Record<Role, ReadonlySet<Scope>> = {
   viewer: new Set(read),
   developer: new Set([...read, ...develop]),
