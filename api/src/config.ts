@@ -48,6 +48,8 @@ const ObjectStoreEnvironment = z
     message: 'OBJECT_STORE_DIR needs OBJECT_STORE_KEY_FILE',
   })
 
+const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
+
 export const ApiConfig = z
   .object({
     HOST: z.string().default('127.0.0.1'),
@@ -59,8 +61,20 @@ export const ApiConfig = z
     WORKER_REPORT_MS: Milliseconds.default(20_000),
     SOURCE_PRIVATE_HOSTS: HostList.default([]),
     TRUSTED_PROXIES: Networks,
+    TLS_CERT_FILE: Optional,
+    TLS_KEY_FILE: Optional,
     CHANNEL_STATEMENT_KEY_FILE: Optional,
     APPLE_ROOT_FINGERPRINTS: Fingerprints.default(APPLE_ROOTS),
+  })
+  .refine((env) => (env.TLS_CERT_FILE === undefined) === (env.TLS_KEY_FILE === undefined), {
+    message: 'TLS_CERT_FILE and TLS_KEY_FILE belong together: set both or none',
+  })
+  .refine((env) => env.TLS_CERT_FILE === undefined || env.PUBLIC_URL.startsWith('https:'), {
+    message: 'PUBLIC_URL must begin with https when TLS_CERT_FILE is set',
+  })
+  .refine((env) => env.TLS_CERT_FILE !== undefined || env.TRUSTED_PROXIES.length > 0 || LOOPBACK.includes(env.HOST), {
+    message:
+      'plain http is served on loopback only: set TLS_CERT_FILE and TLS_KEY_FILE, or TRUSTED_PROXIES to the proxy in front',
   })
   .and(Database)
   .and(Redis)

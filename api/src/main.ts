@@ -13,6 +13,8 @@ import { openObjectStore } from './objects/open-object-store.js'
 import { openRedis } from './redis.js'
 import { openUpdates } from './updates/open-updates.js'
 import { serveCheck } from './updates/serve-check.js'
+import { readCertificate } from './transport/read-certificate.js'
+import { renewCertificate } from './transport/renew-certificate.js'
 import { untilStopped } from './until-stopped.js'
 import { serveApp } from './serve-app.js'
 import { createSealClient } from './vault/seal-client.js'
@@ -59,7 +61,18 @@ const deps: Deps = {
 }
 
 keepCheckInLogs(deps)
-const server = await serveApp(createApp(deps), { host: config.HOST, port: config.PORT, first: serveCheck(deps) })
+const certificateFiles =
+  config.TLS_CERT_FILE && config.TLS_KEY_FILE ? { certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE } : null
+const server = await serveApp(createApp(deps), {
+  host: config.HOST,
+  port: config.PORT,
+  first: serveCheck(deps),
+  guard: deps,
+  ...(certificateFiles
+    ? { tls: await exitOnBadConfiguration(Promise.resolve().then(() => readCertificate(certificateFiles))) }
+    : {}),
+})
+if (certificateFiles) renewCertificate(server, certificateFiles, { log, signal: stopping.signal })
 log.info({ host: config.HOST, port: config.PORT }, 'ready')
 await stopped
 await close(server)

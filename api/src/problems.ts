@@ -12,6 +12,7 @@ export const problems = {
   'token-invalid': { status: 401, title: 'The token is not valid' },
   'sign-in-refused': { status: 400, title: 'E-mail address or password is wrong' },
   'sign-in-pending': { status: 400, title: 'The sign-in has not been confirmed' },
+  'tls-needed': { status: 403, title: 'This server is reached by https only' },
   'form-foreign': { status: 403, title: 'The form was not sent by our own page' },
   'sign-in-denied': { status: 403, title: 'The sign-in was refused' },
   'sign-in-expired': { status: 410, title: 'The code of the sign-in has expired' },

@@ -25,7 +25,9 @@ describe('a list of networks', () => {
     const changed = await set({ ipAllowlist: ['203.0.113.0/24', '2001:db8::/48'] })
     expect(await changed.json()).toMatchObject({ ipAllowlist: ['203.0.113.0/24', '2001:db8::/48'] })
     for (const token of [owner, org.tokens.owner]) {
-      expect([await see(token), await see(token, '198.51.100.1'), await see(token, '2001:db8::7')]).toEqual([200, 403, 200])
+      expect([await see(token), await see(token, '198.51.100.1'), await see(token, '2001:db8::7')]).toEqual([
+        200, 403, 200,
+      ])
     }
     expect((await set({ ipAllowlist: null })).status).toBe(200)
     expect(await see(owner, '198.51.100.1')).toBe(200)

@@ -48,7 +48,10 @@ describe('scopes', () => {
     const admin = (await fixture.signIn(org.userIds.admin, { secondFactorAt: now })).token
     expect(await codeOf(await create(admin, { scopes: ['policies:write'] }))).toEqual([403, 'scope-not-yours'])
     expect(await codeOf(await create(admin, { scopes: ['world:rule'] }))).toEqual([422, 'scope-unknown'])
-    expect(await codeOf(await create(org.tokens.viewer, { scopes: ['apps:read'] }))).toEqual([403, 'permission-missing'])
+    expect(await codeOf(await create(org.tokens.viewer, { scopes: ['apps:read'] }))).toEqual([
+      403,
+      'permission-missing',
+    ])
   })
 
   test('that are sensitive come only from a person with a fresh second factor', async () => {
@@ -93,9 +96,12 @@ describe('networks', () => {
     expect(await codeOf(forged)).toEqual([403, 'address-not-allowed'])
   })
 
-  test.each(['here', '10.0.0.0/33', '10.0.0.0/8/8', '10.0.0.0/', 'fe80::1%eth0', '010.0.0.1'])('%s is none', async (cidr) => {
-    expect(await codeOf(await create(owner, { cidrs: [cidr] }))).toEqual([422, 'network-invalid'])
-  })
+  test.each(['here', '10.0.0.0/33', '10.0.0.0/8/8', '10.0.0.0/', 'fe80::1%eth0', '010.0.0.1'])(
+    '%s is none',
+    async (cidr) => {
+      expect(await codeOf(await create(owner, { cidrs: [cidr] }))).toEqual([422, 'network-invalid'])
+    },
+  )
 })
 
 test('a token made through a token neither outlives it nor works from elsewhere', async () => {
@@ -103,8 +109,15 @@ test('a token made through a token neither outlives it nor works from elsewhere'
   const parent = await made(owner, body)
   // A session's maker may be sensitive, a token's is not: the child has less.
   const child = await made(parent.token, { expiresInDays: 300 }, '203.0.113.5')
-  expect(child).toMatchObject({ scopes: ['organizations:read'], expiresAt: parent.expiresAt, cidrs: ['203.0.113.0/24'] })
-  expect(await codeOf(await create(parent.token, { cidrs: ['0.0.0.0/0'] }, '203.0.113.5'))).toEqual([403, 'scope-not-yours'])
+  expect(child).toMatchObject({
+    scopes: ['organizations:read'],
+    expiresAt: parent.expiresAt,
+    cidrs: ['203.0.113.0/24'],
+  })
+  expect(await codeOf(await create(parent.token, { cidrs: ['0.0.0.0/0'] }, '203.0.113.5'))).toEqual([
+    403,
+    'scope-not-yours',
+  ])
 })
 
 describe('rotation', () => {
@@ -180,5 +193,10 @@ test('the list names kind, scopes, networks and use, and never a secret', async 
   const text = await (await fixture.request('GET', path(), { token: owner })).text()
   expect(text).not.toContain(token)
   const found = (JSON.parse(text) as { id: string; lastUsedAt: string }[]).find((row) => row.id === id)
-  expect(found).toMatchObject({ kind: 'service', scopes: ['organizations:read'], cidrs: null, lastUsedAt: expect.any(String) })
+  expect(found).toMatchObject({
+    kind: 'service',
+    scopes: ['organizations:read'],
+    cidrs: null,
+    lastUsedAt: expect.any(String),
+  })
 })

@@ -22,7 +22,8 @@ export function grantScopes(ctx: Context, wanted: readonly string[] | undefined)
 /** Refuses to hand out what the caller does not have, or what is sensitive to a caller who did not just confirm it. */
 export function refuseForeignScopes(ctx: Context, scopes: readonly Scope[]): void {
   const foreign = scopes.find((scope) => !ctx.actor.scopes?.has(scope))
-  if (foreign) throw new Problem('scope-not-yours', `You do not have "${foreign}" yourself, so no token can get it from you.`)
+  if (foreign)
+    throw new Problem('scope-not-yours', `You do not have "${foreign}" yourself, so no token can get it from you.`)
   if (scopes.some((scope) => sensitiveScopes.has(scope))) requireStepUp(ctx.assurance, ctx.now())
 }
 
@@ -34,7 +35,10 @@ export async function limitByParent(tx: Transaction, ctx: Context, wanted: Limit
   const [parent] = await tx.select().from(apiTokens).where(eq(apiTokens.id, ctx.actor.via.id))
   if (!parent) throw new Problem('token-invalid')
   if (parent.cidrs && wanted.cidrs && JSON.stringify(parent.cidrs) !== JSON.stringify(wanted.cidrs)) {
-    throw new Problem('scope-not-yours', 'A token that is bound to networks gives on the same ones. Leave "cidrs" away.')
+    throw new Problem(
+      'scope-not-yours',
+      'A token that is bound to networks gives on the same ones. Leave "cidrs" away.',
+    )
   }
   return {
     expiresAt: wanted.expiresAt < parent.expiresAt ? wanted.expiresAt : parent.expiresAt,

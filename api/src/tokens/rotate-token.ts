@@ -50,6 +50,7 @@ async function lockToken(tx: Transaction, ctx: Context, tokenId: string) {
   const [old] = await tx.select().from(apiTokens).where(live).for('update')
   if (!old) throw new Problem('not-found', 'There is no such live token.')
   const successors = await tx.$count(apiTokens, eq(apiTokens.replacesId, tokenId))
-  if (successors > 0) throw new Problem('token-rotated', 'This token was rotated already. Rotate the one that replaced it.')
+  if (successors > 0)
+    throw new Problem('token-rotated', 'This token was rotated already. Rotate the one that replaced it.')
   return old
 }
