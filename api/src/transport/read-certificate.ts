@@ -12,9 +12,12 @@ export function readCertificate({ certFile, keyFile }: CertificateFiles): Certif
   try {
     fits = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))
   } catch {
-    throw new SecretFileError('TLS_CERT_FILE must hold a certificate and TLS_KEY_FILE its private key, both in PEM form.')
+    throw new SecretFileError(
+      'TLS_CERT_FILE must hold a certificate and TLS_KEY_FILE its private key, both in PEM form.',
+    )
   }
-  if (!fits) throw new SecretFileError('The key in TLS_KEY_FILE does not belong to the first certificate in TLS_CERT_FILE.')
+  if (!fits)
+    throw new SecretFileError('The key in TLS_KEY_FILE does not belong to the first certificate in TLS_CERT_FILE.')
   return { cert, key }
 }
 
