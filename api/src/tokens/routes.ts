@@ -113,7 +113,14 @@ export function registerTokenRoutes(app: OpenAPIHono<Env>): void {
 function present(row: typeof apiTokens.$inferSelect): z.infer<typeof ApiToken> {
   const { id, userId, name, kind, scopes, cidrs, lastFour, replacesId } = row
   return {
-    ...{ id, userId, name, kind, scopes, cidrs, lastFour, replacesId },
+    id,
+    userId,
+    name,
+    kind,
+    scopes,
+    cidrs,
+    lastFour,
+    replacesId,
     expiresAt: row.expiresAt.toISOString(),
     lastUsedAt: row.lastUsedAt?.toISOString() ?? null,
     revokedAt: row.revokedAt?.toISOString() ?? null,
