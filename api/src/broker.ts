@@ -55,6 +55,7 @@ async function run(): Promise<void> {
     pepper,
     deletionSigner,
     provenance: provenance || null,
+    checkpointKeyPem: checkpointKey.publicKeyPem,
     keyStoreRetentionDays: config.KEY_STORE_RETENTION_DAYS,
   }
   await using broker = await startBroker(

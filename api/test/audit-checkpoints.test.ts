@@ -20,6 +20,7 @@ import { publishCheckpoints } from '../src/control/publish-checkpoints.js'
 import { recordAudit } from '../src/audit/record-audit.js'
 import { readCheckpointKey } from '../src/broker/read-checkpoint-key.js'
 import { openDirectoryKeyStore } from '../src/vault/directory-key-store.js'
+import { chooseSockets, startTestBroker } from './test-broker.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
 
 const MINUTES = 60_000
@@ -287,4 +288,13 @@ describe('proofs', () => {
     expect(await verify(text.split('\n').slice(0, 600).join('\n') + '\n', note)).toMatch(/^tampered 601 /)
     expect(await verify(text, note.replace('\n700\n', '\n701\n'))).toMatch(/^bad signature/)
   })
+})
+
+test('anybody may have the key of checkpoints; without a broker the answer says who is away', async () => {
+  expect((await fixture.request('GET', '/v1/checkpoint-keys')).status).toBe(503)
+  const sockets = await chooseSockets()
+  await using other = await createFixture({ sealSocket: sockets.sealSocket })
+  await using running = await startTestBroker(other, sockets)
+  const answer = await other.request('GET', '/v1/checkpoint-keys')
+  expect(await answer.json()).toEqual([{ pem: running.checkpointKeyPem, algorithm: 'Ed25519' }])
 })

@@ -8,6 +8,7 @@ const UNKNOWN_ID = '018f0000-0000-7000-8000-000000000000'
 /** Reachable by anyone: what devices ask, signed links, signing in, and pages about the API itself. */
 const PUBLIC = [
   'getProvenanceKey',
+  'listCheckpointKeys',
   'showBuildShare',
   'showInstallManifest',
   'downloadSharedArtifact',

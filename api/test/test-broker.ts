@@ -34,6 +34,7 @@ export type TestBroker = AsyncDisposable & {
   /** Folder of the key store. */
   storeFolder: string
   deletionSigner: DeletionSigner
+  checkpointKeyPem: string
   clock: { offsetMs: number }
 }
 
@@ -55,10 +56,11 @@ export async function startTestBroker(
   const keys = createOrganizationKeys({ root, store, now })
   const deletionSigner = await readDeletionSigner(await writeDeletionKey(sockets.folder))
   const signer = await readDeletionSigner(await writeDeletionKey(sockets.folder, 'provenance-key.pem'))
+  const checkpointKeyPem = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }).toString()
   const provenance = { signer, publicUrl: fixture.deps.publicUrl }
   const pepper = Buffer.from(fixture.deps.pepper)
   const broker = await startBroker(
-    { db: database.db, keys, pepper, deletionSigner, provenance, keyStoreRetentionDays: 7, log, now },
+    { db: database.db, keys, pepper, deletionSigner, provenance, checkpointKeyPem, keyStoreRetentionDays: 7, log, now },
     sockets,
   )
   return {
@@ -67,6 +69,7 @@ export async function startTestBroker(
     store,
     storeFolder,
     deletionSigner,
+    checkpointKeyPem,
     clock,
     [Symbol.asyncDispose]: async () => {
       await broker[Symbol.asyncDispose]()

@@ -16,6 +16,8 @@ export type BrokerDeps = {
   keyStoreRetentionDays: number
   /** Signs where artefacts come from; null: nobody does. `publicUrl` is how the platform is named in it. */
   provenance: { signer: DeletionSigner; publicUrl: string } | null
+  /** Public half of the key that signs checkpoints of audit chains. */
+  checkpointKeyPem: string
   log: Logger
   now: () => Date
 }

@@ -64,6 +64,7 @@ async function answerSeal(deps: BrokerDeps, request: SocketRequest): Promise<Soc
     const { keyId, publicKeyPem } = deps.deletionSigner
     return jsonAnswer(200, { keyId, publicKey: publicKeyPem })
   }
+  if (method === 'GET' && path === '/checkpoint-key') return jsonAnswer(200, { publicKey: deps.checkpointKeyPem })
   if (method === 'POST' && path === '/destroy') return answerDestroy(deps, request, DestroyCredentialRequest)
   if (method === 'POST' && path === '/destroy-organization') {
     return answerDestroy(deps, request, DestroyOrganizationRequest)

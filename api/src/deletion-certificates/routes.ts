@@ -1,9 +1,8 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi'
 
 import type { Env } from '../auth/access.js'
+import { brokerUnavailable } from '../broker-unavailable.js'
 import { defineRoute, Id, jsonResponse, PageQuery, Timestamp } from '../define-route.js'
-import { Problem } from '../problems.js'
-import { SealError } from '../vault/seal-client.js'
 import { getDeletionCertificate } from './get-deletion-certificate.js'
 import { listDeletionCertificates } from './list-deletion-certificates.js'
 
@@ -87,13 +86,8 @@ export function registerDeletionCertificateRoutes(app: OpenAPIHono<Env>): void {
     return c.json(Envelope.parse(await getDeletionCertificate(c.get('deps'), deletionCertificateId)), 200)
   })
   app.openapi(keyRoute, async (c) => {
-    const { keyId, publicKey } = await c.get('deps').seal.deletionKey().catch(unavailable)
+    const { keyId, publicKey } = await c.get('deps').seal.deletionKey().catch(brokerUnavailable)
     c.header('cache-control', 'public, max-age=300')
     return c.json([{ keyId, pem: publicKey, algorithm: 'Ed25519' as const }], 200)
   })
-}
-
-function unavailable(error: unknown): never {
-  if (!(error instanceof SealError)) throw error
-  throw new Problem('dependency-unavailable', 'The credential broker, which has the key, does not answer. Try again.')
 }

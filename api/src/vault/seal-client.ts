@@ -27,6 +27,8 @@ export interface SealClient {
   destroyOrganization(org: string): Promise<DestroyedKeys>
   /** The public half of the key that signs deletion certificates. */
   deletionKey(): Promise<DeletionKey>
+  /** The public half of the key that signs checkpoints of audit chains, as PEM. */
+  checkpointKey(): Promise<string>
   /** Whether the stored version opens and its key signs what its certificate verifies. */
   proveKey(version: { org: string; credential: string; version: number; requestId: string }): Promise<boolean>
   health(): Promise<{ writable: boolean; kekVersion: number }>
@@ -51,6 +53,7 @@ const Destroyed = z.object({ certificateId: z.uuid(), destroyedAt: z.string(), b
 const Provenance = z.object({ envelope: z.record(z.string(), z.unknown()).nullable() })
 const ProvenanceKeyAnswer = z.object({ key: z.object({ keyId: z.string(), publicKeyPem: z.string() }).nullable() })
 const DeletionKey = z.object({ keyId: z.string(), publicKey: z.string() })
+const CheckpointKey = z.object({ publicKey: z.string().min(1) })
 const Canary = z.object({ passed: z.boolean() })
 const Health = z.object({ writable: z.boolean(), kekVersion: z.number().int() })
 
@@ -85,6 +88,9 @@ export function createSealClient(socketPath: string): SealClient {
     },
     async deletionKey() {
       return DeletionKey.parse(await ask(socketPath, 'GET', '/deletion-key'))
+    },
+    async checkpointKey() {
+      return CheckpointKey.parse(await ask(socketPath, 'GET', '/checkpoint-key')).publicKey
     },
     async proveKey(version) {
       return Canary.parse(await ask(socketPath, 'POST', '/canary', JSON.stringify(version))).passed

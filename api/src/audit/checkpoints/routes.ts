@@ -1,5 +1,6 @@
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../../auth/access.js'
+import { brokerUnavailable } from '../../broker-unavailable.js'
 import { defineRoute, Id, jsonResponse, PageQuery } from '../../define-route.js'
 import { listCheckpoints } from './list-checkpoints.js'
 import { proveConsistency, proveInclusion } from './prove.js'
@@ -56,7 +57,27 @@ const consistencyRoute = defineRoute({
   },
 })
 
+const keyRoute = defineRoute({
+  method: 'get',
+  path: '/v1/checkpoint-keys',
+  operationId: 'listCheckpointKeys',
+  summary: 'The public key that checkpoints of audit chains are verified with; keep a copy of your own',
+  access: { kind: 'public' },
+  request: {},
+  responses: {
+    200: jsonResponse(
+      z.array(z.object({ pem: z.string(), algorithm: z.literal('Ed25519') }).openapi('CheckpointKey')),
+      'Keys',
+    ),
+  },
+})
+
 export function registerCheckpointRoutes(app: OpenAPIHono<Env>): void {
+  app.openapi(keyRoute, async (c) => {
+    const pem = await c.get('deps').seal.checkpointKey().catch(brokerUnavailable)
+    c.header('cache-control', 'public, max-age=300')
+    return c.json([{ pem, algorithm: 'Ed25519' as const }], 200)
+  })
   app.openapi(checkpointsRoute, async (c) => {
     const { limit = 50, offset = 0 } = c.req.valid('query')
     const checkpoints = await listCheckpoints(c.get('ctx'), { limit, offset })
