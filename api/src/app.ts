@@ -33,7 +33,8 @@ export function createApp(deps: Deps): OpenAPIHono<Env> {
   app.use('/v1/apps/*', async (c, next) => {
     await next()
     const ctx = c.get('ctx') as Context | undefined
-    if (READING.includes(c.req.method) || c.res.status >= 400 || ctx?.actor.type !== 'user') return
+    const isOfDevice = ctx !== undefined && ctx.actor.type !== 'user'
+    if (READING.includes(c.req.method) || c.res.status >= 400 || isOfDevice) return
     // Who changed something sees it from here on; that it was changed stays true without it.
     const seen = deps.published.refresh().catch(() => undefined)
     await Promise.race([seen, sleep(SEEN_WITHIN_MS, undefined, { ref: false })])

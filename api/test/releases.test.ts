@@ -42,8 +42,8 @@ beforeAll(async () => {
 })
 afterAll(() => fixture[Symbol.asyncDispose]())
 
-async function createReleaseApp(): Promise<LiveUpdateApp> {
-  const app = await createLiveUpdateApp(fixture, org)
+async function createReleaseApp(on = fixture, of = org): Promise<LiveUpdateApp> {
+  const app = await createLiveUpdateApp(on, of)
   await app.must('POST', '/public-keys', { pem: key.publicPem })
   await app.must('POST', '/channels', { name: 'production' })
   return app
@@ -128,16 +128,12 @@ test('an answer for a bundle without a release statement has neither', async () 
 })
 
 test('without a platform key the release is handed out and no channel statement is made up', async () => {
-  const app = await createReleaseApp()
+  await using keyless = await createFixture()
+  const app = await createReleaseApp(keyless, await keyless.createOrganization())
   await publish(app, await sealed(await statementFor(app)))
-  fixture.deps.channelStatementKey = null
-  try {
-    const answer = await (await app.latest(android('production'))).json()
-    expect(answer).toHaveProperty('release')
-    expect(answer).not.toHaveProperty('channelStatement')
-  } finally {
-    fixture.deps.channelStatementKey = platform.privateKey
-  }
+  const answer = await (await app.latest(android('production'))).json()
+  expect(answer).toHaveProperty('release')
+  expect(answer).not.toHaveProperty('channelStatement')
 })
 
 describe('a release statement', () => {
