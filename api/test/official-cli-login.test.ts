@@ -189,6 +189,18 @@ describe('the page', () => {
     expect(text).toContain('&lt;script&gt;alert(1)')
   })
 
+  test('is not opened by a session that was not begun on a page, so that a code’s session lets nobody in', async () => {
+    const looking = async (client: 'api' | 'page') => {
+      const { token } = await fixture.signIn(org.userIds.owner, { client })
+      const answer = await fixture.request('GET', '/login/device?code=ABCD-EFGH', {
+        headers: { cookie: `__Host-capstan=${token}` },
+      })
+      return answer.text()
+    }
+    expect(await looking('page')).not.toContain('name="password"')
+    expect(await looking('api')).toContain('name="password"')
+  })
+
   test('is no door into the API: its cookie means nothing under /v1', async () => {
     const { token } = await fixture.signIn(org.userIds.owner, { client: 'page' })
     const refused = await fixture.request('GET', '/v1/users/me', { headers: { cookie: `__Host-capstan=${token}` } })

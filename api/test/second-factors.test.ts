@@ -159,6 +159,15 @@ describe('a recovery code', () => {
     expect((await confirm(fresh[1]!)).status).toBe(204)
   })
 
+  test('cannot be guessed by asking many times at once', async () => {
+    const { session } = await enrol()
+    const guesses = Array.from({ length: 40 }, (_, index) =>
+      call('POST', '/v1/sessions/current/second-factor', session.token, { otp: String(index).padStart(6, '0') }),
+    )
+    const answers = await Promise.all(guesses)
+    expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThanOrEqual(30)
+  })
+
   test('cannot be guessed without end', async () => {
     const { session } = await enrol()
     const guess = () => call('POST', '/v1/sessions/current/second-factor', session.token, { otp: '000000' })

@@ -151,6 +151,17 @@ describe('rotation', () => {
     expect((await rotate(owner, personal.id)).status).toBe(404)
   })
 
+  test('of its maker’s own tokens is not for a service token, which has that person’s id and no role', async () => {
+    const scopes = ['tokens:read', 'tokens:write', 'organizations:read']
+    const robot = await made(owner, { scopes, kind: 'service' })
+    const listed = await fixture.request('GET', path(), { token: robot.token })
+    const personal = (await listed.json<(Token & { kind: string })[]>()).filter(({ kind }) => kind === 'personal')
+    expect(personal.some(({ userId }) => userId === org.userIds.owner)).toBe(true)
+    for (const { id } of personal) expect(await codeOf(await rotate(robot.token, id))).toEqual([403, 'scope-not-yours'])
+    const own = await made(owner, { scopes: ['organizations:read'], kind: 'service' })
+    expect((await rotate(robot.token, own.id)).status).toBe(201)
+  })
+
   test('through the token itself does not make its time longer', async () => {
     const own = await made(owner, { scopes: ['organizations:read', 'apps:read'], expiresInDays: 10, kind: 'service' })
     later(HOUR)

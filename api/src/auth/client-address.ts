@@ -62,6 +62,20 @@ export function callerAddress(
   return address
 }
 
+/** What limits count by: an IPv4 address, or the network of 2^64 that whoever has one IPv6 address has. */
+export function networkOf(address: string | null): string {
+  if (address === null || isIPv4(address)) return address ?? ''
+  const [head = '', tail] = address.split('::')
+  const before = head === '' ? [] : head.split(':')
+  const after = tail ? tail.split(':') : []
+  const zeros = Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => '0')
+  const groups = tail === undefined ? before : [...before, ...zeros, ...after]
+  return groups
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')
+}
+
 /** IPv4 in the form that a listener on both families gives it, as IPv4. */
 function plain(address: string | undefined): string | null {
   const text = address?.replace(/^::ffff:(?=\d+\.)/i, '') ?? ''

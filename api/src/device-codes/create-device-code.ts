@@ -1,6 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { deviceCodes, newId, withLookup } from '@capstan/migrations'
 import type { Deps } from '../context.js'
+import { networkOf } from '../auth/client-address.js'
 import { limitRate } from '../limit-rate.js'
 import { Problem } from '../problems.js'
 import { cutUserAgent } from '../sessions/open-session.js'
@@ -23,7 +24,7 @@ export async function createDeviceCode(
   deps: Deps,
   { address, userAgent }: { address: string | null; userAgent: string | undefined },
 ): Promise<{ id: string; code: string }> {
-  if (!admitAddress(address ?? '', deps.now()) || !admitAll('all', deps.now())) {
+  if (!admitAddress(networkOf(address), deps.now()) || !admitAll('all', deps.now())) {
     throw new Problem(
       'too-many-requests',
       'Too many sign-ins begin at once. Try again in a moment, or use an API token.',

@@ -24,7 +24,9 @@ export async function pageSession(c: Context<Env>): Promise<SessionPrincipal | n
   const token = getCookie(c, NAME, 'host')
   if (!token || kindOf(token) !== 'cs') return null
   try {
-    return await authenticateSession(c.get('deps'), hashToken(c.get('deps').pepper, token))
+    const session = await authenticateSession(c.get('deps'), hashToken(c.get('deps').pepper, token))
+    // Only who signed in on a page lets others in: a session that came of a code or a password elsewhere gives none.
+    return session.client === 'page' ? session : null
   } catch (error) {
     if (error instanceof Problem) return null
     throw error

@@ -56,7 +56,8 @@ async function signInFromPage(c: C): Promise<Response> {
   if (!form.success) throw new Problem('request-malformed')
   const { code, email, password, factor, assertion } = form.data
   const proof = /^\s*\d{3}\s?\d{3}\s*$/.test(factor) ? { otp: factor.trim() } : { recoveryCode: factor }
-  const from = { client: 'page', userAgent: c.req.header('user-agent'), requestId: c.get('requestId') } as const
+  const [userAgent, requestId] = [c.req.header('user-agent'), c.get('requestId')]
+  const from = { client: 'page', address: c.get('address'), userAgent, requestId } as const
   try {
     const passkey = assertion ? readAssertion(assertion) : undefined
     const { token } = await signIn(c.get('deps'), { email, password, passkey, ...proof }, from)

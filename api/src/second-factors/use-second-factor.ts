@@ -19,13 +19,14 @@ export async function useSecondFactor(
   proof: FactorProof,
 ): Promise<'totp' | 'recovery-code'> {
   failures.admit(userId, deps.now())
+  // Counted before the look: of many guesses at once only as many as are allowed get through.
+  failures.failed(userId, deps.now())
   const { otp, recoveryCode } = proof
   const right = await withUser(deps.db, userId, async (tx) => {
     if (otp) return takeTotp(tx, deps, userId, otp)
     return recoveryCode ? useRecoveryCode(tx, deps, userId, recoveryCode) : false
   })
   if (!right) {
-    failures.failed(userId, deps.now())
     throw new Problem('second-factor-refused', 'The code is wrong, or was used already. Wait for the next one.')
   }
   failures.succeeded(userId)

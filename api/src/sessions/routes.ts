@@ -105,7 +105,8 @@ export function registerSessionRoutes(app: OpenAPIHono<Env>): void {
   )
   app.openapi(createSessionRoute, async (c) => {
     const { passkey, ...rest } = c.req.valid('json')
-    const from = { client: 'api', userAgent: c.req.header('user-agent'), requestId: c.get('requestId') } as const
+    const [userAgent, requestId] = [c.req.header('user-agent'), c.get('requestId')]
+    const from = { client: 'api', address: c.get('address'), userAgent, requestId } as const
     return c.json(await signIn(c.get('deps'), { ...rest, passkey: asAssertion(passkey) }, from), 201)
   })
   app.openapi(listRoute, async (c) => {

@@ -21,7 +21,8 @@ export async function rotateApiToken(ctx: Context, input: RotateApiToken) {
   const token = createToken('ca')
   const row = await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const old = await lockToken(tx, ctx, input.tokenId)
-    if (old.kind === 'personal' && old.userId !== ctx.actor.id) {
+    // A service token carries the id of who made it and no role: it is not that person.
+    if (old.kind === 'personal' && (old.userId !== ctx.actor.id || !ctx.actor.role)) {
       throw new Problem('scope-not-yours', 'A personal token is rotated by the person it belongs to.')
     }
     const scopes = old.scopes?.filter(isScope) ?? [...(ctx.actor.role ? scopesOf(ctx.actor.role) : [])]
