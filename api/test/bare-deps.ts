@@ -1,5 +1,6 @@
 import { pino } from 'pino'
 
+import { networksOf } from '../src/auth/client-address.js'
 import type { Deps } from '../src/context.js'
 
 /** Parts for routes that need only some of them: anything else that a route touches fails the test by name. */
@@ -10,6 +11,7 @@ export function bareDeps(parts: Partial<Deps>): Deps {
     publicUrl: 'http://127.0.0.1:4400',
     leaseMs: 60_000,
     channelStatementKey: null,
+    proxies: networksOf([]),
     ...parts,
   }
   return new Proxy(defaults as Deps, {

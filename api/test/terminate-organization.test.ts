@@ -109,10 +109,18 @@ test('members, tokens, builds and keys end at once, what was stored is erased, t
 
   expect(await eraseOrganizations(control)).toBe(1)
   expect(await fixture.deps.objects.head(objectKey)).toBeNull()
-  const [row] = await inOrg((tx) => tx.select().from(organizations))
-  expect(row).toMatchObject({ name: 'terminated', terminatedAt: expect.any(Date) as Date })
+  const stateOf = async () => (await inOrg((tx) => tx.select().from(organizations)))[0]
+  expect(await stateOf()).toMatchObject({ name: 'terminated', terminatedAt: null })
   expect(await inOrg((tx) => tx.select().from(jobs))).toEqual([])
-  expect(await eraseOrganizations(control)).toBe(0)
+
+  // A link that was given out before the end still stores; it is found as long as such links live.
+  await fixture.deps.objects.put(objectKey, Buffer.from('late'), { contentType: 'application/zip' })
+  expect(await eraseOrganizations(control)).toBe(1)
+  expect(await fixture.deps.objects.head(objectKey)).toBeNull()
+  const later = { ...control, now: () => new Date(Date.now() + 3 * 60 * 60_000) }
+  expect(await eraseOrganizations(later)).toBe(1)
+  expect(await stateOf()).toMatchObject({ terminatedAt: expect.any(Date) as Date })
+  expect(await eraseOrganizations(later)).toBe(0)
   expect((await (await open(other.org, other.credential)).ask()).status).toBe(200)
   expect(await fixture.deps.objects.head(other.objectKey)).not.toBeNull()
 

@@ -26,11 +26,12 @@ create trigger apps_organization before insert on apps
   for each row execute function refuse_ended_organization();
 
 -- Erases up to `batch` rows of the organization whose door is open, those that refer to others first; answers how many
--- it erased, 0 when nothing is left. Kept: the organization's own row, its audit chain (tables named audit_…) and its
--- deletion certificates. With the owner's rights, so that no process needs the right to delete from every table; it
+-- it erased, 0 when nothing is left. Kept: the organization's own row, its audit chain (tables named audit_…), its
+-- deletion certificates, and the notes that its apps changed (ids, by which every API process learns that they are gone).
+-- With the owner's rights, so that no process needs the right to delete from every table; it
 -- looks at no argument but the number, and refuses an organization whose keys are not certified as destroyed.
 create function erase_organization_rows(batch int) returns bigint
-  language plpgsql security definer set search_path = pg_catalog, public as $$
+  language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
 declare
   content regclass;
   erased bigint;
@@ -45,7 +46,7 @@ begin
       select c.oid from pg_class c
       join pg_attribute a on a.attrelid = c.oid and a.attname = 'org_id' and not a.attisdropped
       where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
-        and c.relname not like 'audit\_%' and c.relname <> 'deletion_certificates'
+        and c.relname not like 'audit\_%' and c.relname not in ('deletion_certificates', 'app_changes')
     ), depths (oid, depth) as (
       select oid, 0 from contents
       union

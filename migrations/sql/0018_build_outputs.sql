@@ -28,7 +28,7 @@ create table artifact_provenance (
 );
 
 -- Null: kept for ever. Files of a build that a live update is served from stay in any case.
-alter table organizations add column artifact_retention_days int default 90
+alter table organizations add column artifact_retention_days int
   check (artifact_retention_days between 1 and 3650);
 alter table artifacts add column expired_at timestamptz;
 create index artifacts_kept on artifacts (created_at) where status = 'ready';

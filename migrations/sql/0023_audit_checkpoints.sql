@@ -22,18 +22,6 @@ create table audit_tiles (
   primary key (org_id, tile)
 );
 
--- Where an organization wants its checkpoints sent.
-create table audit_webhooks (
-  org_id uuid primary key references organizations (id) on delete cascade,
-  url text not null,
-  delivered_size bigint not null default 0,
-  failures integer not null default 0,
-  last_error text,
-  next_attempt_at timestamptz not null default now(),
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now()
-);
-
 create function refuse_note_change() returns trigger language plpgsql as $$
 begin
   if tg_op = 'UPDATE' and (new.org_id, new.size, new.note, new.created_at) = (old.org_id, old.size, old.note, old.created_at) then
@@ -49,17 +37,14 @@ create trigger audit_checkpoints_no_truncate before truncate on audit_checkpoint
 do $$
 declare name text;
 begin
-  foreach name in array array['audit_checkpoints', 'audit_tiles', 'audit_webhooks'] loop
+  foreach name in array array['audit_checkpoints', 'audit_tiles'] loop
     execute format('alter table %I enable row level security', name);
     execute format('alter table %I force row level security', name);
     execute format('create policy %I on %I using (org_id = app_org()) with check (org_id = app_org())', name || '_org', name);
   end loop;
 end $$;
 create policy audit_checkpoints_due on audit_checkpoints for select to capstan_control using (published_at is null);
-create policy audit_webhooks_due on audit_webhooks for select to capstan_control using (true);
 
 grant select on audit_checkpoints, audit_tiles to capstan_api, capstan_control, capstan_broker;
 grant insert on audit_checkpoints, audit_tiles to capstan_broker;
 grant update (published_at) on audit_checkpoints to capstan_control;
-grant select, insert, update, delete on audit_webhooks to capstan_api;
-grant select, update (delivered_size, failures, last_error, next_attempt_at) on audit_webhooks to capstan_control;

@@ -9,7 +9,7 @@ import { createTestDatabase, type TestDatabase } from '../src/testing/index.js'
 
 const ORG = '00000000-0000-7000-8000-000000000001'
 const OTHER = '00000000-0000-7000-8000-0000000000ff'
-const KEPT = /^(audit_.*|deletion_certificates)$/
+const KEPT = /^(audit_.*|deletion_certificates|app_changes)$/
 
 let database: TestDatabase
 let owner: postgres.Sql

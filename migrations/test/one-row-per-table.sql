@@ -75,7 +75,6 @@ insert into app_activity (org_id, app_id, bucket, active_day, active_week, activ
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), now(), 1, 1, 1, '[]', '[]');
 insert into audit_checkpoints (org_id, size, note) values ('00000000-0000-7000-8000-000000000001', 1, 'x');
 insert into audit_tiles (org_id, tile, hash) values ('00000000-0000-7000-8000-000000000001', 0, sha256(''));
-insert into audit_webhooks (org_id, url) values ('00000000-0000-7000-8000-000000000001', 'https://example.com');
 insert into app_changes (app_id, org_id, changed_in)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 1);
 insert into bundle_copy_hazards (org_id, app_id, from_bundle_id, to_bundle_id, href)

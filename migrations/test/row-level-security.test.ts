@@ -154,7 +154,6 @@ describe('the control role', () => {
       'apps',
       'artifacts',
       'audit_checkpoints',
-      'audit_webhooks',
       'bundle_patches',
       'credential_versions',
       'jobs',

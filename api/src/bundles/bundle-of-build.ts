@@ -57,6 +57,13 @@ async function requireOutput(tx: Transaction, { appId, buildId }: BuildKey): Pro
 
 /** The bundle shares the stored object of the artifact; its content can change no more than that. */
 async function adopt(tx: Transaction, ctx: Context, { appId, buildId }: BuildKey, output: Artifact): Promise<Bundle> {
+  // Locked: an output that expires meanwhile is found out here, one that expires later is known to be served.
+  const [still] = await tx
+    .select({ id: artifacts.id })
+    .from(artifacts)
+    .where(and(eq(artifacts.id, output.id), eq(artifacts.status, 'ready')))
+    .for('update')
+  if (!still) throw new Problem('bundle-not-ready', 'The output of this build has expired. Build again.')
   const fileId = newId()
   const [bundle] = await tx
     .insert(bundles)

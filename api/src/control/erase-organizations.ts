@@ -6,19 +6,27 @@ import type { ControlDeps } from './control-deps.js'
 
 const BATCH = 5000
 const NAME = 'terminated'
+/** Longer than any link by which something can be stored. */
+const LONGEST_LINK_MS = 2 * 60 * 60_000
 
 /** Erases what ended organizations stored. May be interrupted at any point: the next pass goes on. */
 export async function eraseOrganizations(deps: ControlDeps): Promise<number> {
   const due = await deps.db
-    .select({ id: organizations.id })
+    .select({ id: organizations.id, terminatingAt: organizations.terminatingAt })
     .from(organizations)
     .where(and(isNotNull(organizations.terminatingAt), isNull(organizations.terminatedAt)))
-  for (const { id } of due) await eraseOrganization(deps, id)
+  for (const { id, terminatingAt } of due) {
+    const onFailure = (err: unknown) => deps.log.error({ err, orgId: id }, 'an organization could not be erased')
+    await eraseOrganization(deps, id, terminatingAt ?? deps.now()).catch(onFailure)
+  }
   return due.length
 }
 
-/** Rows before objects: without its row nothing new is stored, so what is listed then is all there is. */
-async function eraseOrganization(deps: ControlDeps, orgId: string): Promise<void> {
+/**
+ * Rows before objects. Links to store something that were given out before still work: it is over only when none can be
+ * valid any more, and what they stored is listed again until then.
+ */
+async function eraseOrganization(deps: ControlDeps, orgId: string, terminatingAt: Date): Promise<void> {
   let rows = 0
   for (;;) {
     const erased = await eraseRows(deps, orgId)
@@ -30,15 +38,20 @@ async function eraseOrganization(deps: ControlDeps, orgId: string): Promise<void
     await deps.objects.delete(key)
     objects += 1
   }
+  const now = deps.now()
+  const isOver = now.getTime() - terminatingAt.getTime() >= LONGEST_LINK_MS
+  if (rows + objects === 0 && !isOver) return
   await withOrg(deps.db, orgId, async (tx) => {
-    const now = deps.now()
+    const ended = isOver ? { terminatedAt: now } : {}
     await tx
       .update(organizations)
-      .set({ name: NAME, terminatedAt: now, updatedAt: now })
+      .set({ name: NAME, ...ended, updatedAt: now })
       .where(eq(organizations.id, orgId))
     const by = { orgId, actor: { type: 'system', id: 'control' } as const, requestId: newId() }
-    const data = { rows, objects }
-    await recordAudit(tx, by, { action: 'organization.terminated', target: { organization: orgId }, data })
+    const target = { organization: orgId }
+    if (rows + objects > 0)
+      await recordAudit(tx, by, { action: 'organization.erased', target, data: { rows, objects } })
+    if (isOver) await recordAudit(tx, by, { action: 'organization.terminated', target })
   })
 }
 

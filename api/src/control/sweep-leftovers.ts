@@ -53,6 +53,8 @@ async function expireArtifacts(deps: ControlDeps): Promise<number> {
 
 async function expireArtifact(deps: ControlDeps, orgId: string, id: string): Promise<boolean> {
   const gone = await withOrg(deps.db, orgId, async (tx) => {
+    // A statement of its own: the one below then sees a bundle that was made while this waited.
+    await tx.select({ id: artifacts.id }).from(artifacts).where(eq(artifacts.id, id)).for('update')
     // A bundle made of a build shares its object: devices still fetch it.
     const served = tx
       .select({ id: bundleFiles.id })

@@ -1,5 +1,5 @@
-import { bigint, integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
-import { at, bytea, createdAt, orgId, updatedAt } from './columns.js'
+import { bigint, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
+import { at, bytea, createdAt, orgId } from './columns.js'
 
 export const auditHeads = pgTable('audit_heads', {
   orgId: uuid('org_id').primaryKey(),
@@ -42,14 +42,3 @@ export const auditTiles = pgTable(
   },
   (table) => [primaryKey({ columns: [table.orgId, table.tile] })],
 )
-
-export const auditWebhooks = pgTable('audit_webhooks', {
-  orgId: uuid('org_id').primaryKey(),
-  url: text('url').notNull(),
-  deliveredSize: bigint('delivered_size', { mode: 'number' }).notNull().default(0),
-  failures: integer('failures').notNull().default(0),
-  lastError: text('last_error'),
-  nextAttemptAt: at('next_attempt_at').notNull().defaultNow(),
-  createdAt: createdAt(),
-  updatedAt: updatedAt(),
-})

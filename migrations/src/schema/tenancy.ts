@@ -15,7 +15,7 @@ export const organizations = pgTable('organizations', {
   twoFactorRequired: boolean('two_factor_required').notNull().default(false),
   stepUpRequired: boolean('step_up_required').notNull().default(false),
   ipAllowlist: text('ip_allowlist').array(),
-  artifactRetentionDays: integer('artifact_retention_days').default(90),
+  artifactRetentionDays: integer('artifact_retention_days'),
   /** Since then nobody belongs to it, its keys are destroyed, and its content is being erased. */
   terminatingAt: at('terminating_at'),
   terminatedAt: at('terminated_at'),
