@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { addressKind } from './address-kind.js'
+import { addressKind, canonicalAddress } from './address-kind.js'
 
 describe('the kind of an address', () => {
   test.each([
@@ -65,3 +65,15 @@ describe('the kind of an address', () => {
     '',
   ])('%s is forbidden', (address) => expect(addressKind(address)).toBe('forbidden'))
 })
+
+test.each([
+  ['::ffff:203.0.113.7', '203.0.113.7'],
+  ['::ffff:cb00:7107', '203.0.113.7'],
+  ['0:0:0:0:0:ffff:cb00:7107', '203.0.113.7'],
+  ['64:ff9b::cb00:7107', '203.0.113.7'],
+  ['203.0.113.7', '203.0.113.7'],
+  ['2606:4700:0:0::6810:122', '2606:4700:0:0:0:0:6810:122'],
+  ['2606:4700::6810:122%eth0', '2606:4700:0:0:0:0:6810:122'],
+  ['64:ff9b:1::cb00:7107', '64:ff9b:1:0:0:0:cb00:7107'],
+  ['not an address', 'not an address'],
+])('%s is compared as %s', (address, canonical) => expect(canonicalAddress(address)).toBe(canonical))

@@ -39,15 +39,33 @@ export function addressKind(address: string): AddressKind {
   if (isIPv4(address)) return ipv4Kind(address)
   const words = wordsOf(address)
   const [first = 0, second = 0] = words
-  const embeds = (...prefix: number[]) => prefix.every((word, index) => words[index] === word)
-  // IPv4-mapped, and what a translating resolver makes of an IPv4-only host.
-  if (embeds(0, 0, 0, 0, 0, 0xff_ff) || embeds(0x64, 0xff_9b, 0, 0, 0, 0)) return ipv4Kind(lastFourBytes(words))
-  if (embeds(0, 0, 0, 0, 0, 0, 0, 1)) return 'private'
+  const embedded = ipv4Inside(words)
+  if (embedded !== undefined) return ipv4Kind(embedded)
+  if (startsWith(words, 0, 0, 0, 0, 0, 0, 0, 1)) return 'private'
   if (first === 0xfd_00 && second === 0x0e_c2) return 'forbidden'
   if ((first & 0xfe_00) === 0xfc_00) return 'private'
   const isTunnel = first === 0x20_02 || (first === 0x20_01 && second < 0x02_00)
   return (first & 0xe0_00) === 0x20_00 && !isTunnel ? 'public' : 'forbidden'
 }
+
+/**
+ * The one spelling of an address to compare by: the IPv4 address inside an IPv6 one, else the eight words without a zone.
+ * Text that is no address stays as it is.
+ */
+export function canonicalAddress(address: string): string {
+  if (isIP(address) !== 6) return address
+  const words = wordsOf(address)
+  return ipv4Inside(words) ?? words.map((word) => word.toString(16)).join(':')
+}
+
+/** Of an IPv4-mapped address, and of what a translating resolver makes of an IPv4-only host. */
+function ipv4Inside(words: readonly number[]): string | undefined {
+  const isInside = startsWith(words, 0, 0, 0, 0, 0, 0xff_ff) || startsWith(words, 0x64, 0xff_9b, 0, 0, 0, 0)
+  return isInside ? lastFourBytes(words) : undefined
+}
+
+const startsWith = (words: readonly number[], ...prefix: number[]) =>
+  prefix.every((word, index) => words[index] === word)
 
 function ipv4Kind(address: string): AddressKind {
   if (forbiddenAddresses.check(address, 'ipv4')) return 'forbidden'

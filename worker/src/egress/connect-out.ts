@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { connect, isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { addressKind } from './address-kind.js'
+import { addressKind, canonicalAddress } from './address-kind.js'
 import type { Decision, HostPolicy } from './host-policy.js'
 import { decide } from './host-policy.js'
 
@@ -64,7 +64,7 @@ async function addressesOf(resolve: Resolve, host: string): Promise<LookupAddres
 
 function judge(decision: Decision, host: string, address: string): void {
   const kind = addressKind(address)
-  const isOwn = decision !== 'private' && ownAddresses().has(address)
+  const isOwn = decision !== 'private' && ownAddresses().has(canonicalAddress(address))
   if (kind === 'public' && !isOwn) return
   if (kind === 'private' && decision === 'private') return
   throw new Refused(`${host} has an address in a network that builds may not reach.`)
@@ -72,7 +72,8 @@ function judge(decision: Decision, host: string, address: string): void {
 
 /** A host that listens on a public address shows its own services there, and not all of them to the world. */
 function ownAddresses(): Set<string> {
-  return new Set(Object.values(networkInterfaces()).flatMap((found) => (found ?? []).map(({ address }) => address)))
+  const all = Object.values(networkInterfaces()).flatMap((found) => found ?? [])
+  return new Set(all.map(({ address }) => canonicalAddress(address)))
 }
 
 async function open(address: string, port: number): Promise<Socket> {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createServer, request as callOut } from 'node:http'
+import { STATUS_CODES, createServer, request as callOut } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -24,19 +24,40 @@ export type EgressProxy = {
   close: () => void
 }
 
+/** Calls that are open, or being opened, at a time: a client can ask for many over one connection of the relay. */
+const maxUpstreams = 256
+
+class Busy extends Error {
+  override name = 'Busy'
+}
+
 const authority = /^([A-Za-z0-9._-]{1,253}):(\d{1,5})$/
 
 /** The only way out of a build container. What the client says is not trusted; it runs next to the customer's code. */
 export function createEgressProxy(options: EgressProxyOptions): EgressProxy {
   const contacts = new ContactedHosts()
+  let upstreams = 0
+  const release = () => void (upstreams -= 1)
+  const call = async (target: Target) => {
+    if (upstreams >= maxUpstreams) throw new Busy(`No more than ${maxUpstreams} connections can be open at a time.`)
+    upstreams += 1
+    const upstream = await connectOut(options.policy, options.resolve, target).catch((error: unknown) => {
+      release()
+      throw error
+    })
+    if (upstream.closed) release()
+    else upstream.once('close', release)
+    return upstream
+  }
   const reach = async (target: Target) => {
     const { host, port } = target
     try {
-      const upstream = await connectOut(options.policy, options.resolve, target)
+      const upstream = await call(target)
       const { contact, isFirst } = contacts.note(host, port, true)
       if (isFirst) options.onContact(`Network: ${host}:${port} allowed`)
       return { upstream, contact }
     } catch (error) {
+      if (error instanceof Busy) throw error
       const isRefusal = error instanceof Refused
       const { isFirst } = contacts.note(host, port, !isRefusal)
       if (isFirst) options.onContact(`Network: ${isRefusal ? 'refused: ' : ''}${sentenceOf(error)}`)
@@ -98,6 +119,8 @@ export function createEgressProxy(options: EgressProxyOptions): EgressProxy {
       else answer(response, statusOf(error), sentenceOf(error))
     })
   })
+  // Requests of one connection are handed out without waiting for each other's answers: the second gets a 503.
+  server.maxRequestsPerSocket = 1
   server.on('connect', (request: IncomingMessage, client: Duplex, head: Buffer) => {
     tunnel(request.url ?? '', client, head).catch((error: unknown) => {
       if (!client.destroyed) refuse(client, statusOf(error), sentenceOf(error))
@@ -142,7 +165,10 @@ function endToEnd<T>(headers: Record<string, T>): Record<string, T> {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !hopByHop.has(name)))
 }
 
-const statusOf = (error: unknown) => (error instanceof Refused ? 403 : 502)
+function statusOf(error: unknown): number {
+  if (error instanceof Busy) return 503
+  return error instanceof Refused ? 403 : 502
+}
 
 function sentenceOf(error: unknown): string {
   if (!(error instanceof Error)) return 'The host could not be reached.'
@@ -157,7 +183,6 @@ function answer(response: ServerResponse, status: number, sentence: string): voi
 }
 
 function refuse(client: Duplex, status: number, sentence: string): void {
-  const reason = status === 403 ? 'Forbidden' : status === 400 ? 'Bad Request' : 'Bad Gateway'
-  const head = `HTTP/1.1 ${status} ${reason}\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n`
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n`
   client.end(`${head}${sentence}\n`)
 }

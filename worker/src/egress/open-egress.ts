@@ -12,6 +12,10 @@ import { createEgressProxy } from './egress-proxy.js'
 import { proxyEnvironment, proxyPort } from './proxy-settings.js'
 
 const readyMs = 30_000
+/** Of what waits for the relay to read it. Connections that keep to their windows add up to no more than half of this. */
+const maxWaitingBytes = 64 << 20
+/** What a waiting frame takes in memory besides its bytes. */
+const frameCost = 256
 
 export type Egress = {
   /** What makes the usual tools use the way out. */
@@ -78,15 +82,25 @@ async function openEgress(run: BuildRun, sandbox: Sandbox, phase: BuildPhase, po
   return { environment: proxyEnvironment, close }
 }
 
-/** Everything that the container sends through the pipe is checked by the carrier; a violation ends it. */
-function carry(pipe: Pipe, onConnection: (connection: Duplex) => void) {
+/**
+ * Everything that the container sends through the pipe is checked by the carrier; a violation ends it. So does a relay that
+ * asks and does not read the answers.
+ */
+export function carry(pipe: Pipe, onConnection: (connection: Duplex) => void) {
   let onReady = (): void => undefined
   const ready = new Promise<void>((resolve) => {
     onReady = resolve
   })
+  let waiting = 0
   const send = (frame: Buffer, sent: () => void = () => undefined) => {
-    if (pipe.input.destroyed) sent()
-    else pipe.input.write(frame, () => sent())
+    if (!pipe.input.destroyed && waiting > maxWaitingBytes) pipe.input.destroy(new Error('the relay does not read'))
+    if (pipe.input.destroyed) return sent()
+    const cost = frame.length + frameCost
+    waiting += cost
+    pipe.input.write(frame, () => {
+      waiting -= cost
+      sent()
+    })
   }
   const carrier = new Carrier({ send, onConnection, onReady: () => onReady() })
   const read = async (): Promise<never> => {
