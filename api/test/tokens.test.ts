@@ -44,6 +44,9 @@ describe('scopes', () => {
     const apps = (method: string) =>
       fixture.request(method, '/v1/apps', { token: token.token, ...(method === 'POST' ? { body: { name: 'x' } } : {}) })
     expect((await apps('GET')).status).toBe(200)
+    const builder = await made(owner, { scopes: ['builds:read'] })
+    const list = (of: Token) => fixture.request('GET', '/v1/organizations', { token: of.token })
+    expect([(await list(token)).status, await codeOf(await list(builder))]).toEqual([200, [403, 'permission-missing']])
     expect(await codeOf(await apps('POST'))).toEqual([403, 'permission-missing'])
     const admin = (await fixture.signIn(org.userIds.admin, { secondFactorAt: now })).token
     expect(await codeOf(await create(admin, { scopes: ['policies:write'] }))).toEqual([403, 'scope-not-yours'])
@@ -87,6 +90,11 @@ describe('networks', () => {
     }
     for (const address of ['203.0.114.9', '2001:db9::1', '198.51.100.8']) {
       expect([address, await works(token, address)]).toEqual([address, 403])
+    }
+    const anywhere = (path: string, address: string) => fixture.request('GET', path, { token, address })
+    for (const path of ['/v1/users/me', '/v1/organizations']) {
+      expect((await anywhere(path, '203.0.113.9')).status).toBe(200)
+      expect(await codeOf(await anywhere(path, '203.0.114.9'))).toEqual([403, 'address-not-allowed'])
     }
     const forged = await fixture.request('GET', `/v1/organizations/${org.id}`, {
       token,

@@ -56,8 +56,7 @@ async function admit(c: C, who: Access): Promise<void> {
     case 'public':
       return
     case 'principal':
-      c.set('principal', await authenticate(deps, c.req.header('authorization')))
-      return
+      return admitPrincipal(c)
     case 'worker':
       c.set('worker', await requireWorker(deps, c.req.header('authorization')))
       return
@@ -85,6 +84,13 @@ async function admit(c: C, who: Access): Promise<void> {
     case 'job':
       return admitMember(c, () => orgOfPath(c, who.kind), who)
   }
+}
+
+/** A token is bound to its networks, and to its organization's, also where no organization is asked about. */
+async function admitPrincipal(c: C): Promise<void> {
+  const principal = await authenticate(c.get('deps'), c.req.header('authorization'))
+  if (principal.kind === 'token') await contextFor(c, principal, principal.orgId)
+  c.set('principal', principal)
 }
 
 /** From memory alone: a stranger who makes ids up costs no query. */

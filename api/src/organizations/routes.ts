@@ -1,7 +1,8 @@
 import { organizations, withOrg } from '@capstan/migrations'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import { eq } from 'drizzle-orm'
-import type { Env } from '../auth/access.js'
+import { contextFor, type Env } from '../auth/access.js'
+import { requireScope } from '../context.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Timestamp } from '../define-route.js'
 import { Problem } from '../problems.js'
 import { createOrganization } from './create-organization.js'
@@ -123,7 +124,9 @@ export function registerOrganizationRoutes(app: OpenAPIHono<Env>): void {
   })
   app.openapi(listRoute, async (c) => {
     const { limit = 50, offset = 0 } = c.req.valid('query')
-    const rows = await listOrganizations(c.get('deps'), c.get('principal'), { limit, offset })
+    const principal = c.get('principal')
+    if (principal.kind === 'token') requireScope(await contextFor(c, principal, principal.orgId), 'organizations:read')
+    const rows = await listOrganizations(c.get('deps'), principal, { limit, offset })
     return c.json(rows.map(present), 200)
   })
   app.openapi(getRoute, async (c) => {
