@@ -6,6 +6,7 @@ import type { Scope } from './auth/permissions.js'
 import type { Assurance } from './auth/step-up.js'
 import type { ObjectStore } from './objects/object-store.js'
 import type { UrlSigner } from './objects/sign-object-url.js'
+import type { Outbound } from './outbound/create-outbound.js'
 import type { CheckIns } from './updates/check-ins.js'
 import type { AnswerMaker } from './updates/make-answer.js'
 import type { PublishedIndex } from './updates/published-index.js'
@@ -41,6 +42,9 @@ export type Deps = {
   workerReportMs: number
   /** `host` or `host:port` on the operator's own network that sources of builds may name. */
   sourcePrivateHosts: readonly string[]
+  /** Calls hosts that organizations name; `outboundPrivateHosts` may be in the operator's own network. */
+  outbound: Outbound
+  outboundPrivateHosts: readonly string[]
   /** PKCS#8 PEM of the platform's Ed25519 key for channel statements; null: none is signed. */
   channelStatementKey: string | null
   /** SHA-256 of the root certificates to which signatures of provisioning profiles must lead. */

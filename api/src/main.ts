@@ -10,6 +10,7 @@ import { createLog } from './create-log.js'
 import { exitOnBadConfiguration } from './exit-on-bad-configuration.js'
 import { keepCheckInLogs } from './insight/check-in-log.js'
 import { openObjectStore } from './objects/open-object-store.js'
+import { createOutbound } from './outbound/create-outbound.js'
 import { openRedis } from './redis.js'
 import { openUpdates } from './updates/open-updates.js'
 import { serveCheck } from './updates/serve-check.js'
@@ -56,6 +57,8 @@ const deps: Deps = {
   leaseMs: config.LEASE_MS,
   workerReportMs: config.WORKER_REPORT_MS,
   sourcePrivateHosts: config.SOURCE_PRIVATE_HOSTS,
+  outbound: createOutbound({ privateHosts: config.OUTBOUND_PRIVATE_HOSTS }),
+  outboundPrivateHosts: config.OUTBOUND_PRIVATE_HOSTS,
   appleRoots: config.APPLE_ROOT_FINGERPRINTS,
   channelStatementKey,
 }

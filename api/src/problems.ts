@@ -42,6 +42,8 @@ export const problems = {
   'internal-error': { status: 500, title: 'Something went wrong on our side' },
   'dependency-unavailable': { status: 503, title: 'A part of the platform does not answer' },
 
+  'outbound-address-refused': { status: 422, title: 'The address is not called' },
+
   'checkpoint-not-found': { status: 404, title: 'There is no such checkpoint' },
   'confirmation-differs': { status: 422, title: 'The confirmation does not match' },
 
