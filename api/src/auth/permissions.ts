@@ -46,8 +46,9 @@ export const sensitiveScopes: ReadonlySet<Scope> = new Set([
 ])
 
 const catalogue: Record<Role, ReadonlySet<Scope>> = {
+  none: new Set(),
   viewer: new Set(read),
-  developer: new Set([...read, ...develop]),
+  member: new Set([...read, ...develop]),
   approver: new Set([...read, 'audit:read']),
   billing: new Set(['organizations:read', 'members:read']),
   admin: new Set([...read, ...develop, ...administer]),

@@ -1,7 +1,8 @@
 import { boolean, integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
 import { at, createdAt, id, orgId, updatedAt } from './columns.js'
 
-export const roles = ['owner', 'admin', 'approver', 'billing', 'developer', 'viewer'] as const
+/** `none`: belongs to the organization and has what grants say, nothing else. */
+export const roles = ['owner', 'admin', 'approver', 'billing', 'member', 'viewer', 'none'] as const
 export type Role = (typeof roles)[number]
 
 export const sessionClients = ['api', 'cli', 'page'] as const
