@@ -39,6 +39,9 @@ export const memberships = pgTable(
     orgId: orgId(),
     userId: uuid('user_id').notNull(),
     role: text('role', { enum: roles }).notNull(),
+    /** Since then it counts as if it were not there. */
+    suspendedAt: at('suspended_at'),
+    lastUsedAt: at('last_used_at'),
     createdAt: createdAt(),
   },
   (table) => [primaryKey({ columns: [table.orgId, table.userId] })],
