@@ -108,4 +108,7 @@ insert into build_shares (id, org_id, app_id, build_id)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid());
 insert into artifact_provenance (artifact_id, org_id, envelope)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', '{}');
+insert into dependency_caches (id, org_id, app_id, build_id, attempt, key, tier, branch, package_manager, size_bytes, sha256, object_key)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 1, repeat('0', 64),
+    'members', '', 'npm', 1, repeat('0', 64), 'x');
 set session_replication_role = origin;
