@@ -61,6 +61,9 @@ export const problems = {
 
   'app-busy': { status: 409, title: 'The app has unfinished builds' },
 
+  'cache-not-writable': { status: 403, title: 'The build may not write to the cache' },
+  'cache-mismatch': { status: 422, title: 'The cache is not what was declared' },
+
   'object-url-invalid': { status: 403, title: 'The link is not valid or has expired' },
   'object-not-found': { status: 404, title: 'The stored object does not exist' },
   'object-exists': { status: 409, title: 'The object is stored already' },

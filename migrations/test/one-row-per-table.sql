@@ -117,4 +117,7 @@ insert into invitations (id, org_id, email, role, token_hash, expires_at)
 insert into access_reviews (id, org_id, due_at) values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', now());
 insert into access_review_items (id, org_id, review_id, kind, user_id)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'membership', gen_random_uuid());
+insert into dependency_caches (id, org_id, app_id, build_id, attempt, key, tier, branch, package_manager, size_bytes, sha256, object_key)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 1, repeat('0', 64),
+    'members', '', 'npm', 1, repeat('0', 64), 'x');
 set session_replication_role = origin;

@@ -157,6 +157,7 @@ describe('the control role', () => {
       'audit_checkpoints',
       'bundle_patches',
       'credential_versions',
+      'dependency_caches',
       'jobs',
       'leases',
       'organizations',

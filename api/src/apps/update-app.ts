@@ -16,6 +16,7 @@ export type UpdateApp = {
   appEnvironmentId?: string | null | undefined
   egressHosts?: string[] | undefined
   iosBundleId?: string | null | undefined
+  releaseCacheEnabled?: boolean | undefined
 }
 
 /** Absent keys stay as they are; `null` clears the default channel or environment. */
@@ -38,6 +39,7 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
         ...(input.egressHosts === undefined ? {} : { egressHosts: [...new Set(input.egressHosts)] }),
         ...(nextNumber === undefined ? {} : { nextBuildNumber: nextNumber }),
         ...(input.iosBundleId === undefined ? {} : { iosBundleId: input.iosBundleId }),
+        ...(input.releaseCacheEnabled === undefined ? {} : { releaseCache: input.releaseCacheEnabled }),
         updatedAt: sql`now()`,
       })
       .where(
@@ -48,7 +50,10 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
     await recordAudit(tx, ctx, {
       action: 'app.updated',
       target: { app: app.id },
-      ...(input.egressHosts && { data: { egressHosts: app.egressHosts } }),
+      data: {
+        ...(input.egressHosts && { egressHosts: app.egressHosts }),
+        ...(input.releaseCacheEnabled !== undefined && { releaseCacheEnabled: app.releaseCache }),
+      },
     })
     return app
   })

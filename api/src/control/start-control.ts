@@ -15,6 +15,7 @@ import { dispatchLimits, relayOutbox } from './relay-outbox.js'
 import { repeat } from './repeat.js'
 import { retireVersions } from './retire-versions.js'
 import { ringAgain } from './ring-again.js'
+import { sweepCaches } from './sweep-caches.js'
 import { sweepLeases } from './sweep-leases.js'
 import { sweepLeftovers } from './sweep-leftovers.js'
 import { sweepTelemetry } from './sweep-telemetry.js'
@@ -58,6 +59,7 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     start('sweep', sweepMs, () => sweepLeases(deps)),
     start('overdue', sweepMs, () => endOverdue(deps)),
     start('leftovers', LEFTOVERS_MS, () => sweepLeftovers(deps)),
+    start('sweep-caches', LEFTOVERS_MS, () => sweepCaches(deps)),
     start('retire-versions', sweepMs, () => retireVersions(deps)),
     start('expiry-notices', noticesMs, () => giveExpiryNotices(deps)),
     start('record-activity', ACTIVITY_MS, () => recordActivity(deps)),
