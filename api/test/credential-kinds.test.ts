@@ -312,7 +312,7 @@ describe('delete by name', () => {
     await uploadIdentity('Store')
     await refused(await ask('DELETE', 'certificates?name=store'), 409, 'credential-ambiguous', /android and ios/)
     await refused(
-      await ask('DELETE', 'certificates?name=store', undefined, org.tokens.developer),
+      await ask('DELETE', 'certificates?name=store', undefined, org.tokens.member),
       403,
       'permission-missing',
       /write/,

@@ -110,4 +110,13 @@ insert into build_shares (id, org_id, app_id, build_id)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid());
 insert into artifact_provenance (artifact_id, org_id, envelope)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', '{}');
+insert into teams (id, org_id, name) values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x');
+insert into team_members (org_id, team_id, user_id)
+  values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), '00000000-0000-7000-8000-000000000002');
+insert into role_grants (id, org_id, team_id, role) values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'viewer');
+insert into invitations (id, org_id, email, role, token_hash, expires_at)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x@example.test', 'viewer', 'h10', now());
+insert into access_reviews (id, org_id, due_at) values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', now());
+insert into access_review_items (id, org_id, review_id, kind, user_id)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'membership', gen_random_uuid());
 set session_replication_role = origin;
