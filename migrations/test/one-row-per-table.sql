@@ -41,6 +41,8 @@ insert into credential_opens (org_id, lease_id, credential_version_id, step)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 'sign');
 insert into artifacts (id, org_id, app_id, build_id, attempt, type, file_name, file_mime_type, file_size_bytes, sha256, object_key)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 1, 'apk', 'x', 'x', 1, 'x', 'x');
+insert into discarded_objects (id, org_id, key)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'orgs/x');
 insert into outbox (org_id, topic, payload) values ('00000000-0000-7000-8000-000000000001', 'x', '{}');
 insert into bundles (id, org_id, app_id, build_id, artifact_type)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 'zip');

@@ -7,7 +7,7 @@ import type { ControlDeps } from './control-deps.js'
 const BATCH = 5000
 const NAME = 'terminated'
 /** Longer than any link by which something can be stored. */
-const LONGEST_LINK_MS = 2 * 60 * 60_000
+export const LONGEST_LINK_MS = 2 * 60 * 60_000
 
 /** Erases what ended organizations stored. May be interrupted at any point: the next pass goes on. */
 export async function eraseOrganizations(deps: ControlDeps): Promise<number> {

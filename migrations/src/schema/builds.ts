@@ -255,6 +255,13 @@ export const artifactProvenance = pgTable('artifact_provenance', {
   createdAt: createdAt(),
 })
 
+export const discardedObjects = pgTable('discarded_objects', {
+  id: id(),
+  orgId: orgId(),
+  key: text('key').notNull(),
+  createdAt: createdAt(),
+})
+
 export const outbox = pgTable('outbox', {
   id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
   orgId: orgId(),
