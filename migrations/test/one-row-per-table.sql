@@ -122,4 +122,6 @@ insert into access_review_items (id, org_id, review_id, kind, user_id)
 insert into dependency_caches (id, org_id, app_id, build_id, attempt, key, tier, branch, package_manager, size_bytes, sha256, object_key)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 1, repeat('0', 64),
     'members', '', 'npm', 1, repeat('0', 64), 'x');
+insert into job_log_objects (job_id, org_id, object_key, size_bytes, sha256, last_number, chunks)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', 1, 'x', 1, '[]');
 set session_replication_role = origin;

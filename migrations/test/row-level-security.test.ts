@@ -158,6 +158,7 @@ describe('the control role', () => {
       'bundle_patches',
       'credential_versions',
       'dependency_caches',
+      'job_log_objects',
       'jobs',
       'leases',
       'organizations',

@@ -15,6 +15,7 @@ import { dispatchLimits, relayOutbox } from './relay-outbox.js'
 import { repeat } from './repeat.js'
 import { retireVersions } from './retire-versions.js'
 import { ringAgain } from './ring-again.js'
+import { storeLogs } from './store-logs.js'
 import { sweepCaches } from './sweep-caches.js'
 import { sweepLeases } from './sweep-leases.js'
 import { sweepLeftovers } from './sweep-leftovers.js'
@@ -23,6 +24,7 @@ import { sweepTelemetry } from './sweep-telemetry.js'
 const RING_AGAIN_AFTER_MS = 15_000
 const NOTICES_MS = 10 * 60_000
 const LEFTOVERS_MS = 10 * 60_000
+const STORE_LOGS_MS = 60_000
 const ACTIVITY_MS = 15 * 60_000
 const RETENTION_MS = 60 * 60_000
 
@@ -59,6 +61,7 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     start('sweep', sweepMs, () => sweepLeases(deps)),
     start('overdue', sweepMs, () => endOverdue(deps)),
     start('leftovers', LEFTOVERS_MS, () => sweepLeftovers(deps)),
+    start('store-logs', STORE_LOGS_MS, () => storeLogs(deps)),
     start('sweep-caches', LEFTOVERS_MS, () => sweepCaches(deps)),
     start('retire-versions', sweepMs, () => retireVersions(deps)),
     start('expiry-notices', noticesMs, () => giveExpiryNotices(deps)),

@@ -52,7 +52,7 @@ export const Job = z
   })
   .openapi('Job')
 
-export function presentJob(row: typeof jobs.$inferSelect, lines?: readonly LogLine[]): z.infer<typeof Job> {
+export function presentJob(row: typeof jobs.$inferSelect): z.infer<typeof Job> {
   return {
     id: row.id,
     organizationId: row.orgId,
@@ -76,7 +76,6 @@ export function presentJob(row: typeof jobs.$inferSelect, lines?: readonly LogLi
     inProgressTimeInSeconds: secondsBetween(row.inProgressAt, row.finishedAt),
     totalTimeInSeconds: secondsBetween(row.queuedAt, row.finishedAt),
     cache: row.cache && presentCache(row.cache),
-    ...(lines ? { jobLogs: lines.map((line) => presentLogLine(row.id, line)) } : {}),
   }
 }
 
@@ -86,8 +85,8 @@ export function presentJob(row: typeof jobs.$inferSelect, lines?: readonly LogLi
  */
 export function presentUploadJob(build: typeof builds.$inferSelect): z.infer<typeof Job> {
   const at = build.createdAt
-  return presentJob(
-    {
+  return {
+    ...presentJob({
       id: build.id,
       orgId: build.orgId,
       appId: build.appId,
@@ -101,6 +100,7 @@ export function presentUploadJob(build: typeof builds.$inferSelect): z.infer<typ
       logBytes: 0,
       logLinesDropped: 0,
       cache: null,
+      logStoredAt: null,
       cancelRequestedAt: null,
       createdBy: build.createdBy,
       queuedAt: at,
@@ -111,9 +111,13 @@ export function presentUploadJob(build: typeof builds.$inferSelect): z.infer<typ
       finishedAt: at,
       createdAt: at,
       updatedAt: at,
-    },
-    [],
-  )
+    }),
+    jobLogs: [],
+  }
+}
+
+export async function* presentLog(jobId: string, pages: AsyncIterable<readonly LogLine[]>) {
+  for await (const lines of pages) yield lines.map((line) => presentLogLine(jobId, line))
 }
 
 export function presentLogLine(jobId: string, line: LogLine): z.infer<typeof JobLog> {

@@ -114,6 +114,7 @@ export const jobs = pgTable('jobs', {
   nextLogNumber: integer('next_log_number').notNull().default(1),
   logBytes: bigint('log_bytes', { mode: 'number' }).notNull().default(0),
   logLinesDropped: bigint('log_lines_dropped', { mode: 'number' }).notNull().default(0),
+  logStoredAt: at('log_stored_at'),
   cache: jsonb('cache').$type<JobCache>(),
   cancelRequestedAt: at('cancel_requested_at'),
   createdBy: uuid('created_by'),
@@ -158,6 +159,21 @@ export const jobLogs = pgTable(
   },
   (table) => [primaryKey({ columns: [table.jobId, table.attempt, table.batch] })],
 )
+
+/** A part of a log object: the lines `first` to `last`, at a place of its own in the object. */
+export type LogChunk = { first: number; last: number; offset: number; bytes: number; sha256: string }
+
+export const jobLogObjects = pgTable('job_log_objects', {
+  jobId: uuid('job_id').primaryKey(),
+  orgId: orgId(),
+  objectKey: text('object_key').notNull(),
+  sizeBytes: bigint('size_bytes', { mode: 'number' }).notNull(),
+  sha256: text('sha256').notNull(),
+  lastNumber: integer('last_number').notNull(),
+  chunks: jsonb('chunks').$type<LogChunk[]>().notNull(),
+  rowsDeletedAt: at('rows_deleted_at'),
+  createdAt: createdAt(),
+})
 
 export const leases = pgTable('leases', {
   id: id(),
