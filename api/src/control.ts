@@ -25,7 +25,7 @@ const objects = await exitOnBadConfiguration(
 )
 const queue = openBuildQueue(redis, (error) => log.debug({ reason: error.message }, 'queue connection'))
 const control = startControl(
-  { db: database.db, objects: objects.store, queue, redis, log, now: () => new Date() },
+  { db: database.db, listen: database.listen, objects: objects.store, queue, redis, log, now: () => new Date() },
   { relayMs: config.RELAY_MS, sweepMs: config.SWEEP_MS, limits: { perOrganization: config.BUILDS_PER_ORGANIZATION } },
 )
 
