@@ -21,12 +21,13 @@ export async function runPhases(run: BuildRun): Promise<void> {
   await inPhase(run, 'fetch-source', () => fetchSource(run, sandbox))
   const project = await inPhase(run, 'install', () => installAndCut(run, sandbox))
   const command = webBuildCommand(project)
+  const commandsRan = command !== undefined || project.packageManager !== null
   if (command === undefined) {
     await skipPhases(run, ['build-web'], 'package.json has neither a script "capawesome:build" nor "build".')
   } else {
     await inPhase(run, 'build-web', () => buildWeb(run, sandbox, project, command))
   }
-  if (run.spec.platform === 'web') await finishWeb(run, sandbox)
+  if (run.spec.platform === 'web') await finishWeb(run, sandbox, commandsRan ? undefined : project)
   else await finishAndroid(run, sandbox, project)
 }
 
@@ -54,11 +55,10 @@ async function finishAndroid(run: BuildRun, sandbox: Sandbox, project: Project):
   })
 }
 
-async function finishWeb(run: BuildRun, sandbox: Sandbox): Promise<void> {
+/** `known` where nothing of the customer's ran since the project was looked at: a command may make the output's folder. */
+async function finishWeb(run: BuildRun, sandbox: Sandbox, known: Project | undefined): Promise<void> {
   await skipPhases(run, ['sync-native', 'compile', 'sign', 'verify'], 'A web build has no native part.')
   await inPhase(run, 'upload', async () => {
-    // The build may have made the folder that the configuration does not name.
-    const { project } = await inspectSandbox(run, sandbox, 'upload')
-    await uploadWeb(run, sandbox, project)
+    await uploadWeb(run, sandbox, known ?? (await inspectSandbox(run, sandbox, 'upload')).project)
   })
 }
