@@ -57,8 +57,16 @@ beforeAll(async () => {
   entries = new Queue(BUILD_QUEUE, { connection: redis })
   entries.on('error', () => undefined)
   const log = pino({ level: 'silent' })
-  const { db, listen } = database
-  deps = { db, listen, objects: fixture.deps.objects, queue, redis, log, now: () => new Date(now) }
+  deps = {
+    db: database.db,
+    listen: database.listen,
+    objects: fixture.deps.objects,
+    queue,
+    redis,
+    log,
+    now: () => new Date(now),
+    outbound: fixture.deps.outbound,
+  }
 })
 afterAll(async () => {
   await queue.close()

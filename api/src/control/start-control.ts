@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events'
 import type { Listen } from '@capstan/migrations'
 import { QueueUnavailable } from './build-queue.js'
 import type { ControlDeps } from './control-deps.js'
+import { closeReviews } from './close-reviews.js'
 import { advanceRollouts } from './advance-rollouts.js'
 import { makePatches } from '../patches/make-patches.js'
 import { eraseOrganizations } from './erase-organizations.js'
@@ -76,6 +77,7 @@ export function startControl(
     start('advance-rollouts', sweepMs, () => advanceRollouts(deps)),
     start('publish-checkpoints', sweepMs, () => publishCheckpoints(deps)),
     start('forget-expired', noticesMs, () => forgetExpired(deps)),
+    start('close-reviews', sweepMs, () => closeReviews(deps)),
     start('erase-organizations', sweepMs, () => eraseOrganizations(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
   ]
