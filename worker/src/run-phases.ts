@@ -1,6 +1,6 @@
 import type { BuildRun, Sandbox } from './build-run.js'
 import { chooseTools, refuseWithoutManager } from './choose-tools.js'
-import { chooseVariant } from './choose-variant.js'
+import { chooseVariant, compilesOnline } from './choose-variant.js'
 import { withEgress } from './egress/open-egress.js'
 import { inspectSandbox } from './inspect-sandbox.js'
 import type { Project } from './inspect-sandbox.js'
@@ -47,7 +47,10 @@ async function installAndCut(run: BuildRun, sandbox: Sandbox): Promise<Project> 
 async function finishAndroid(run: BuildRun, sandbox: Sandbox, project: Project): Promise<void> {
   const variant = chooseVariant(run)
   await inPhase(run, 'sync-native', () => syncNative(run, sandbox, project))
-  const compiled = await inPhase(run, 'compile', () => compile(run, sandbox, project, variant))
+  const compiling = () => compile(run, sandbox, project, variant)
+  const compiled = await inPhase(run, 'compile', () =>
+    compilesOnline(run) ? withEgress(run, sandbox, { phase: 'compile' }, compiling) : compiling(),
+  )
   const signed = await inPhase(run, 'sign', () => sign(run, sandbox, compiled))
   const verified = await inPhase(run, 'verify', () => Promise.all(signed.map((file) => verify(run, file))))
   await inPhase(run, 'upload', async () => {

@@ -2,7 +2,7 @@ import { BuildFailure } from '../build-failure.js'
 import type { BuildRun, Sandbox } from '../build-run.js'
 import type { Labels } from '../container-engine.js'
 import { toolDir } from '../build-run.js'
-import { chooseVariant } from '../choose-variant.js'
+import { chooseVariant, compilesOnline } from '../choose-variant.js'
 import { runCommand } from '../run-command.js'
 
 const variableName = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/
@@ -11,7 +11,10 @@ const variableName = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/
 export async function prepare(run: BuildRun): Promise<Sandbox> {
   refuseUnbuildable(run)
   await openVariables(run)
-  if (run.spec.platform === 'android') chooseVariant(run)
+  if (run.spec.platform === 'android') {
+    chooseVariant(run)
+    compilesOnline(run)
+  }
   const { spec, engine, attempt } = run
   const imageId = await run.imageId()
   // A container of an earlier attempt on this host has lost its lease. One of a later attempt is the build's own by now.
