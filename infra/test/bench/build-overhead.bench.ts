@@ -9,6 +9,7 @@ import { builtWebsite } from '../small-project.js'
 import { quantile, report } from './report.js'
 
 const ROUNDS = 25
+const CANCELS = 6
 
 test('a build that does nothing, over the same container created, started, waited for and removed', async () => {
   const config = { ...readConfig(), databaseUrl: undefined, redisUrl: undefined, extraCaFile: undefined }
@@ -44,6 +45,14 @@ test('a build that does nothing, over the same container created, started, waite
       installMs: median('install'),
       uploadMs: median('upload'),
       finishMs: median('finish'),
+    })
+    const cancels: number[] = []
+    for (let round = 0; round < CANCELS; round += 1) cancels.push(await measureCancel(stack, client, appId))
+    report({
+      name: 'cancel-to-container-ended',
+      medianMs: quantile(cancels, 0.5),
+      longestMs: Math.round(Math.max(...cancels)),
+      goalMs: 5_000,
     })
   } finally {
     await sql.end({ timeout: 1 })
@@ -121,6 +130,21 @@ async function measureBuild(
     finish: row.end.getTime() - uploaded.getTime(),
     end: row.end.getTime() - requestedAt,
   }
+}
+
+async function measureCancel(stack: Stack, client: BuildClient, appId: string): Promise<number> {
+  const buildId = await client.requestBuild(appId, 120)
+  await client.untilLogged(appId, buildId, 'left: ')
+  const { job } = await client.build(appId, buildId)
+  return timed(async () => {
+    await client.cancel(job.id)
+    const path = `/containers/capstan-${buildId}-1-build/json`
+    for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(20)) {
+      const { status, body } = await askDocker(stack.dockerHost, 'GET', path)
+      if (status === 404 || !(JSON.parse(body) as { State: { Running: boolean } }).State.Running) return
+    }
+    throw new Error('the container of the canceled build was still there after a minute')
+  })
 }
 
 async function containerStart(dockerHost: string, buildId: string): Promise<number> {
