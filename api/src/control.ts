@@ -30,6 +30,7 @@ const queue = openBuildQueue(redis, (error) => log.debug({ reason: error.message
 const control = startControl(
   {
     db: database.db,
+    listen: database.listen,
     objects: objects.store,
     queue,
     redis,

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events'
+import type { Listen } from '@capstan/migrations'
 import { QueueUnavailable } from './build-queue.js'
 import type { ControlDeps } from './control-deps.js'
 import { closeReviews } from './close-reviews.js'
@@ -20,6 +21,7 @@ import { sweepCaches } from './sweep-caches.js'
 import { sweepLeases } from './sweep-leases.js'
 import { sweepLeftovers } from './sweep-leftovers.js'
 import { sweepTelemetry } from './sweep-telemetry.js'
+import { watchNotifications } from '../watch-notifications.js'
 
 const RING_AGAIN_AFTER_MS = 15_000
 const NOTICES_MS = 10 * 60_000
@@ -39,7 +41,10 @@ export type ControlOptions = {
 /**
  * Runs the loops below until disposed. `ready` settles once each has looked at the database; patches may take longer.
  */
-export function startControl(deps: ControlDeps, options: ControlOptions): AsyncDisposable & { ready: Promise<void> } {
+export function startControl(
+  deps: ControlDeps & { listen: Listen },
+  options: ControlOptions,
+): AsyncDisposable & { ready: Promise<void> } {
   const stopping = new AbortController()
   const { signal } = stopping
   // Each loop listens, and Node warns of more than ten as of a leak.
@@ -54,10 +59,17 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
       deps.log.warn({ reason: error.message, loop: name }, 'redis does not answer; builds wait')
       done()
     }
-    return { first, loop: repeat(work, { everyMs, signal, onFailure, onFirstPass: done }) }
+    const { ended, wake } = repeat(work, { everyMs, signal, onFailure, onFirstPass: done })
+    return { first, ended, wake }
   }
+  const outbox = watchNotifications(deps.listen, 'outbox', () => relay.wake())
+  const relay = start('relay', relayMs, async () => {
+    // First the ear, then the look: what is committed in between is heard.
+    await outbox.listen().catch((error: unknown) => deps.log.debug({ err: error }, 'notifications are not heard'))
+    return relayOutbox(deps, { ...dispatchLimits, ...options.limits })
+  })
   const loops = [
-    start('relay', relayMs, () => relayOutbox(deps, { ...dispatchLimits, ...options.limits })),
+    relay,
     start('sweep', sweepMs, () => sweepLeases(deps)),
     start('overdue', sweepMs, () => endOverdue(deps)),
     start('leftovers', LEFTOVERS_MS, () => sweepLeftovers(deps)),
@@ -80,7 +92,8 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     ready: Promise.all(loops.map(({ first }) => first)).then(() => undefined),
     async [Symbol.asyncDispose]() {
       stopping.abort()
-      await Promise.all([...loops, patches].map(({ loop }) => loop))
+      await Promise.all([...loops, patches].map(({ ended }) => ended))
+      await outbox.stop()
     },
   }
 }
