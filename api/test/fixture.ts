@@ -97,6 +97,7 @@ export async function createFixture(
     workerReportMs: 20_000,
     sourcePrivateHosts: [],
     channelStatementKey: null,
+    staticPlace: null,
     appleRoots: [],
     ...options.overrides,
   }

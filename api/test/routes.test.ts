@@ -22,6 +22,7 @@ const PUBLIC = [
   'downloadPatch',
   'explainProblem',
   'getDeletionCertificate',
+  'getStaticObject',
   'health',
   'issueDeviceToken',
   'listDeletionKeys',

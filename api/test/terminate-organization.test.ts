@@ -33,7 +33,7 @@ beforeAll(async () => {
   database = openDatabase({ url: fixture.databaseUrl('control'), poolSize: 2 })
   const { objects, redis, log, now } = fixture.deps
   // Erasing asks nothing of the queue.
-  control = { db: database.db, objects, redis, log, now, queue: null as unknown as BuildQueue }
+  control = { db: database.db, objects, redis, staticParts: null, log, now, queue: null as unknown as BuildQueue }
 })
 afterAll(async () => {
   await database[Symbol.asyncDispose]()

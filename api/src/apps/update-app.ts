@@ -12,6 +12,7 @@ export type UpdateApp = {
   type?: (typeof appTypes)[number] | undefined
   appChannelId?: string | null | undefined
   appChannelDiscoveryEnabled?: boolean | undefined
+  staticDeliveryEnabled?: boolean | undefined
   nextAppBuildNumber?: number | undefined
   appEnvironmentId?: string | null | undefined
   egressHosts?: string[] | undefined
@@ -21,6 +22,9 @@ export type UpdateApp = {
 /** Absent keys stay as they are; `null` clears the default channel or environment. */
 export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof apps.$inferSelect> {
   requireScope(ctx, 'apps:write')
+  if (input.staticDeliveryEnabled === true && (ctx.staticPlace === null || ctx.channelStatementKey === null)) {
+    throw new Problem('static-delivery-unavailable', 'This server has no place for static objects: see STATIC_DIR.')
+  }
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     if (input.appChannelId) await requireChannel(tx, input.appId, input.appChannelId)
     if (input.appEnvironmentId) await findEnvironment(tx, input.appId, { id: input.appEnvironmentId })
@@ -34,6 +38,7 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
         ...(input.appChannelDiscoveryEnabled === undefined
           ? {}
           : { appChannelDiscoveryEnabled: input.appChannelDiscoveryEnabled }),
+        ...(input.staticDeliveryEnabled === undefined ? {} : { staticDeliveryEnabled: input.staticDeliveryEnabled }),
         ...(input.appEnvironmentId === undefined ? {} : { appEnvironmentId: input.appEnvironmentId }),
         ...(input.egressHosts === undefined ? {} : { egressHosts: [...new Set(input.egressHosts)] }),
         ...(nextNumber === undefined ? {} : { nextBuildNumber: nextNumber }),
@@ -48,7 +53,10 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
     await recordAudit(tx, ctx, {
       action: 'app.updated',
       target: { app: app.id },
-      ...(input.egressHosts && { data: { egressHosts: app.egressHosts } }),
+      data: {
+        ...(input.egressHosts && { egressHosts: app.egressHosts }),
+        ...(input.staticDeliveryEnabled !== undefined && { staticDeliveryEnabled: app.staticDeliveryEnabled }),
+      },
     })
     return app
   })

@@ -17,6 +17,7 @@ import { ringAgain } from './ring-again.js'
 import { sweepLeases } from './sweep-leases.js'
 import { sweepLeftovers } from './sweep-leftovers.js'
 import { sweepTelemetry } from './sweep-telemetry.js'
+import { publishStaticApps } from '../static-delivery/publish-static-apps.js'
 
 const RING_AGAIN_AFTER_MS = 15_000
 const NOTICES_MS = 10 * 60_000
@@ -67,13 +68,17 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     start('erase-organizations', sweepMs, () => eraseOrganizations(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
   ]
-  // Making one takes a while; nobody waits for it.
+  // Making one takes a while, as copying bundles does; nobody waits for it.
   const patches = start('patches', sweepMs, () => makePatches(deps, signal))
+  const { staticParts } = deps
+  const statics = start('static-apps', relayMs, async () => {
+    if (staticParts) await publishStaticApps({ ...deps, staticParts })
+  })
   return {
     ready: Promise.all(loops.map(({ first }) => first)).then(() => undefined),
     async [Symbol.asyncDispose]() {
       stopping.abort()
-      await Promise.all([...loops, patches].map(({ loop }) => loop))
+      await Promise.all([...loops, patches, statics].map(({ loop }) => loop))
     },
   }
 }
