@@ -65,6 +65,7 @@ beforeAll(async () => {
     staticParts: null,
     log,
     now: () => new Date(now),
+    outbound: fixture.deps.outbound,
   }
 })
 afterAll(async () => {

@@ -46,6 +46,7 @@ beforeAll(async () => {
     staticParts: null,
     log,
     now,
+    outbound: fixture.deps.outbound,
   }
 })
 afterAll(async () => {

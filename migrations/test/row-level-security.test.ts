@@ -151,16 +151,18 @@ describe('the control role', () => {
     const control = database.open('control')
     const seen = await Promise.all(names.map(async (name) => ((await rowsVisibleTo(control, name)) > 0 ? [name] : [])))
     const due = [
+      'access_reviews',
       'apps',
       'artifacts',
       'audit_checkpoints',
       'bundle_patches',
       'credential_versions',
+      'dependency_caches',
       'jobs',
       'leases',
       'organizations',
     ]
-    const expiring = ['device_codes', 'sessions', 'spent_values']
+    const expiring = ['device_codes', 'invitations', 'sessions', 'spent_values']
     expect(seen.flat().sort()).toEqual([...due, ...expiring, 'outbox', 'rollouts', 'uploads', 'workers'].sort())
     await expect(control.sql`select token_hash from sessions`).rejects.toThrow(/permission denied/)
     await expect(control.sql`select envelope from credential_versions`).rejects.toThrow(/permission denied/)

@@ -20,6 +20,8 @@ export const App = z
     nextAppBuildNumber: z.number().int(),
     /** What provisioning profiles of the app must be for; null: anything. */
     iosBundleId: z.string().nullable(),
+    /** Whether signed builds use a cache of dependencies that only signed builds write. */
+    releaseCacheEnabled: z.boolean(),
     createdAt: Timestamp,
     updatedAt: Timestamp,
   })
@@ -38,6 +40,7 @@ export function presentApp(row: typeof apps.$inferSelect): z.infer<typeof App> {
     egressHosts: row.egressHosts,
     nextAppBuildNumber: row.nextBuildNumber,
     iosBundleId: row.iosBundleId,
+    releaseCacheEnabled: row.releaseCache,
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),
   }

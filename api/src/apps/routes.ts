@@ -76,6 +76,7 @@ const updateAppRoute = defineRoute({
         egressHosts: z.array(EgressHost).max(100).optional(),
         nextAppBuildNumber: z.number().int().min(1).max(2_000_000_000).optional(),
         iosBundleId: BundleId.nullable().optional(),
+        releaseCacheEnabled: z.boolean().optional(),
       }),
     ),
   },

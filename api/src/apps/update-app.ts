@@ -17,6 +17,7 @@ export type UpdateApp = {
   appEnvironmentId?: string | null | undefined
   egressHosts?: string[] | undefined
   iosBundleId?: string | null | undefined
+  releaseCacheEnabled?: boolean | undefined
 }
 
 /** Absent keys stay as they are; `null` clears the default channel or environment. */
@@ -43,6 +44,7 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
         ...(input.egressHosts === undefined ? {} : { egressHosts: [...new Set(input.egressHosts)] }),
         ...(nextNumber === undefined ? {} : { nextBuildNumber: nextNumber }),
         ...(input.iosBundleId === undefined ? {} : { iosBundleId: input.iosBundleId }),
+        ...(input.releaseCacheEnabled === undefined ? {} : { releaseCache: input.releaseCacheEnabled }),
         updatedAt: sql`now()`,
       })
       .where(
@@ -56,6 +58,7 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
       data: {
         ...(input.egressHosts && { egressHosts: app.egressHosts }),
         ...(input.staticDeliveryEnabled !== undefined && { staticDeliveryEnabled: app.staticDeliveryEnabled }),
+        ...(input.releaseCacheEnabled !== undefined && { releaseCacheEnabled: app.releaseCache }),
       },
     })
     return app

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import type { ObjectStore } from '../objects/object-store.js'
 import type { StaticParts } from '../static-delivery/publish-app.js'
+import type { Outbound } from '../outbound/create-outbound.js'
 import type { BuildQueue } from './build-queue.js'
 
 /** What the control process holds. It sees what is due in every organization, and acts inside `withOrg`. */
@@ -15,4 +16,6 @@ export type ControlDeps = {
   staticParts: StaticParts | null
   log: Logger
   now: () => Date
+  /** Calls hosts that organizations name. */
+  outbound: Outbound
 }

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { QueueUnavailable } from './build-queue.js'
 import type { ControlDeps } from './control-deps.js'
+import { closeReviews } from './close-reviews.js'
 import { advanceRollouts } from './advance-rollouts.js'
 import { makePatches } from '../patches/make-patches.js'
 import { eraseOrganizations } from './erase-organizations.js'
@@ -14,6 +15,7 @@ import { dispatchLimits, relayOutbox } from './relay-outbox.js'
 import { repeat } from './repeat.js'
 import { retireVersions } from './retire-versions.js'
 import { ringAgain } from './ring-again.js'
+import { sweepCaches } from './sweep-caches.js'
 import { sweepLeases } from './sweep-leases.js'
 import { sweepLeftovers } from './sweep-leftovers.js'
 import { sweepTelemetry } from './sweep-telemetry.js'
@@ -58,6 +60,7 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     start('sweep', sweepMs, () => sweepLeases(deps)),
     start('overdue', sweepMs, () => endOverdue(deps)),
     start('leftovers', LEFTOVERS_MS, () => sweepLeftovers(deps)),
+    start('sweep-caches', LEFTOVERS_MS, () => sweepCaches(deps)),
     start('retire-versions', sweepMs, () => retireVersions(deps)),
     start('expiry-notices', noticesMs, () => giveExpiryNotices(deps)),
     start('record-activity', ACTIVITY_MS, () => recordActivity(deps)),
@@ -65,6 +68,7 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     start('advance-rollouts', sweepMs, () => advanceRollouts(deps)),
     start('publish-checkpoints', sweepMs, () => publishCheckpoints(deps)),
     start('forget-expired', noticesMs, () => forgetExpired(deps)),
+    start('close-reviews', sweepMs, () => closeReviews(deps)),
     start('erase-organizations', sweepMs, () => eraseOrganizations(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
   ]

@@ -15,6 +15,8 @@ export const apps = pgTable('apps', {
   nextBuildNumber: integer('next_build_number').notNull().default(1),
   /** What provisioning profiles are compared with. */
   iosBundleId: text('ios_bundle_id'),
+  /** Whether signed builds use a cache of dependencies. */
+  releaseCache: boolean('release_cache').notNull().default(false),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
 })
