@@ -181,6 +181,7 @@ export const problems = {
   'device-token-taken': { status: 409, title: 'The device has its token already' },
   'rollout-in-charge': { status: 409, title: 'A rollout sets the share of devices' },
   'rollout-transition-refused': { status: 409, title: 'The rollout cannot change to this status' },
+  'static-delivery-unavailable': { status: 409, title: 'Static delivery is not set up on this server' },
   'no-update': { status: 404, title: 'There is no update' },
 } as const satisfies Record<string, Row>
 export type ProblemCode = keyof typeof problems

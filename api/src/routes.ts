@@ -30,6 +30,7 @@ import { registerPlatformKeyRoutes } from './platform-keys/routes.js'
 import { registerPublicKeyRoutes } from './public-keys/routes.js'
 import { registerRolloutRoutes } from './rollouts/routes.js'
 import { registerRootRoutes } from './roots/routes.js'
+import { registerStaticRoutes } from './static-delivery/routes.js'
 import { registerTelemetryRoutes } from './telemetry/routes.js'
 import { registerPatchRoutes } from './patches/routes.js'
 import { registerUpdateRoutes } from './updates/routes.js'
@@ -79,6 +80,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerRootRoutes(app)
   registerPatchRoutes(app)
   registerUpdateRoutes(app)
+  registerStaticRoutes(app)
   registerTelemetryRoutes(app)
   registerInsightRoutes(app)
   registerArtifactRoutes(app)

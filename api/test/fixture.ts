@@ -101,6 +101,7 @@ export async function createFixture(
     outbound: createOutbound({ privateHosts: outboundPrivateHosts }),
     outboundPrivateHosts,
     channelStatementKey: null,
+    staticPlace: null,
     appleRoots: [],
     ...options.overrides,
   }

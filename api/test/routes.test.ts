@@ -27,6 +27,7 @@ const PUBLIC = [
   'downloadPatch',
   'explainProblem',
   'getDeletionCertificate',
+  'getStaticObject',
   'health',
   'issueDeviceToken',
   'listDeletionKeys',

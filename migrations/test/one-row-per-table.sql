@@ -79,6 +79,10 @@ insert into audit_checkpoints (org_id, size, note) values ('00000000-0000-7000-8
 insert into audit_tiles (org_id, tile, hash) values ('00000000-0000-7000-8000-000000000001', 0, sha256(''));
 insert into app_changes (app_id, org_id, changed_in)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 1);
+insert into static_apps (app_id, org_id)
+  values ('00000000-0000-7000-8000-000000000003', '00000000-0000-7000-8000-000000000001');
+insert into static_objects (app_id, org_id, path, digest, written_at)
+  values ('00000000-0000-7000-8000-000000000003', '00000000-0000-7000-8000-000000000001', 'x', 'x', now());
 insert into bundle_copy_hazards (org_id, app_id, from_bundle_id, to_bundle_id, href)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'x');
 insert into environments (id, org_id, app_id, name, name_lower)

@@ -21,6 +21,7 @@ import { sweepCaches } from './sweep-caches.js'
 import { sweepLeases } from './sweep-leases.js'
 import { sweepLeftovers } from './sweep-leftovers.js'
 import { sweepTelemetry } from './sweep-telemetry.js'
+import { publishStaticApps } from '../static-delivery/publish-static-apps.js'
 import { watchNotifications } from '../watch-notifications.js'
 
 const RING_AGAIN_AFTER_MS = 15_000
@@ -86,13 +87,17 @@ export function startControl(
     start('erase-organizations', sweepMs, () => eraseOrganizations(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
   ]
-  // Making one takes a while; nobody waits for it.
+  // Making one takes a while, as copying bundles does; nobody waits for it.
   const patches = start('patches', sweepMs, () => makePatches(deps, signal))
+  const { staticParts } = deps
+  const statics = start('static-apps', relayMs, async () => {
+    if (staticParts) await publishStaticApps({ ...deps, staticParts })
+  })
   return {
     ready: Promise.all(loops.map(({ first }) => first)).then(() => undefined),
     async [Symbol.asyncDispose]() {
       stopping.abort()
-      await Promise.all([...loops, patches].map(({ ended }) => ended))
+      await Promise.all([...loops, patches, statics].map(({ ended }) => ended))
       await outbox.stop()
     },
   }
