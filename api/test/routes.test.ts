@@ -20,6 +20,7 @@ const PUBLIC = [
   'downloadBundle',
   'downloadObject',
   'downloadPatch',
+  'exchangeCiToken',
   'explainProblem',
   'getDeletionCertificate',
   'health',

@@ -108,4 +108,6 @@ insert into build_shares (id, org_id, app_id, build_id)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid());
 insert into artifact_provenance (artifact_id, org_id, envelope)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', '{}');
+insert into trust_policies (id, org_id, created_by, name, issuer, audience, claims, scopes, token_seconds)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'x', 'x', '{"a": ["x"]}', '{x}', 60);
 set session_replication_role = origin;
