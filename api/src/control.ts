@@ -4,11 +4,13 @@ import { openBuildQueue } from './control/build-queue.js'
 import { startControl } from './control/start-control.js'
 import { createLog } from './create-log.js'
 import { exitOnBadConfiguration } from './exit-on-bad-configuration.js'
+import { leaveNoMemoryInCores } from './leave-no-memory-in-cores.js'
 import { openObjectStore } from './objects/open-object-store.js'
 import { createOutbound } from './outbound/create-outbound.js'
 import { openRedis } from './redis.js'
 import { untilStopped } from './until-stopped.js'
 
+leaveNoMemoryInCores()
 const config = readConfig(ControlConfig)
 const log = createLog('control', config.LOG_LEVEL)
 const stopped = untilStopped()

@@ -9,6 +9,7 @@ import type { Deps } from './context.js'
 import { createLog } from './create-log.js'
 import { exitOnBadConfiguration } from './exit-on-bad-configuration.js'
 import { keepCheckInLogs } from './insight/check-in-log.js'
+import { leaveNoMemoryInCores } from './leave-no-memory-in-cores.js'
 import { openObjectStore } from './objects/open-object-store.js'
 import { createIssuers } from './openid/issuers.js'
 import { createOutbound } from './outbound/create-outbound.js'
@@ -22,6 +23,7 @@ import { serveApp } from './serve-app.js'
 import { createSealClient } from './vault/seal-client.js'
 import { readRawKeyFile } from './vault/read-secret-file.js'
 
+leaveNoMemoryInCores()
 const config = readConfig(ApiConfig)
 const log = createLog('api', config.LOG_LEVEL)
 const stopped = untilStopped()

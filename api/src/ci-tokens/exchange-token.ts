@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { memberships, trustPolicies, type Transaction, withLookup, withOrg } from '@capstan/migrations'
-import { and, eq } from 'drizzle-orm'
+import { and, eq, isNull } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { networkOf, networksOf } from '../auth/client-address.js'
 import { isScope, type Scope, scopesOf } from '../auth/permissions.js'
@@ -116,12 +116,12 @@ async function issue(ctx: Context, policy: Policy, claims: Issued): Promise<Exch
 const matched = (policy: Policy, claims: Issued): Record<string, string> =>
   Object.fromEntries(Object.keys(policy.claims).map((name) => [name, textOf(claims, name)]))
 
-/** What the maker of the policy still has of what it names. */
+/** What the maker of the policy still has of what it names, by the role in the organization. */
 async function scopesNow(tx: Transaction, policy: Policy): Promise<Scope[]> {
   const [maker] = await tx
     .select({ role: memberships.role })
     .from(memberships)
-    .where(and(eq(memberships.orgId, policy.orgId), eq(memberships.userId, policy.createdBy)))
+    .where(and(eq(memberships.userId, policy.createdBy), isNull(memberships.suspendedAt)))
   const scopes = maker ? policy.scopes.filter(isScope).filter((scope) => scopesOf(maker.role).has(scope)) : []
   if (scopes.length > 0) return scopes
   throw refused('whoever made the trust policy may not do any of this now. Have it made anew')
