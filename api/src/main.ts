@@ -9,6 +9,7 @@ import { exitOnBadConfiguration } from './exit-on-bad-configuration.js'
 import { keepCheckInLogs } from './insight/check-in-log.js'
 import { leaveNoMemoryInCores } from './leave-no-memory-in-cores.js'
 import { openObjectStore } from './objects/open-object-store.js'
+import { createIssuers } from './openid/issuers.js'
 import { createOutbound } from './outbound/create-outbound.js'
 import { openRedis } from './redis.js'
 import { openUpdates } from './updates/open-updates.js'
@@ -42,6 +43,7 @@ const channelStatementKey = readStatementKey(config.CHANNEL_STATEMENT_KEY_FILE)
 const stopping = new AbortController()
 void stopped.then(() => stopping.abort())
 const updates = await openUpdates({ ...database, log, publicUrl, channelStatementKey, signal: stopping.signal })
+const outbound = createOutbound({ privateHosts: config.OUTBOUND_PRIVATE_HOSTS })
 const deps: Deps = {
   ...updates.parts,
   db: database.db,
@@ -57,7 +59,8 @@ const deps: Deps = {
   leaseMs: config.LEASE_MS,
   workerReportMs: config.WORKER_REPORT_MS,
   sourcePrivateHosts: config.SOURCE_PRIVATE_HOSTS,
-  outbound: createOutbound({ privateHosts: config.OUTBOUND_PRIVATE_HOSTS }),
+  outbound,
+  issuers: createIssuers(outbound),
   outboundPrivateHosts: config.OUTBOUND_PRIVATE_HOSTS,
   appleRoots: config.APPLE_ROOT_FINGERPRINTS,
   channelStatementKey,

@@ -54,6 +54,9 @@ export const problems = {
   'internal-error': { status: 500, title: 'Something went wrong on our side' },
   'dependency-unavailable': { status: 503, title: 'A part of the platform does not answer' },
 
+  'issuer-unavailable': { status: 503, title: 'The issuer does not answer as it should' },
+  'trust-policy-invalid': { status: 422, title: 'The trust policy is not usable' },
+  'token-exchange-refused': { status: 400, title: 'The token was not exchanged' },
   'outbound-address-refused': { status: 422, title: 'The address is not called' },
 
   'checkpoint-not-found': { status: 404, title: 'There is no such checkpoint' },

@@ -12,6 +12,8 @@ import { registerAccessReviewRoutes } from './access-reviews/routes.js'
 import { registerOrganizationRoutes } from './organizations/routes.js'
 import { registerSessionRoutes } from './sessions/routes.js'
 import { registerTokenRoutes } from './tokens/routes.js'
+import { registerTrustPolicyRoutes } from './trust-policies/routes.js'
+import { registerCiTokenRoutes } from './ci-tokens/routes.js'
 import { registerPages } from './pages/routes.js'
 import { registerSecondFactorRoutes } from './second-factors/routes.js'
 import { registerPasskeyRoutes } from './passkeys/routes.js'
@@ -62,6 +64,8 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerAccessReviewRoutes(app)
   registerObjectRoutes(app)
   registerTokenRoutes(app)
+  registerTrustPolicyRoutes(app)
+  registerCiTokenRoutes(app)
   registerAuditRoutes(app)
   registerAppRoutes(app)
   registerCredentialRoutes(app)

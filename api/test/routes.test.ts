@@ -25,6 +25,7 @@ const PUBLIC = [
   'downloadBundle',
   'downloadObject',
   'downloadPatch',
+  'exchangeCiToken',
   'explainProblem',
   'getDeletionCertificate',
   'getStaticObject',

@@ -114,6 +114,8 @@ insert into build_shares (id, org_id, app_id, build_id)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid());
 insert into artifact_provenance (artifact_id, org_id, envelope)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', '{}');
+insert into trust_policies (id, org_id, created_by, name, issuer, audience, claims, scopes, token_seconds)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'x', 'x', '{"a": ["x"]}', '{x}', 60);
 insert into teams (id, org_id, name) values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x');
 insert into team_members (org_id, team_id, user_id)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), '00000000-0000-7000-8000-000000000002');
