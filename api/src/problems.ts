@@ -42,6 +42,7 @@ export const problems = {
   'internal-error': { status: 500, title: 'Something went wrong on our side' },
   'dependency-unavailable': { status: 503, title: 'A part of the platform does not answer' },
 
+  'audit-unavailable': { status: 503, title: 'The audit log takes no events' },
   'checkpoint-not-found': { status: 404, title: 'There is no such checkpoint' },
   'confirmation-differs': { status: 422, title: 'The confirmation does not match' },
 
@@ -175,8 +176,8 @@ export class Problem extends Error {
   override name = 'Problem' as const
   readonly code: ProblemCode
   readonly errors: readonly FieldError[]
-  constructor(code: ProblemCode, detail?: string, errors: readonly FieldError[] = []) {
-    super(detail ?? `${problems[code].title}.`)
+  constructor(code: ProblemCode, detail?: string, errors: readonly FieldError[] = [], cause?: unknown) {
+    super(detail ?? `${problems[code].title}.`, { cause })
     this.code = code
     this.errors = errors
   }

@@ -7,6 +7,7 @@ import { Problem } from '../problems.js'
 import { authenticate, standingIn, type Principal, type Standing } from './authenticate.js'
 import { networksOf } from './client-address.js'
 import { requireDevice } from './device-access.js'
+import { noteStranger } from './note-stranger.js'
 import { isScope, type Scope, scopesOf } from './permissions.js'
 import { requireStepUp, type StepUp, stepUpOf } from './step-up.js'
 import { requireLease, requireWorker, type Lease, type WorkerIdentity } from './worker-access.js'
@@ -126,7 +127,10 @@ async function orgOfPath(c: C, kind: 'organization' | 'app' | 'job'): Promise<st
 /** The context of a member; another organization's is 404, as if it did not exist. */
 export async function contextFor(c: C, principal: Principal, orgId: string): Promise<Context> {
   const standing = await standingIn(c.get('deps'), principal, orgId)
-  if (!standing) throw new Problem('not-found')
+  if (!standing) {
+    noteStranger(c.get('deps'), principal, { orgId, requestId: c.get('requestId') })
+    throw new Problem('not-found')
+  }
   refuseByPolicy(standing, principal, c.get('address'))
   const via =
     principal.kind === 'token'

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { jobStatuses } from '@capstan/migrations'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import { streamSSE } from 'hono/streaming'
@@ -9,6 +10,7 @@ import { followLog, type LogEvent } from './follow-log.js'
 import { getJob } from './get-job.js'
 import { listJobs } from './list-jobs.js'
 import { listLogLines } from './list-log-lines.js'
+import { openLogText } from './open-log-text.js'
 import { Job, JobLog, presentJob, presentLogLine } from './present-job.js'
 import { summarizeFailure } from './summarize-failure.js'
 
@@ -75,6 +77,16 @@ const streamLogsRoute = defineRoute({
   },
 })
 
+const downloadLogRoute = defineRoute({
+  method: 'get',
+  path: '/v1/jobs/{jobId}/logs/text',
+  operationId: 'downloadJobLog',
+  summary: 'The log of a job as plain text, to be kept as a file',
+  access: { kind: 'job', scope: 'builds:read' },
+  request: { params: JobParams },
+  responses: { 200: { description: 'The lines (text/plain)' } },
+})
+
 const failureSummaryRoute = defineRoute({
   method: 'post',
   path: '/v1/jobs/{jobId}/failure-summary',
@@ -118,6 +130,19 @@ function registerLogRoutes(app: OpenAPIHono<Env>): void {
       lines.map((line) => presentLogLine(jobId, line)),
       200,
     )
+  })
+  app.openapi(downloadLogRoute, async (c) => {
+    const ctx = c.get('ctx')
+    const { jobId } = c.req.valid('param')
+    const text = Readable.from(await openLogText(ctx, jobId), { highWaterMark: 1 })
+    text.once('error', (error) => ctx.log.error({ err: error, jobId }, 'a log download broke off'))
+    return c.body(Readable.toWeb(text) as ReadableStream, 200, {
+      // A build writes what it likes: a browser keeps it as a file and runs none of it.
+      'content-type': 'text/plain; charset=utf-8',
+      'content-disposition': `attachment; filename="job-${jobId}.log"`,
+      'content-security-policy': "default-src 'none'; sandbox",
+      'cache-control': 'no-store',
+    })
   })
   app.openapi(streamLogsRoute, (c) => {
     const ctx = c.get('ctx')
