@@ -34,6 +34,18 @@ export const problems = {
   'scope-unknown': { status: 422, title: 'There is no such scope' },
   'scope-not-yours': { status: 403, title: 'A token cannot have more than its creator' },
   'permission-missing': { status: 403, title: 'The role does not allow this' },
+  'role-not-yours': { status: 403, title: 'The role includes more than yours' },
+  'last-owner': { status: 409, title: 'An organization keeps an owner' },
+  'member-exists': { status: 409, title: 'This person is a member already' },
+  'team-name-taken': { status: 409, title: 'A team of this name exists' },
+  'grant-invalid': { status: 422, title: 'The grant is not possible' },
+  'invitation-exists': { status: 409, title: 'This person is invited already' },
+  'invitation-invalid': { status: 404, title: 'The invitation is not valid any more' },
+  'account-exists': { status: 409, title: 'There is an account with this e-mail address' },
+  'password-wrong': { status: 400, title: 'The present password is wrong' },
+  'review-open': { status: 409, title: 'There is an open review' },
+  'review-closed': { status: 409, title: 'The review is over' },
+  'review-own': { status: 403, title: 'Nobody reviews their own access' },
   'not-found': { status: 404, title: 'Not found' },
   'organization-needed': { status: 422, title: 'An organization is needed' },
   'user-unknown': { status: 404, title: 'User not found' },
@@ -43,6 +55,8 @@ export const problems = {
   'dependency-unavailable': { status: 503, title: 'A part of the platform does not answer' },
 
   'audit-unavailable': { status: 503, title: 'The audit log takes no events' },
+  'outbound-address-refused': { status: 422, title: 'The address is not called' },
+
   'checkpoint-not-found': { status: 404, title: 'There is no such checkpoint' },
   'confirmation-differs': { status: 422, title: 'The confirmation does not match' },
 
