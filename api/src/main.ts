@@ -12,6 +12,7 @@ import { keepCheckInLogs } from './insight/check-in-log.js'
 import { leaveNoMemoryInCores } from './leave-no-memory-in-cores.js'
 import { openObjectStore } from './objects/open-object-store.js'
 import { createOutbound } from './outbound/create-outbound.js'
+import { operatorFacts } from './operator/operator-facts.js'
 import { openRedis } from './redis.js'
 import { openUpdates } from './updates/open-updates.js'
 import { serveCheck } from './updates/serve-check.js'
@@ -63,6 +64,7 @@ const deps: Deps = {
   outboundPrivateHosts: config.OUTBOUND_PRIVATE_HOSTS,
   appleRoots: config.APPLE_ROOT_FINGERPRINTS,
   channelStatementKey,
+  operator: operatorFacts(config),
 }
 
 keepCheckInLogs(deps)

@@ -102,6 +102,7 @@ export async function createFixture(
     outboundPrivateHosts,
     channelStatementKey: null,
     appleRoots: [],
+    operator: { disclosure: null, subprocessors: [], region: null },
     ...options.overrides,
   }
   keepCheckInLogs(deps)
