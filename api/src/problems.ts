@@ -34,6 +34,18 @@ export const problems = {
   'scope-unknown': { status: 422, title: 'There is no such scope' },
   'scope-not-yours': { status: 403, title: 'A token cannot have more than its creator' },
   'permission-missing': { status: 403, title: 'The role does not allow this' },
+  'role-not-yours': { status: 403, title: 'The role includes more than yours' },
+  'last-owner': { status: 409, title: 'An organization keeps an owner' },
+  'member-exists': { status: 409, title: 'This person is a member already' },
+  'team-name-taken': { status: 409, title: 'A team of this name exists' },
+  'grant-invalid': { status: 422, title: 'The grant is not possible' },
+  'invitation-exists': { status: 409, title: 'This person is invited already' },
+  'invitation-invalid': { status: 404, title: 'The invitation is not valid any more' },
+  'account-exists': { status: 409, title: 'There is an account with this e-mail address' },
+  'password-wrong': { status: 400, title: 'The present password is wrong' },
+  'review-open': { status: 409, title: 'There is an open review' },
+  'review-closed': { status: 409, title: 'The review is over' },
+  'review-own': { status: 403, title: 'Nobody reviews their own access' },
   'not-found': { status: 404, title: 'Not found' },
   'organization-needed': { status: 422, title: 'An organization is needed' },
   'user-unknown': { status: 404, title: 'User not found' },
@@ -41,6 +53,11 @@ export const problems = {
   'request-conflict': { status: 409, title: 'Something else changed at the same time' },
   'internal-error': { status: 500, title: 'Something went wrong on our side' },
   'dependency-unavailable': { status: 503, title: 'A part of the platform does not answer' },
+
+  'issuer-unavailable': { status: 503, title: 'The issuer does not answer as it should' },
+  'trust-policy-invalid': { status: 422, title: 'The trust policy is not usable' },
+  'token-exchange-refused': { status: 400, title: 'The token was not exchanged' },
+  'outbound-address-refused': { status: 422, title: 'The address is not called' },
 
   'checkpoint-not-found': { status: 404, title: 'There is no such checkpoint' },
   'confirmation-differs': { status: 422, title: 'The confirmation does not match' },
@@ -167,6 +184,7 @@ export const problems = {
   'device-token-taken': { status: 409, title: 'The device has its token already' },
   'rollout-in-charge': { status: 409, title: 'A rollout sets the share of devices' },
   'rollout-transition-refused': { status: 409, title: 'The rollout cannot change to this status' },
+  'static-delivery-unavailable': { status: 409, title: 'Static delivery is not set up on this server' },
   'no-update': { status: 404, title: 'There is no update' },
 } as const satisfies Record<string, Row>
 export type ProblemCode = keyof typeof problems

@@ -4,9 +4,16 @@ import { registerAuditRoutes } from './audit/routes.js'
 import type { Env } from './auth/access.js'
 import { registerHealthRoutes } from './health/routes.js'
 import { registerObjectRoutes } from './objects/routes.js'
+import { registerMemberRoutes } from './members/routes.js'
+import { registerTeamRoutes } from './teams/routes.js'
+import { registerGrantRoutes } from './grants/routes.js'
+import { registerInvitationRoutes } from './invitations/routes.js'
+import { registerAccessReviewRoutes } from './access-reviews/routes.js'
 import { registerOrganizationRoutes } from './organizations/routes.js'
 import { registerSessionRoutes } from './sessions/routes.js'
 import { registerTokenRoutes } from './tokens/routes.js'
+import { registerTrustPolicyRoutes } from './trust-policies/routes.js'
+import { registerCiTokenRoutes } from './ci-tokens/routes.js'
 import { registerPages } from './pages/routes.js'
 import { registerSecondFactorRoutes } from './second-factors/routes.js'
 import { registerPasskeyRoutes } from './passkeys/routes.js'
@@ -25,6 +32,7 @@ import { registerPlatformKeyRoutes } from './platform-keys/routes.js'
 import { registerPublicKeyRoutes } from './public-keys/routes.js'
 import { registerRolloutRoutes } from './rollouts/routes.js'
 import { registerRootRoutes } from './roots/routes.js'
+import { registerStaticRoutes } from './static-delivery/routes.js'
 import { registerTelemetryRoutes } from './telemetry/routes.js'
 import { registerPatchRoutes } from './patches/routes.js'
 import { registerUpdateRoutes } from './updates/routes.js'
@@ -49,8 +57,15 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerSecondFactorRoutes(app)
   registerPasskeyRoutes(app)
   registerOrganizationRoutes(app)
+  registerMemberRoutes(app)
+  registerInvitationRoutes(app)
+  registerTeamRoutes(app)
+  registerGrantRoutes(app)
+  registerAccessReviewRoutes(app)
   registerObjectRoutes(app)
   registerTokenRoutes(app)
+  registerTrustPolicyRoutes(app)
+  registerCiTokenRoutes(app)
   registerAuditRoutes(app)
   registerAppRoutes(app)
   registerCredentialRoutes(app)
@@ -69,6 +84,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerRootRoutes(app)
   registerPatchRoutes(app)
   registerUpdateRoutes(app)
+  registerStaticRoutes(app)
   registerTelemetryRoutes(app)
   registerInsightRoutes(app)
   registerArtifactRoutes(app)

@@ -1,6 +1,6 @@
 import type { BuildRun, Sandbox } from './build-run.js'
 import { chooseTools, refuseWithoutManager } from './choose-tools.js'
-import { chooseVariant } from './choose-variant.js'
+import { chooseVariant, compilesOnline } from './choose-variant.js'
 import { withEgress } from './egress/open-egress.js'
 import { inspectSandbox } from './inspect-sandbox.js'
 import type { Project } from './inspect-sandbox.js'
@@ -27,12 +27,13 @@ export async function runPhases(run: BuildRun): Promise<void> {
   })
   await installWithCache(run, sandbox, project)
   const command = webBuildCommand(project)
+  const commandsRan = command !== undefined || project.packageManager !== null
   if (command === undefined) {
     await skipPhases(run, ['build-web'], 'package.json has neither a script "capawesome:build" nor "build".')
   } else {
     await inPhase(run, 'build-web', () => buildWeb(run, sandbox, project, command))
   }
-  if (run.spec.platform === 'web') await finishWeb(run, sandbox)
+  if (run.spec.platform === 'web') await finishWeb(run, sandbox, commandsRan ? undefined : project)
   else await finishAndroid(run, sandbox, project)
 }
 
@@ -75,7 +76,10 @@ async function installAndCut(run: BuildRun, sandbox: Sandbox, project: Project, 
 async function finishAndroid(run: BuildRun, sandbox: Sandbox, project: Project): Promise<void> {
   const variant = chooseVariant(run)
   await inPhase(run, 'sync-native', () => syncNative(run, sandbox, project))
-  const compiled = await inPhase(run, 'compile', () => compile(run, sandbox, project, variant))
+  const compiling = () => compile(run, sandbox, project, variant)
+  const compiled = await inPhase(run, 'compile', () =>
+    compilesOnline(run) ? withEgress(run, sandbox, { phase: 'compile' }, compiling) : compiling(),
+  )
   const signed = await inPhase(run, 'sign', () => sign(run, sandbox, compiled))
   const verified = await inPhase(run, 'verify', () => Promise.all(signed.map((file) => verify(run, file))))
   await inPhase(run, 'upload', async () => {
@@ -83,11 +87,10 @@ async function finishAndroid(run: BuildRun, sandbox: Sandbox, project: Project):
   })
 }
 
-async function finishWeb(run: BuildRun, sandbox: Sandbox): Promise<void> {
+/** `known` where nothing of the customer's ran since the project was looked at: a command may make the output's folder. */
+async function finishWeb(run: BuildRun, sandbox: Sandbox, known: Project | undefined): Promise<void> {
   await skipPhases(run, ['sync-native', 'compile', 'sign', 'verify'], 'A web build has no native part.')
   await inPhase(run, 'upload', async () => {
-    // The build may have made the folder that the configuration does not name.
-    const { project } = await inspectSandbox(run, sandbox, 'upload')
-    await uploadWeb(run, sandbox, project)
+    await uploadWeb(run, sandbox, known ?? (await inspectSandbox(run, sandbox, 'upload')).project)
   })
 }

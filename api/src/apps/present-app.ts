@@ -15,6 +15,7 @@ export const App = z
     appChannelId: Id.nullable(),
     appEnvironmentId: Id.nullable(),
     appChannelDiscoveryEnabled: z.boolean(),
+    staticDeliveryEnabled: z.boolean(),
     egressHosts: z.array(z.string()),
     nextAppBuildNumber: z.number().int(),
     /** What provisioning profiles of the app must be for; null: anything. */
@@ -35,6 +36,7 @@ export function presentApp(row: typeof apps.$inferSelect): z.infer<typeof App> {
     appChannelId: row.appChannelId,
     appEnvironmentId: row.appEnvironmentId,
     appChannelDiscoveryEnabled: row.appChannelDiscoveryEnabled,
+    staticDeliveryEnabled: row.staticDeliveryEnabled,
     egressHosts: row.egressHosts,
     nextAppBuildNumber: row.nextBuildNumber,
     iosBundleId: row.iosBundleId,

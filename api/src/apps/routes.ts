@@ -71,6 +71,7 @@ const updateAppRoute = defineRoute({
         type: z.enum(appTypes).optional(),
         appChannelId: Id.nullable().optional(),
         appChannelDiscoveryEnabled: z.boolean().optional(),
+        staticDeliveryEnabled: z.boolean().optional(),
         appEnvironmentId: Id.nullable().optional(),
         egressHosts: z.array(EgressHost).max(100).optional(),
         nextAppBuildNumber: z.number().int().min(1).max(2_000_000_000).optional(),

@@ -1,7 +1,7 @@
 import { channels, withOrg } from '@capstan/migrations'
 import { and, eq, ne, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
-import { type Context, requireScope } from '../context.js'
+import { type Context, requireChannelScope } from '../context.js'
 import { Problem } from '../problems.js'
 import type { CountedChannel } from './present-channel.js'
 import { requireChannel, requireCountedChannel } from './queries.js'
@@ -16,7 +16,7 @@ export type UpdateChannel = {
 
 /** Absent keys stay as they are. Protecting a channel leaves what it serves now; it binds the next deployment. */
 export async function updateChannel(ctx: Context, input: UpdateChannel): Promise<CountedChannel> {
-  requireScope(ctx, 'channels:write')
+  requireChannelScope(ctx, 'channels:write', input.channelId)
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const before = await requireChannel(tx, input.appId, { id: input.channelId }, { lock: true })
     if (input.name !== undefined) {

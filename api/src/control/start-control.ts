@@ -1,6 +1,8 @@
 import { setMaxListeners } from 'node:events'
+import type { Listen } from '@capstan/migrations'
 import { QueueUnavailable } from './build-queue.js'
 import type { ControlDeps } from './control-deps.js'
+import { closeReviews } from './close-reviews.js'
 import { advanceRollouts } from './advance-rollouts.js'
 import { makePatches } from '../patches/make-patches.js'
 import { eraseOrganizations } from './erase-organizations.js'
@@ -19,6 +21,8 @@ import { sweepCaches } from './sweep-caches.js'
 import { sweepLeases } from './sweep-leases.js'
 import { sweepLeftovers } from './sweep-leftovers.js'
 import { sweepTelemetry } from './sweep-telemetry.js'
+import { publishStaticApps } from '../static-delivery/publish-static-apps.js'
+import { watchNotifications } from '../watch-notifications.js'
 
 const RING_AGAIN_AFTER_MS = 15_000
 const NOTICES_MS = 10 * 60_000
@@ -38,7 +42,10 @@ export type ControlOptions = {
 /**
  * Runs the loops below until disposed. `ready` settles once each has looked at the database; patches may take longer.
  */
-export function startControl(deps: ControlDeps, options: ControlOptions): AsyncDisposable & { ready: Promise<void> } {
+export function startControl(
+  deps: ControlDeps & { listen: Listen },
+  options: ControlOptions,
+): AsyncDisposable & { ready: Promise<void> } {
   const stopping = new AbortController()
   const { signal } = stopping
   // Each loop listens, and Node warns of more than ten as of a leak.
@@ -53,10 +60,17 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
       deps.log.warn({ reason: error.message, loop: name }, 'redis does not answer; builds wait')
       done()
     }
-    return { first, loop: repeat(work, { everyMs, signal, onFailure, onFirstPass: done }) }
+    const { ended, wake } = repeat(work, { everyMs, signal, onFailure, onFirstPass: done })
+    return { first, ended, wake }
   }
+  const outbox = watchNotifications(deps.listen, 'outbox', () => relay.wake())
+  const relay = start('relay', relayMs, async () => {
+    // First the ear, then the look: what is committed in between is heard.
+    await outbox.listen().catch((error: unknown) => deps.log.debug({ err: error }, 'notifications are not heard'))
+    return relayOutbox(deps, { ...dispatchLimits, ...options.limits })
+  })
   const loops = [
-    start('relay', relayMs, () => relayOutbox(deps, { ...dispatchLimits, ...options.limits })),
+    relay,
     start('sweep', sweepMs, () => sweepLeases(deps)),
     start('overdue', sweepMs, () => endOverdue(deps)),
     start('leftovers', LEFTOVERS_MS, () => sweepLeftovers(deps)),
@@ -69,16 +83,22 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     start('advance-rollouts', sweepMs, () => advanceRollouts(deps)),
     start('publish-checkpoints', sweepMs, () => publishCheckpoints(deps)),
     start('forget-expired', noticesMs, () => forgetExpired(deps)),
+    start('close-reviews', sweepMs, () => closeReviews(deps)),
     start('erase-organizations', sweepMs, () => eraseOrganizations(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
   ]
-  // Making one takes a while; nobody waits for it.
+  // Making one takes a while, as copying bundles does; nobody waits for it.
   const patches = start('patches', sweepMs, () => makePatches(deps, signal))
+  const { staticParts } = deps
+  const statics = start('static-apps', relayMs, async () => {
+    if (staticParts) await publishStaticApps({ ...deps, staticParts })
+  })
   return {
     ready: Promise.all(loops.map(({ first }) => first)).then(() => undefined),
     async [Symbol.asyncDispose]() {
       stopping.abort()
-      await Promise.all([...loops, patches].map(({ loop }) => loop))
+      await Promise.all([...loops, patches, statics].map(({ ended }) => ended))
+      await outbox.stop()
     },
   }
 }

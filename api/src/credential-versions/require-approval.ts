@@ -4,7 +4,7 @@ import { canonicalJson, type CanonicalValue } from '../audit/canonical-json.js'
 import { type Context, requireScope } from '../context.js'
 
 /** What may need a second person's consent. */
-export type ApprovalAction = 'credential.rotate' | 'credential.delete' | 'organization.terminate'
+export type ApprovalAction = 'credential.rotate' | 'credential.delete' | 'organization.terminate' | 'role.grant'
 
 /** Belongs into the audit event of the change: it says exactly what was consented to. */
 export type Approval = { contentHash: string }
@@ -17,10 +17,10 @@ export function hashContent(content: CanonicalValue): string {
 }
 
 /**
- * Asked before a credential is rotated or deleted, and before the transaction that does it. Whoever may write
- * credentials may do both alone; a rule that asks for a second person refuses here, by the action and the hash.
+ * Asked before a credential is rotated or deleted, or a role given that can approve, and before the transaction that does
+ * it. Whoever has the scope may do that alone; a rule that asks for a second person refuses here, by the action and the hash.
  */
-export async function requireApproval(ctx: Context, _action: ApprovalAction, contentHash: string): Promise<Approval> {
-  requireScope(ctx, 'credentials:write')
+export async function requireApproval(ctx: Context, action: ApprovalAction, contentHash: string): Promise<Approval> {
+  requireScope(ctx, action === 'role.grant' ? 'members:write' : 'credentials:write')
   return { contentHash }
 }

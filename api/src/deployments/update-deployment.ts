@@ -1,7 +1,7 @@
 import { deployments, rollouts, type Transaction, withOrg } from '@capstan/migrations'
 import { and, eq, inArray, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
-import { type Context, requireScope } from '../context.js'
+import { type Context, requireChannelScope } from '../context.js'
 import { Problem } from '../problems.js'
 import { liveStatuses } from '../rollouts/queries.js'
 
@@ -12,7 +12,6 @@ export async function updateDeployment(
   ctx: Context,
   input: UpdateDeployment,
 ): Promise<typeof deployments.$inferSelect> {
-  requireScope(ctx, 'deployments:write')
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     await checkNoRollout(tx, input.deploymentId)
     const [deployment] = await tx
@@ -24,6 +23,7 @@ export async function updateDeployment(
       .where(and(eq(deployments.id, input.deploymentId), eq(deployments.appId, input.appId)))
       .returning()
     if (!deployment) throw new Problem('not-found', 'This app has no such deployment.')
+    requireChannelScope(ctx, 'deployments:write', deployment.appChannelId)
     await recordAudit(tx, ctx, {
       action: 'deployment.updated',
       target: { app: input.appId, deployment: deployment.id },

@@ -11,6 +11,7 @@ import {
 import { BuildMessage } from '@capstan/migrations/messages'
 import { and, eq, inArray, ne, or, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import { noteDiscarded } from '../objects/note-discarded.js'
 import type { Actor } from '../context.js'
 import { settleCaches } from '../dependency-caches/settle-caches.js'
 import { appendLogLines, platformBatch } from './append-log-lines.js'
@@ -110,7 +111,9 @@ async function discardArtifacts(tx: Transaction, job: Job, to: JobStatus): Promi
     .set({ status: 'discarded' })
     .where(and(eq(artifacts.buildId, job.buildId), ne(artifacts.status, 'discarded'), superfluous))
     .returning({ key: artifacts.objectKey })
-  return rows.map((row) => row.key)
+  const keys = rows.map((row) => row.key)
+  await noteDiscarded(tx, job.orgId, keys)
+  return keys
 }
 
 async function moveJob(tx: Transaction, job: Job, to: EndStatus | 'queued', end: AttemptEnd): Promise<Job> {

@@ -1,4 +1,5 @@
 import { type LogLine, withOrg } from '@capstan/migrations'
+import { createAlarm } from '../alarm.js'
 import { type Context, requireScope } from '../context.js'
 import { findJob } from './find-job.js'
 import { listenToLogs } from './log-bell.js'
@@ -67,31 +68,4 @@ function readNext(ctx: Context, jobId: string, after: number) {
     const job = await findJob(tx, jobId)
     return { job, lines: await readRows(tx, jobId, after) }
   })
-}
-
-/** A bell that is rung while nobody waits is heard at the next wait. */
-function createAlarm(signal: AbortSignal) {
-  let rung = false
-  let wake: (() => void) | null = null
-  const ring = () => {
-    rung = true
-    wake?.()
-  }
-  signal.addEventListener('abort', ring, { once: true })
-  return {
-    ring,
-    async wait(milliseconds: number): Promise<void> {
-      if (!rung) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, milliseconds)
-          wake = () => {
-            clearTimeout(timer)
-            resolve()
-          }
-        })
-      }
-      rung = false
-      wake = null
-    },
-  }
 }

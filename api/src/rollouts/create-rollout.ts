@@ -4,7 +4,7 @@ import { bundleIsSigned } from '../bundles/bundle-is-signed.js'
 import { bundleOfBuild } from '../bundles/bundle-of-build.js'
 import { limitChecks } from '../bundles/limit-checks.js'
 import { type ChannelKey, requireChannel } from '../channels/queries.js'
-import { type Context, requireScope } from '../context.js'
+import { type Context, requireChannelScope } from '../context.js'
 import { checkDeployable } from '../deployments/deploy-bundle.js'
 import { Problem } from '../problems.js'
 import { startRollout } from './start-rollout.js'
@@ -28,10 +28,10 @@ export type CreateRollout = {
  * process does the rest. What would be refused at the start is refused now as well.
  */
 export async function createRollout(ctx: Context, input: CreateRollout): Promise<Rollout> {
-  requireScope(ctx, 'deployments:write')
   const startsAt = input.startsAt ?? ctx.now()
   checkPlan(input, startsAt.getTime() - ctx.now().getTime())
   const channel = await withOrg(ctx.db, ctx.orgId, (tx) => requireChannel(tx, input.appId, input.channel))
+  requireChannelScope(ctx, 'deployments:write', channel.id)
   const bundle = await bundleOfBuild(ctx, { appId: input.appId, buildId: input.appBuildId })
   const signed = channel.protectedAt !== null && (await limitChecks(() => bundleIsSigned(ctx, bundle)))
   return withOrg(ctx.db, ctx.orgId, async (tx) => {

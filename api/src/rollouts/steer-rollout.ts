@@ -1,5 +1,5 @@
 import { type Transaction, withOrg } from '@capstan/migrations'
-import { type Context, requireScope } from '../context.js'
+import { type Context, requireChannelScope } from '../context.js'
 import { changeStatus, type StatusChange } from './change-status.js'
 import { judgeLaunches } from './judge-launches.js'
 import { countLaunches, requireRollout, type Rollout, sinceBaseline } from './queries.js'
@@ -50,9 +50,9 @@ async function steer(
   key: RolloutKey,
   decide: (tx: Transaction, rollout: Rollout) => Steering | Promise<Steering>,
 ): Promise<Rollout> {
-  requireScope(ctx, 'deployments:write')
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const rollout = await requireRollout(tx, key, { lock: true })
+    requireChannelScope(ctx, 'deployments:write', rollout.appChannelId)
     const change = await decide(tx, rollout)
     if (rollout.status === change.to) return rollout
     return changeStatus(tx, ctx, rollout, { ...change, now: ctx.now() })

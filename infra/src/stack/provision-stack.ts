@@ -3,9 +3,13 @@ import { join } from 'node:path'
 import { Failure } from '../failure.js'
 import { runTool } from '../run-tool.js'
 import { processEnv, type ProcessSettings } from './describe-processes.js'
+import { workerTokenName } from './stack-connections.js'
 import { randomPassword, secretFile } from './stack-folders.js'
 
-const roles = ['owner', 'admin', 'approver', 'developer', 'viewer'] as const
+/** The people of an organization by the names under which `dev.json` shows them. */
+const roleOf = { owner: 'owner', admin: 'admin', approver: 'approver', developer: 'member', viewer: 'viewer' } as const
+type Name = keyof typeof roleOf
+const names = Object.keys(roleOf) as Name[]
 
 interface StackUser {
   readonly id: string
@@ -30,22 +34,22 @@ interface ProvisionAnswer {
   readonly workers: readonly { readonly name: string; readonly token: string }[]
 }
 
-function request(): {
+function request(workers: readonly string[]): {
   organizations: { name: string; users: Record<string, string>[] }[]
   workers: { name: string }[]
 } {
-  const organization = (name: string, members: readonly string[]) => ({
+  const organization = (name: string, members: readonly Name[]) => ({
     name,
-    users: members.map((role) => ({
-      role,
-      name: `${name} ${role}`,
-      email: `${role}@${name.toLowerCase()}.example.com`,
+    users: members.map((member) => ({
+      role: roleOf[member],
+      name: `${name} ${member}`,
+      email: `${member}@${name.toLowerCase()}.example.com`,
       password: randomPassword(),
     })),
   })
   return {
-    organizations: [organization('Demo', roles), organization('Rival', ['owner'])],
-    workers: [{ name: 'worker-1' }],
+    organizations: [organization('Demo', names), organization('Rival', ['owner'])],
+    workers: workers.map((name) => ({ name })),
   }
 }
 
@@ -60,23 +64,33 @@ async function callProvision(settings: ProcessSettings, input: string): Promise<
   return JSON.parse(answer) as ProvisionAnswer
 }
 
-/** Makes two organizations with a user of each role, their tokens, and the worker's token; once for a data folder. */
-export async function provisionStack(settings: ProcessSettings): Promise<readonly StackOrganization[]> {
+/** Makes two organizations with a user of each role, their tokens, and each worker's token; once for a data folder. */
+export async function provisionStack(
+  settings: ProcessSettings,
+  workers: readonly string[],
+): Promise<readonly StackOrganization[]> {
   const { secrets } = settings.folders
   const kept = join(secrets, 'organizations.json')
   if (existsSync(kept)) return JSON.parse(readFileSync(kept, 'utf8')) as StackOrganization[]
-  const wanted = request()
+  const wanted = request(workers)
   const answer = await callProvision(settings, JSON.stringify(wanted))
-  const worker = answer.workers[0]
-  if (!worker) throw new Failure('The provisioning step answered without a worker token.')
-  secretFile(secrets, 'worker-token', () => worker.token)
+  for (const [index, name] of workers.entries()) {
+    const token = answer.workers[index]?.token
+    if (!token) throw new Failure('The provisioning step answered without a worker token.')
+    secretFile(secrets, workerTokenName(name), () => token)
+  }
   const organizations = answer.organizations.map((made, index): StackOrganization => {
     const passwords = new Map(wanted.organizations[index]?.users.map((user) => [user['role'], user['password'] ?? '']))
-    const users = Object.entries(made.users).map(([role, user]) => [
-      role,
-      { ...user, password: passwords.get(role) ?? '' },
+    const byName = <T>(byRole: Readonly<Record<string, T>>) =>
+      names.flatMap((name) => {
+        const value = byRole[roleOf[name]]
+        return value === undefined ? [] : [[name, value] as const]
+      })
+    const users = byName(made.users).map(([name, user]): [string, StackUser] => [
+      name,
+      { ...user, password: passwords.get(roleOf[name]) ?? '' },
     ])
-    return { ...made, users: Object.fromEntries(users) as Record<string, StackUser> }
+    return { ...made, users: Object.fromEntries(users), tokens: Object.fromEntries(byName(made.tokens)) }
   })
   secretFile(secrets, 'organizations.json', () => JSON.stringify(organizations))
   return organizations

@@ -184,6 +184,7 @@ export const leases = pgTable('leases', {
   workerId: uuid('worker_id').notNull(),
   workerName: text('worker_name').notNull(),
   tokenHash: text('token_hash').notNull(),
+  binding: text('binding').notNull(),
   claimNonce: uuid('claim_nonce'),
   expiresAt: at('expires_at').notNull(),
   endedAt: at('ended_at'),
@@ -267,6 +268,13 @@ export const artifactProvenance = pgTable('artifact_provenance', {
   artifactId: uuid('artifact_id').primaryKey(),
   orgId: orgId(),
   envelope: jsonb('envelope').$type<Record<string, unknown>>().notNull(),
+  createdAt: createdAt(),
+})
+
+export const discardedObjects = pgTable('discarded_objects', {
+  id: id(),
+  orgId: orgId(),
+  key: text('key').notNull(),
   createdAt: createdAt(),
 })
 

@@ -1,7 +1,8 @@
 import { boolean, integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
 import { at, createdAt, id, orgId, updatedAt } from './columns.js'
 
-export const roles = ['owner', 'admin', 'approver', 'billing', 'developer', 'viewer'] as const
+/** `none`: belongs to the organization and has what grants say, nothing else. */
+export const roles = ['owner', 'admin', 'approver', 'billing', 'member', 'viewer', 'none'] as const
 export type Role = (typeof roles)[number]
 
 export const sessionClients = ['api', 'cli', 'page'] as const
@@ -38,6 +39,9 @@ export const memberships = pgTable(
     orgId: orgId(),
     userId: uuid('user_id').notNull(),
     role: text('role', { enum: roles }).notNull(),
+    /** Since then it counts as if it were not there. */
+    suspendedAt: at('suspended_at'),
+    lastUsedAt: at('last_used_at'),
     createdAt: createdAt(),
   },
   (table) => [primaryKey({ columns: [table.orgId, table.userId] })],
@@ -76,6 +80,8 @@ export const apiTokens = pgTable('api_tokens', {
   cidrs: text('cidrs').array(),
   replacesId: uuid('replaces_id'),
   rotatedBy: uuid('rotated_by'),
+  /** The policy by which it was exchanged for a foreign token. */
+  trustPolicyId: uuid('trust_policy_id'),
   expiresAt: at('expires_at').notNull(),
   lastUsedAt: at('last_used_at'),
   revokedAt: at('revoked_at'),

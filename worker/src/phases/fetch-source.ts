@@ -63,7 +63,12 @@ function explain(error: unknown): never {
 }
 
 function store(run: BuildRun, { containerId }: Sandbox, stdin: Readable): Promise<void> {
-  return runCommand(run, { ...shared, containerId, argv: ['sh', '-c', `cat > ${archive}`], stdin })
+  return runCommand(run, {
+    ...shared,
+    containerId,
+    argv: ['sh', '-c', `mkdir -p ${toolDir} && cat > ${archive}`],
+    stdin,
+  })
 }
 
 async function unpack(run: BuildRun, { containerId }: Sandbox): Promise<void> {
@@ -72,7 +77,7 @@ async function unpack(run: BuildRun, { containerId }: Sandbox): Promise<void> {
   const exitCode = await exitCodeOf(run, {
     ...shared,
     containerId,
-    argv: ['sh', '-c', `exec "$@" 2>&1`, 'sh', ...scriptRunner, archive, sourceDir],
+    argv: ['sh', '-c', `"$@" 2>&1; code=$?; rm -f ${archive}; exit $code`, 'sh', ...scriptRunner, archive, sourceDir],
     stdin: await inContainerScript('unpack-source'),
     onStdout: (chunk) => {
       if (complaint.length < 1_000) complaint += chunk.toString('utf8')
@@ -85,7 +90,6 @@ async function unpack(run: BuildRun, { containerId }: Sandbox): Promise<void> {
   }
   run.logs.note('fetch-source', said)
   if (exitCode !== 0) throw new BuildFailure('source-failed', `Unpacking the source failed with exit code ${exitCode}.`)
-  await runCommand(run, { ...shared, containerId, argv: ['rm', archive] })
 }
 
 const diskFull = (diskBytes: number) =>
