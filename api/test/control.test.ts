@@ -63,6 +63,7 @@ beforeAll(async () => {
     objects: fixture.deps.objects,
     queue,
     redis,
+    staticParts: null,
     log,
     now: () => new Date(now),
     outbound: fixture.deps.outbound,

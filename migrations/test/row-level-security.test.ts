@@ -157,6 +157,8 @@ describe('the control role', () => {
       'audit_checkpoints',
       'bundle_patches',
       'credential_versions',
+      'dependency_caches',
+      'job_log_objects',
       'jobs',
       'leases',
       'organizations',

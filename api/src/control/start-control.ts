@@ -16,14 +16,18 @@ import { dispatchLimits, relayOutbox } from './relay-outbox.js'
 import { repeat } from './repeat.js'
 import { retireVersions } from './retire-versions.js'
 import { ringAgain } from './ring-again.js'
+import { storeLogs } from './store-logs.js'
+import { sweepCaches } from './sweep-caches.js'
 import { sweepLeases } from './sweep-leases.js'
 import { sweepLeftovers } from './sweep-leftovers.js'
 import { sweepTelemetry } from './sweep-telemetry.js'
+import { publishStaticApps } from '../static-delivery/publish-static-apps.js'
 import { watchNotifications } from '../watch-notifications.js'
 
 const RING_AGAIN_AFTER_MS = 15_000
 const NOTICES_MS = 10 * 60_000
 const LEFTOVERS_MS = 10 * 60_000
+const STORE_LOGS_MS = 60_000
 const ACTIVITY_MS = 15 * 60_000
 const RETENTION_MS = 60 * 60_000
 
@@ -70,6 +74,8 @@ export function startControl(
     start('sweep', sweepMs, () => sweepLeases(deps)),
     start('overdue', sweepMs, () => endOverdue(deps)),
     start('leftovers', LEFTOVERS_MS, () => sweepLeftovers(deps)),
+    start('store-logs', STORE_LOGS_MS, () => storeLogs(deps)),
+    start('sweep-caches', LEFTOVERS_MS, () => sweepCaches(deps)),
     start('retire-versions', sweepMs, () => retireVersions(deps)),
     start('expiry-notices', noticesMs, () => giveExpiryNotices(deps)),
     start('record-activity', ACTIVITY_MS, () => recordActivity(deps)),
@@ -81,13 +87,17 @@ export function startControl(
     start('erase-organizations', sweepMs, () => eraseOrganizations(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
   ]
-  // Making one takes a while; nobody waits for it.
+  // Making one takes a while, as copying bundles does; nobody waits for it.
   const patches = start('patches', sweepMs, () => makePatches(deps, signal))
+  const { staticParts } = deps
+  const statics = start('static-apps', relayMs, async () => {
+    if (staticParts) await publishStaticApps({ ...deps, staticParts })
+  })
   return {
     ready: Promise.all(loops.map(({ first }) => first)).then(() => undefined),
     async [Symbol.asyncDispose]() {
       stopping.abort()
-      await Promise.all([...loops, patches].map(({ ended }) => ended))
+      await Promise.all([...loops, patches, statics].map(({ ended }) => ended))
       await outbox.stop()
     },
   }

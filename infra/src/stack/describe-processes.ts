@@ -32,6 +32,10 @@ function objectStoreEnv({ config, folders, secrets }: ProcessSettings): Record<s
   return { OBJECT_STORE_DIR: folders.objects, OBJECT_STORE_KEY_FILE: secrets.objectStoreKeyFile }
 }
 
+function staticEnv({ folders, secrets }: ProcessSettings): Record<string, string> {
+  return { STATIC_DIR: folders.static, CHANNEL_STATEMENT_KEY_FILE: secrets.channelStatementKeyFile }
+}
+
 /** What each process is told; a secret only ever by the name of its file. */
 function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, string>> {
   const { folders, secrets, connections, config } = settings
@@ -63,12 +67,13 @@ function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, st
       PUBLIC_URL: apiUrl,
       TOKEN_PEPPER_FILE: secrets.tokenPepperFile,
       BROKER_SEAL_SOCKET: sealSocket,
-      CHANNEL_STATEMENT_KEY_FILE: secrets.channelStatementKeyFile,
+      ...staticEnv(settings),
     },
     control: {
       ...connections.database.control,
       ...connections.redis.control,
       ...objectStoreEnv(settings),
+      ...staticEnv(settings),
       PUBLIC_URL: apiUrl,
     },
     worker: {
