@@ -103,9 +103,9 @@ describe('the API role', () => {
       names.map(async (name) => [name, await withOrg(api.db, ORG, (tx) => rowsVisibleIn(tx, name))] as const),
     )
     const hidden = seen.filter(([, rows]) => rows === 0).map(([name]) => name)
-    // People's own rows, the workers, and what the broker alone may read.
+    // People's own rows, the workers, and what the broker or the control process alone may read.
     const factors = ['device_codes', 'passkeys', 'recovery_codes', 'spent_values', 'user_totp']
-    const others = ['credential_opens', 'secret_opens', 'sessions', 'user_passwords', 'workers']
+    const others = ['credential_opens', 'discarded_objects', 'secret_opens', 'sessions', 'user_passwords', 'workers']
     expect(hidden.sort()).toEqual([...factors, ...others].sort())
   })
 
@@ -157,6 +157,7 @@ describe('the control role', () => {
       'audit_checkpoints',
       'bundle_patches',
       'credential_versions',
+      'discarded_objects',
       'jobs',
       'leases',
       'organizations',
