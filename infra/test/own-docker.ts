@@ -86,6 +86,8 @@ export async function startOwnDocker(config: Config): Promise<OwnDocker> {
     stop: async () => {
       await daemon.stop(20_000)
       await shims.stop()
+      // A daemon that was killed leaves mounts behind that no later one undoes.
+      await shell('sh', ['-c', `grep -o ' ${folder}/[^ ]*' /proc/mounts | sort -r | xargs -r umount -l`])
       rmSync(folder, { recursive: true, force: true })
     },
   }
