@@ -31,6 +31,12 @@ const Networks = z
   .transform((list) => list.split(',').flatMap((item) => (item.trim() === '' ? [] : [item.trim()])))
   .refine(areNetworks, 'name networks like 10.0.0.0/8, separated by commas')
 
+const Contacts = z
+  .string()
+  .transform((list) => list.split(',').flatMap((item) => (item.trim() === '' ? [] : [item.trim()])))
+  .pipe(z.array(z.string().regex(/^(?:mailto:|tel:|https:)[^\s]+$/, 'is no mailto:, tel: or https: address')))
+const LONGEST_EXPIRY_MS = 366 * 24 * 60 * 60 * 1000
+
 const Database = z.object({ DATABASE_URL: z.url(), DATABASE_PASSWORD_FILE: Optional })
 const Redis = z.object({ REDIS_URL: z.url(), REDIS_USERNAME: Optional, REDIS_PASSWORD_FILE: Optional })
 const Logging = z.object({ LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info') })
@@ -75,6 +81,19 @@ export const ApiConfig = z
     TLS_CERT_FILE: Optional,
     TLS_KEY_FILE: Optional,
     APPLE_ROOT_FINGERPRINTS: Fingerprints.default(APPLE_ROOTS),
+    /** For /.well-known/security.txt: where reports go, and until when that is true. */
+    SECURITY_CONTACTS: Contacts.default([]),
+    SECURITY_EXPIRES: z.iso.datetime({ offset: true }).optional(),
+    SECURITY_POLICY_URL: z.url({ protocol: /^https$/ }).optional(),
+    /** Where data is kept; a bucket in another region is refused. */
+    DATA_REGION: Optional,
+  })
+  .refine((env) => env.SECURITY_CONTACTS.length > 0 === (env.SECURITY_EXPIRES !== undefined), {
+    message: 'SECURITY_CONTACTS and SECURITY_EXPIRES belong together: set both or none',
+  })
+  .refine((env) => env.SECURITY_EXPIRES === undefined || isWithinAYear(env.SECURITY_EXPIRES), {
+    message:
+      'SECURITY_EXPIRES must lie in the future, and no more than a year ahead: look at the contacts and set it anew',
   })
   .refine((env) => (env.TLS_CERT_FILE === undefined) === (env.TLS_KEY_FILE === undefined), {
     message: 'TLS_CERT_FILE and TLS_KEY_FILE belong together: set both or none',
@@ -91,6 +110,9 @@ export const ApiConfig = z
   .and(Logging)
   .and(ObjectStoreEnvironment)
   .and(StaticEnvironment)
+  .refine((env) => !env.DATA_REGION || !env.S3_BUCKET || env.AWS_REGION === env.DATA_REGION, {
+    message: 'the bucket lies in another region (AWS_REGION) than DATA_REGION promises',
+  })
 export type ApiConfig = z.infer<typeof ApiConfig>
 
 export const ControlConfig = z
@@ -147,6 +169,11 @@ export const BrokerConfig = z
 export type BrokerConfig = z.infer<typeof BrokerConfig>
 
 export const ProvisionConfig = z.object({ TOKEN_PEPPER_FILE: z.string().min(1) }).and(Database)
+
+function isWithinAYear(text: string): boolean {
+  const ahead = Date.parse(text) - Date.now()
+  return ahead > 0 && ahead <= LONGEST_EXPIRY_MS
+}
 
 function areNetworks(texts: readonly string[]): boolean {
   try {

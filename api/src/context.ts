@@ -10,6 +10,7 @@ import type { UrlSigner } from './objects/sign-object-url.js'
 import type { StaticPlace } from './static-delivery/open-static-store.js'
 import type { Issuers } from './openid/issuers.js'
 import type { Outbound } from './outbound/create-outbound.js'
+import type { OperatorFacts } from './operator/operator-facts.js'
 import type { CheckIns } from './updates/check-ins.js'
 import type { AnswerMaker } from './updates/make-answer.js'
 import type { PublishedIndex } from './updates/published-index.js'
@@ -54,6 +55,8 @@ export type Deps = {
   channelStatementKey: string | null
   /** Where static objects of live updates lie; null: there are none. */
   staticPlace: StaticPlace | null
+  /** What this installation says about itself. */
+  operator: OperatorFacts
   /** SHA-256 of the root certificates to which signatures of provisioning profiles must lead. */
   appleRoots: readonly string[]
 }

@@ -11,6 +11,7 @@ import { leaveNoMemoryInCores } from './leave-no-memory-in-cores.js'
 import { openObjectStore } from './objects/open-object-store.js'
 import { createIssuers } from './openid/issuers.js'
 import { createOutbound } from './outbound/create-outbound.js'
+import { operatorFacts } from './operator/operator-facts.js'
 import { openRedis } from './redis.js'
 import { openUpdates } from './updates/open-updates.js'
 import { serveCheck } from './updates/serve-check.js'
@@ -65,6 +66,7 @@ const deps: Deps = {
   appleRoots: config.APPLE_ROOT_FINGERPRINTS,
   channelStatementKey,
   staticPlace: staticPlace(config),
+  operator: operatorFacts(config),
 }
 
 keepCheckInLogs(deps)

@@ -57,6 +57,7 @@ export const problems = {
   'issuer-unavailable': { status: 503, title: 'The issuer does not answer as it should' },
   'trust-policy-invalid': { status: 422, title: 'The trust policy is not usable' },
   'token-exchange-refused': { status: 400, title: 'The token was not exchanged' },
+  'audit-unavailable': { status: 503, title: 'The audit log takes no events' },
   'outbound-address-refused': { status: 422, title: 'The address is not called' },
 
   'checkpoint-not-found': { status: 404, title: 'There is no such checkpoint' },
@@ -196,8 +197,8 @@ export class Problem extends Error {
   override name = 'Problem' as const
   readonly code: ProblemCode
   readonly errors: readonly FieldError[]
-  constructor(code: ProblemCode, detail?: string, errors: readonly FieldError[] = []) {
-    super(detail ?? `${problems[code].title}.`)
+  constructor(code: ProblemCode, detail?: string, errors: readonly FieldError[] = [], cause?: unknown) {
+    super(detail ?? `${problems[code].title}.`, { cause })
     this.code = code
     this.errors = errors
   }

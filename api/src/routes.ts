@@ -2,6 +2,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi'
 import { registerAppRoutes } from './apps/routes.js'
 import { registerAuditRoutes } from './audit/routes.js'
 import type { Env } from './auth/access.js'
+import { registerControlRoutes } from './controls/routes.js'
 import { registerHealthRoutes } from './health/routes.js'
 import { registerObjectRoutes } from './objects/routes.js'
 import { registerMemberRoutes } from './members/routes.js'
@@ -51,6 +52,7 @@ import { registerWorkerRoutes } from './worker-routes/routes.js'
 /** Every route of the API, one line a feature. */
 export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerHealthRoutes(app)
+  registerControlRoutes(app)
   registerSessionRoutes(app)
   registerPages(app)
   registerUserRoutes(app)

@@ -106,6 +106,7 @@ export async function createFixture(
     channelStatementKey: null,
     staticPlace: null,
     appleRoots: [],
+    operator: { disclosure: null, subprocessors: [], region: null },
     ...options.overrides,
   }
   keepCheckInLogs(deps)

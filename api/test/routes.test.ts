@@ -11,6 +11,10 @@ const UNKNOWN_ID = '018f0000-0000-7000-8000-000000000000'
 const AT_ONCE = 8
 /** Reachable by anyone: what devices ask, signed links, signing in, and pages about the API itself. */
 const PUBLIC = [
+  'getDataPolicy',
+  'listControls',
+  'listSubprocessors',
+  'showSecurityText',
   'getProvenanceKey',
   'listCheckpointKeys',
   'showBuildShare',

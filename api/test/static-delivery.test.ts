@@ -151,6 +151,25 @@ describe('objects', () => {
     expect(await lab.objectsOf(app)).toContain(`channels/${sha256('renamed')}-ios.json`)
   })
 
+  test('show a pause also while a bundle cannot be copied, which is tried again', async () => {
+    const app = await lab.createApp(['production'])
+    await publish(app, 'damaged')
+    const { objects } = lab.fixture.deps
+    for await (const { key } of objects.list(`orgs/${lab.org.id}/apps/${app.appId}/bundles/`)) await objects.delete(key)
+    await lab.publishStatic()
+    expect((await channelOf(app)).offers).toHaveLength(1)
+    expect((await lab.objectsOf(app)).filter((path) => path.startsWith('archives/'))).toEqual([])
+    const [channel] = await app.must<[Body]>('GET', '/channels?name=production')
+    await app.must('POST', `/channels/${channel.id}/pause`)
+    expect(await lab.publishStatic()).toBe(0)
+    lab.clock.now += 20_000
+    expect(await lab.publishStatic()).toBe(1)
+    expect((await channelOf(app)).offers).toEqual([])
+    await app.must('DELETE', '')
+    lab.clock.now += 20_000
+    await lab.publishStatic()
+  })
+
   test('are signed anew in the second half of the life of their statements, and only then', async () => {
     const app = await lab.createApp(['production'])
     await publish(app, 'renewed')

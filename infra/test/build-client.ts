@@ -95,10 +95,13 @@ export class BuildClient {
     return this.call('GET', `/v1/apps/${appId}/builds/${buildId}?relations=appBuildArtifacts,job`)
   }
 
-  async log(appId: string, buildId: string): Promise<string[]> {
+  async logLines(appId: string, buildId: string): Promise<{ phase: string; payload: string }[]> {
     const path = `/v1/apps/${appId}/builds/${buildId}?relations=job,job.jobLogs`
-    const { job } = await this.call<{ job: { jobLogs: { payload: string }[] } }>('GET', path)
-    return job.jobLogs.map(({ payload }) => payload)
+    return (await this.call<{ job: { jobLogs: { phase: string; payload: string }[] } }>('GET', path)).job.jobLogs
+  }
+
+  async log(appId: string, buildId: string): Promise<string[]> {
+    return (await this.logLines(appId, buildId)).map(({ payload }) => payload)
   }
 
   /** The lines of a job's live log as they come, until the job has ended. */

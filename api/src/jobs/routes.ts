@@ -139,6 +139,8 @@ function registerLogRoutes(app: OpenAPIHono<Env>): void {
     return streamText(textOf(pages), {
       'content-disposition': attachmentNamed(`job-${jobId}.log`),
       'x-content-type-options': 'nosniff',
+      // A build writes what it likes: a browser keeps it as a file and runs none of it.
+      'content-security-policy': "default-src 'none'; sandbox",
       'cache-control': 'private, no-store',
     })
   })

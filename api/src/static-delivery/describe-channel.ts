@@ -51,7 +51,6 @@ function describeOffer({ deploymentId, percentage, versionCodes, bundle }: Offer
     rollout: { deploymentId, percentage },
     versionCodes: versionCodes[platform] ?? {},
     bundleId: bundle.id,
-    artifactType: bundle.artifactType,
     url: bundle.url,
     archive: bundle.artifactType === 'zip' ? bundle.checksum : null,
     release: bundle.release ? sha256Of(bundle.release.json) : null,

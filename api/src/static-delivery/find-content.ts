@@ -1,5 +1,5 @@
 import { bundleFiles, bundlePatches, bundles, type Transaction } from '@capstan/migrations'
-import { and, eq, inArray, isNotNull, or } from 'drizzle-orm'
+import { and, eq, inArray, isNotNull } from 'drizzle-orm'
 import type { PublishedApp } from '../updates/published-app.js'
 import type { StaticKind } from './static-paths.js'
 
@@ -10,23 +10,19 @@ export async function findContent(tx: Transaction, app: PublishedApp): Promise<C
   const offered = [...app.channels.values()].flatMap(({ offers }) => offers.map(({ bundle }) => bundle))
   const ids = [...new Set(offered.filter(({ release }) => release !== null).map(({ id }) => id))]
   if (ids.length === 0) return []
-  const whole = and(eq(bundles.artifactType, 'zip'), eq(bundleFiles.id, bundles.fileId))
-  const files = await tx
-    .select({ type: bundles.artifactType, file: bundleFiles })
+  const zips = await tx
+    .select({ file: bundleFiles })
     .from(bundles)
-    .innerJoin(bundleFiles, eq(bundleFiles.bundleId, bundles.id))
-    .where(and(inArray(bundles.id, ids), or(whole, eq(bundles.artifactType, 'manifest'))))
+    .innerJoin(bundleFiles, eq(bundleFiles.id, bundles.fileId))
+    .where(and(inArray(bundles.id, ids), eq(bundles.artifactType, 'zip')))
   const patches = await tx
     .select()
     .from(bundlePatches)
     .where(and(inArray(bundlePatches.toBundleId, ids), isNotNull(bundlePatches.sha256)))
   return [
-    ...files.flatMap(({ type, file: { objectKey, sha256, sizeBytes } }) => {
-      if (objectKey === null) return []
-      const place =
-        type === 'zip' ? { kind: 'archives' as const, name: `${sha256}.zip` } : { kind: 'files' as const, name: sha256 }
-      return [{ ...place, objectKey, sizeBytes }]
-    }),
+    ...zips.flatMap(({ file: { objectKey, sha256, sizeBytes } }) =>
+      objectKey === null ? [] : [{ kind: 'archives' as const, name: `${sha256}.zip`, objectKey, sizeBytes }],
+    ),
     ...patches.flatMap(({ objectKey, sha256, sizeBytes }) =>
       objectKey === null || sha256 === null || sizeBytes === null
         ? []

@@ -24,7 +24,8 @@ type Found = {
 
 /**
  * Brings the objects of one app up to date: first what is named by its content, then the objects of channels, which name
- * it. Answers which change of the app they show, and when they have to be written anew.
+ * it. A bundle that cannot be copied fails it at the end, and keeps no pause of a channel waiting. Answers which change of
+ * the app they show, and when they have to be written anew.
  */
 export async function publishApp(deps: StaticDeps, app: AppKey): Promise<{ changedIn: number | null; renewAt: Date }> {
   const { objects, staticParts } = deps
@@ -32,6 +33,7 @@ export async function publishApp(deps: StaticDeps, app: AppKey): Promise<{ chang
   const found = await withOrg(deps.db, app.orgId, (tx) => find(tx, app.appId))
   const making = { objects, key: staticParts.key, now: now.getTime() }
   const wanted = found.app ? wantedObjects(found.app, found.content, making) : []
+  const failures: unknown[] = []
   let oldest = now
   for (const object of wanted) {
     const before = found.written.get(object.path)
@@ -40,11 +42,16 @@ export async function publishApp(deps: StaticDeps, app: AppKey): Promise<{ chang
       if (before.unusedSince !== null) await note(deps, app, { ...before, unusedSince: null })
       continue
     }
-    await staticParts.store.put(`${appFolder(app.appId)}/${object.path}`, await object.open())
-    await note(deps, app, { path: object.path, digest: object.digest, writtenAt: now, unusedSince: null })
+    try {
+      await staticParts.store.put(`${appFolder(app.appId)}/${object.path}`, await object.open())
+      await note(deps, app, { path: object.path, digest: object.digest, writtenAt: now, unusedSince: null })
+    } catch (error) {
+      failures.push(error)
+    }
   }
   const paths = new Set(wanted.map(({ path }) => path))
   for (const object of found.written.values()) if (!paths.has(object.path)) await retire(deps, app, object)
+  if (failures.length > 0) throw failures[0]
   return { changedIn: found.changedIn, renewAt: new Date(oldest.getTime() + RENEW_AFTER_MS) }
 }
 

@@ -4,7 +4,9 @@ import type { ControlDeps } from '../control/control-deps.js'
 import { type AppKey, publishApp, type StaticDeps } from './publish-app.js'
 import { appFolder } from './static-paths.js'
 
-const MOST_AT_ONCE = 100
+/** So few that what changes meanwhile is soon looked for again. */
+const MOST_A_PASS = 50
+const AT_ONCE = 4
 const CLAIM_MS = 30 * 60_000
 const RETRY_MS = 15_000
 
@@ -14,10 +16,15 @@ type Due = AppKey & { isWanted: boolean }
 /** Writes the objects of every app that changed, or whose statements are in the second half of their life. */
 export async function publishStaticApps(deps: Deps): Promise<number> {
   const due = await findDue(deps)
-  for (const app of due) await bringUpToDate(deps, app)
+  const left = [...due]
+  const work = async () => {
+    for (let app = left.shift(); app !== undefined; app = left.shift()) await bringUpToDate(deps, app)
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, work))
   return due.length
 }
 
+/** Changes before renewals: a pause does not stand behind a fleet of apps whose statements are only getting old. */
 async function findDue({ db, now }: Deps): Promise<Due[]> {
   const at = now().toISOString()
   const rows = await db.execute<{ app_id: string; org_id: string; is_wanted: boolean }>(sql`
@@ -29,7 +36,8 @@ async function findDue({ db, now }: Deps): Promise<Due[]> {
     from wanted w full join static_apps s on s.app_id = w.id left join app_changes c on c.app_id = w.id
     where (s.claimed_until is null or s.claimed_until <= ${at}) and (w.id is null or s.app_id is null
       or s.renew_at is null or s.renew_at <= ${at} or s.changed_in is distinct from c.changed_in)
-    order by s.claimed_until nulls first, app_id limit ${MOST_AT_ONCE}`)
+    order by (w.id is null or s.changed_in is distinct from c.changed_in) desc, s.claimed_until nulls first, app_id
+    limit ${MOST_A_PASS}`)
   return [...rows].map((row) => ({ appId: row.app_id, orgId: row.org_id, isWanted: row.is_wanted }))
 }
 

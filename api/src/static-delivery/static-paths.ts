@@ -18,7 +18,6 @@ export const staticKinds = {
   releases: { contentType: 'application/json', cacheControl: FOREVER },
   roots: { contentType: 'application/json', cacheControl: FOREVER },
   archives: { contentType: 'application/zip', cacheControl: FOREVER },
-  files: { contentType: 'application/octet-stream', cacheControl: FOREVER },
   patches: { contentType: 'application/octet-stream', cacheControl: FOREVER },
 } as const
 export type StaticKind = keyof typeof staticKinds

@@ -17,8 +17,6 @@ export interface Latest {
   channelStatement: unknown
   roots: unknown[]
   patches: unknown
-  /** Where single files lie by their SHA-256; else they are asked for by name at `url`. */
-  filesUrl?: string
 }
 
 /** The device header that every request carries. */

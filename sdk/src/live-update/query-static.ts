@@ -85,20 +85,17 @@ export async function queryStatic(
   }
 
   async function toLatest(channel: StaticChannel, offer: StaticOffer): Promise<Latest> {
-    const { artifactType, bundleId, archive, release } = offer
-    if ((artifactType !== 'zip' && artifactType !== 'manifest') || typeof bundleId !== 'string')
-      malformed('an offer of it names no bundle')
-    const byName = artifactType === 'manifest' ? { filesUrl: `${base}/files` } : {}
-    const beside = artifactType === 'manifest' ? `${base}/files` : `${base}/archives/${asDigest(archive)}.zip`
+    const { bundleId, archive, release } = offer
+    if (typeof bundleId !== 'string') malformed('an offer of it names no bundle')
+    const beside = archive === null ? base : `${base}/archives/${asDigest(archive)}.zip`
     // [S6] a patch away from what this device runs
     const patches = (Array.isArray(offer.patches) ? offer.patches : [])
       .filter(({ fromBundleId }) => fromBundleId === device.bundleId)
       .map(({ from, sha256, sizeBytes }) => ({ from, url: `${base}/patches/${asDigest(sha256)}`, sizeBytes }))
     return {
-      artifactType,
+      artifactType: 'zip',
       bundleId,
       url: offer.url ?? beside,
-      ...(offer.url === null ? byName : {}),
       signature: null,
       release: release === null ? null : await fetchJson(`releases/${asDigest(release)}.json`),
       channelStatement: offer.channelStatement,

@@ -27,10 +27,9 @@ export interface StaticOffer {
   rollout: { deploymentId: string; percentage: number }
   versionCodes: VersionCodes
   bundleId: string
-  artifactType: 'zip' | 'manifest'
   /** Where the customer keeps the content; `null`: beside this object. */
   url: string | null
-  /** SHA-256 of the zip; `null` for single files. */
+  /** SHA-256 of the zip; `null` where there is none: such a bundle has no release either. */
   archive: string | null
   /** The release envelope; `null` when the bundle has none. */
   release: string | null

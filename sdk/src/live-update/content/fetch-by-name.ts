@@ -20,9 +20,8 @@ export function fetchByName(session: Session, candidate: Candidate): FetchFiles 
       candidate,
       files.reduce((sum, { size }) => sum + size, 0),
     )
-    const { url: bundleUrl, filesUrl } = candidate.latest
-    await inOrder(files, async ({ path, size, sha256 }) => {
-      const url = filesUrl === undefined ? addressOf(bundleUrl, path) : `${filesUrl}/${sha256}`
+    await inOrder(files, async ({ path, size }) => {
+      const url = addressOf(candidate.latest.url, path)
       const { bytes } = await download(session, { url, maximumBytes: size, onProgress: progress() })
       await take(path, bytes)
     })
