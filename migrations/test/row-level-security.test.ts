@@ -103,10 +103,11 @@ describe('the API role', () => {
       names.map(async (name) => [name, await withOrg(api.db, ORG, (tx) => rowsVisibleIn(tx, name))] as const),
     )
     const hidden = seen.filter(([, rows]) => rows === 0).map(([name]) => name)
-    // People's own rows, the workers, and what the broker alone may read.
+    // People's own rows, the workers, and what the broker or the control process alone may read.
     const factors = ['device_codes', 'passkeys', 'recovery_codes', 'spent_values', 'user_totp']
     const others = ['credential_opens', 'secret_opens', 'sessions', 'user_passwords', 'workers']
-    expect(hidden.sort()).toEqual([...factors, ...others].sort())
+    const statics = ['static_apps', 'static_objects']
+    expect(hidden.sort()).toEqual([...factors, ...others, ...statics].sort())
   })
 
   test('cannot read, change, delete or plant rows of another organization', async () => {
@@ -152,6 +153,7 @@ describe('the control role', () => {
     const seen = await Promise.all(names.map(async (name) => ((await rowsVisibleTo(control, name)) > 0 ? [name] : [])))
     const due = [
       'access_reviews',
+      'app_changes',
       'apps',
       'artifacts',
       'audit_checkpoints',
@@ -161,6 +163,7 @@ describe('the control role', () => {
       'jobs',
       'leases',
       'organizations',
+      'static_apps',
     ]
     const expiring = ['device_codes', 'invitations', 'sessions', 'spent_values']
     expect(seen.flat().sort()).toEqual([...due, ...expiring, 'outbox', 'rollouts', 'uploads', 'workers'].sort())
