@@ -32,8 +32,9 @@ const administer = [
   'tokens:write',
   'members:write',
   'access:read',
+  'support:read',
 ] as const
-const own = ['organizations:write', 'organizations:terminate', 'policies:write'] as const
+const own = ['organizations:write', 'organizations:terminate', 'policies:write', 'support:write'] as const
 
 /** Of a role on a single channel these count, for that channel. */
 export const channelScopes: ReadonlySet<Scope> = new Set([
@@ -52,6 +53,7 @@ export const sensitiveScopes: ReadonlySet<Scope> = new Set([
   'members:write',
   'organizations:write',
   'policies:write',
+  'support:write',
 ])
 
 const catalogue: Record<Role, ReadonlySet<Scope>> = {
