@@ -1,7 +1,9 @@
+import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { networksOf } from './auth/client-address.js'
 import type { ObjectStoreSettings } from './objects/open-object-store.js'
+import type { StaticPlace } from './static-delivery/open-static-store.js'
 
 /** The only reader of the environment in this package. What it returns may be logged: secrets stand in files. */
 const Port = z.coerce.number().int().min(0).max(65535)
@@ -54,6 +56,13 @@ const ObjectStoreEnvironment = z
     message: 'OBJECT_STORE_DIR needs OBJECT_STORE_KEY_FILE',
   })
 
+/** Where static objects of live updates lie, for everybody to fetch; without either there are none. */
+const StaticEnvironment = z
+  .object({ STATIC_DIR: Optional, STATIC_S3_BUCKET: Optional, CHANNEL_STATEMENT_KEY_FILE: Optional })
+  .refine((env) => env.STATIC_DIR === undefined || env.STATIC_S3_BUCKET === undefined, {
+    message: 'set either STATIC_DIR or STATIC_S3_BUCKET, not both',
+  })
+
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
 
 export const ApiConfig = z
@@ -71,7 +80,6 @@ export const ApiConfig = z
     TRUSTED_PROXIES: Networks,
     TLS_CERT_FILE: Optional,
     TLS_KEY_FILE: Optional,
-    CHANNEL_STATEMENT_KEY_FILE: Optional,
     APPLE_ROOT_FINGERPRINTS: Fingerprints.default(APPLE_ROOTS),
     /** For /.well-known/security.txt: where reports go, and until when that is true. */
     SECURITY_CONTACTS: Contacts.default([]),
@@ -101,6 +109,7 @@ export const ApiConfig = z
   .and(Redis)
   .and(Logging)
   .and(ObjectStoreEnvironment)
+  .and(StaticEnvironment)
   .refine((env) => !env.DATA_REGION || !env.S3_BUCKET || env.AWS_REGION === env.DATA_REGION, {
     message: 'the bucket lies in another region (AWS_REGION) than DATA_REGION promises',
   })
@@ -119,6 +128,7 @@ export const ControlConfig = z
   .and(Redis)
   .and(Logging)
   .and(ObjectStoreEnvironment)
+  .and(StaticEnvironment)
 export type ControlConfig = z.infer<typeof ControlConfig>
 
 export const BrokerConfig = z
@@ -186,6 +196,15 @@ export function objectStoreSettings(config: z.infer<typeof ObjectStoreEnvironmen
   }
 }
 
+type StaticSettings = z.infer<typeof StaticEnvironment> & z.infer<typeof ObjectStoreEnvironment>
+
+export function staticPlace(config: StaticSettings): StaticPlace | null {
+  const { STATIC_DIR: dir, STATIC_S3_BUCKET: bucket, S3_ENDPOINT: endpoint, AWS_REGION: region } = config
+  if (dir !== undefined) return { kind: 'folder', dir }
+  if (bucket === undefined) return null
+  return { kind: 'bucket', bucket, ...(endpoint ? { endpoint } : {}), ...(region ? { region } : {}) }
+}
+
 /** Reads the settings of one process; a missing or contradictory one ends it with a sentence and exit code 78. */
 export function readConfig<T>(schema: z.ZodType<T>, env: NodeJS.ProcessEnv = process.env): T {
   const parsed = schema.safeParse(Object.fromEntries(Object.entries(env).filter(([, value]) => value !== '')))
@@ -194,6 +213,17 @@ export function readConfig<T>(schema: z.ZodType<T>, env: NodeJS.ProcessEnv = pro
   const name = issue?.path.join('.')
   process.stderr.write(`Configuration: ${name ? `${name}: ` : ''}${issue?.message ?? 'unreadable'}\n`)
   return process.exit(78)
+}
+
+/** The PKCS#8 PEM of the platform's Ed25519 key; any other key ends the process. */
+export function readStatementKey(file: string | undefined): string | null {
+  if (file === undefined) return null
+  const pem = readFileSync(file, 'utf8')
+  if (createPrivateKey(pem).asymmetricKeyType !== 'ed25519') {
+    process.stderr.write('Configuration: CHANNEL_STATEMENT_KEY_FILE must hold an Ed25519 private key in PEM form.\n')
+    process.exit(78)
+  }
+  return pem
 }
 
 /** A password from its file; `undefined` when no file is named. */

@@ -58,6 +58,9 @@ export const problems = {
   'support-grant-decided': { status: 409, title: 'The request was decided already' },
   'incident-transition-refused': { status: 409, title: 'The incident cannot change to this state' },
   'incident-notice-missing': { status: 409, title: 'A notice is missing' },
+  'issuer-unavailable': { status: 503, title: 'The issuer does not answer as it should' },
+  'trust-policy-invalid': { status: 422, title: 'The trust policy is not usable' },
+  'token-exchange-refused': { status: 400, title: 'The token was not exchanged' },
   'audit-unavailable': { status: 503, title: 'The audit log takes no events' },
   'outbound-address-refused': { status: 422, title: 'The address is not called' },
 
@@ -65,6 +68,9 @@ export const problems = {
   'confirmation-differs': { status: 422, title: 'The confirmation does not match' },
 
   'app-busy': { status: 409, title: 'The app has unfinished builds' },
+
+  'cache-not-writable': { status: 403, title: 'The build may not write to the cache' },
+  'cache-mismatch': { status: 422, title: 'The cache is not what was declared' },
 
   'object-url-invalid': { status: 403, title: 'The link is not valid or has expired' },
   'object-not-found': { status: 404, title: 'The stored object does not exist' },
@@ -183,6 +189,7 @@ export const problems = {
   'device-token-taken': { status: 409, title: 'The device has its token already' },
   'rollout-in-charge': { status: 409, title: 'A rollout sets the share of devices' },
   'rollout-transition-refused': { status: 409, title: 'The rollout cannot change to this status' },
+  'static-delivery-unavailable': { status: 409, title: 'Static delivery is not set up on this server' },
   'no-update': { status: 404, title: 'There is no update' },
 } as const satisfies Record<string, Row>
 export type ProblemCode = keyof typeof problems

@@ -15,6 +15,8 @@ import { registerAccessReviewRoutes } from './access-reviews/routes.js'
 import { registerOrganizationRoutes } from './organizations/routes.js'
 import { registerSessionRoutes } from './sessions/routes.js'
 import { registerTokenRoutes } from './tokens/routes.js'
+import { registerTrustPolicyRoutes } from './trust-policies/routes.js'
+import { registerCiTokenRoutes } from './ci-tokens/routes.js'
 import { registerPages } from './pages/routes.js'
 import { registerSecondFactorRoutes } from './second-factors/routes.js'
 import { registerPasskeyRoutes } from './passkeys/routes.js'
@@ -33,6 +35,7 @@ import { registerPlatformKeyRoutes } from './platform-keys/routes.js'
 import { registerPublicKeyRoutes } from './public-keys/routes.js'
 import { registerRolloutRoutes } from './rollouts/routes.js'
 import { registerRootRoutes } from './roots/routes.js'
+import { registerStaticRoutes } from './static-delivery/routes.js'
 import { registerTelemetryRoutes } from './telemetry/routes.js'
 import { registerPatchRoutes } from './patches/routes.js'
 import { registerUpdateRoutes } from './updates/routes.js'
@@ -67,6 +70,8 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerAccessReviewRoutes(app)
   registerObjectRoutes(app)
   registerTokenRoutes(app)
+  registerTrustPolicyRoutes(app)
+  registerCiTokenRoutes(app)
   registerAuditRoutes(app)
   registerAppRoutes(app)
   registerCredentialRoutes(app)
@@ -85,6 +90,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerRootRoutes(app)
   registerPatchRoutes(app)
   registerUpdateRoutes(app)
+  registerStaticRoutes(app)
   registerTelemetryRoutes(app)
   registerInsightRoutes(app)
   registerArtifactRoutes(app)

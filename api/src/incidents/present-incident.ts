@@ -12,7 +12,7 @@ import { Id, Timestamp } from '../define-route.js'
 const DEADLINE_MS = 48 * 60 * 60_000
 
 /** Until when organizations have to be told of a breach of personal data. */
-export const deadlineOf = (awareAt: Date) => new Date(awareAt.getTime() + DEADLINE_MS)
+const deadlineOf = (awareAt: Date) => new Date(awareAt.getTime() + DEADLINE_MS)
 
 export type LoadedIncident = {
   incident: typeof incidents.$inferSelect

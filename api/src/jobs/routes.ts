@@ -1,17 +1,19 @@
-import { Readable } from 'node:stream'
 import { jobStatuses } from '@capstan/migrations'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import { streamSSE } from 'hono/streaming'
 import { contextFor, type Env } from '../auth/access.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Relations } from '../define-route.js'
+import { attachmentNamed } from '../objects/attachment-named.js'
 import { Problem } from '../problems.js'
+import { streamJson, streamText } from '../stream-json.js'
 import { cancelJob } from './cancel-job.js'
 import { followLog, type LogEvent } from './follow-log.js'
 import { getJob } from './get-job.js'
 import { listJobs } from './list-jobs.js'
 import { listLogLines } from './list-log-lines.js'
-import { openLogText } from './open-log-text.js'
-import { Job, JobLog, presentJob, presentLogLine } from './present-job.js'
+import { Job, JobLog, presentJob, presentLog, presentLogLine } from './present-job.js'
+import { readLog } from './read-log.js'
+import { textOfLog } from './text-of-log.js'
 import { summarizeFailure } from './summarize-failure.js'
 
 const JobParams = z.object({ jobId: Id })
@@ -61,6 +63,16 @@ const listLogsRoute = defineRoute({
   responses: { 200: jsonResponse(z.array(JobLog), 'Lines') },
 })
 
+const downloadLogRoute = defineRoute({
+  method: 'get',
+  path: '/v1/jobs/{jobId}/logs/download',
+  operationId: 'downloadJobLog',
+  summary: 'The whole log as text, line by line as it is kept',
+  access: { kind: 'job', scope: 'builds:read' },
+  request: { params: JobParams },
+  responses: { 200: { description: 'The log', content: { 'text/plain': { schema: z.string() } } } },
+})
+
 const streamLogsRoute = defineRoute({
   method: 'get',
   path: '/v1/jobs/{jobId}/logs/stream',
@@ -75,16 +87,6 @@ const streamLogsRoute = defineRoute({
   responses: {
     200: { description: 'Events "line" and "end"', content: { 'text/event-stream': { schema: z.string() } } },
   },
-})
-
-const downloadLogRoute = defineRoute({
-  method: 'get',
-  path: '/v1/jobs/{jobId}/logs/text',
-  operationId: 'downloadJobLog',
-  summary: 'The log of a job as plain text, to be kept as a file',
-  access: { kind: 'job', scope: 'builds:read' },
-  request: { params: JobParams },
-  responses: { 200: { description: 'The lines (text/plain)' } },
 })
 
 const failureSummaryRoute = defineRoute({
@@ -110,8 +112,12 @@ export function registerJobRoutes(app: OpenAPIHono<Env>): void {
     )
   })
   app.openapi(getJobRoute, async (c) => {
-    const { job, lines } = await getJob(c.get('ctx'), c.req.valid('param').jobId, c.req.valid('query').relations)
-    return c.json(presentJob(job, lines), 200)
+    const { jobId } = c.req.valid('param')
+    const job = presentJob(await getJob(c.get('ctx'), jobId))
+    if (!c.req.valid('query').relations.has('jobLogs')) return c.json(job, 200)
+    // The job was read before its lines, so a finished one is never shown without its last.
+    const pages = presentLog(jobId, readLog(c.get('ctx'), jobId))
+    return streamJson((list) => ({ ...job, jobLogs: list }), pages)
   })
   app.openapi(updateJobRoute, async (c) =>
     c.json(presentJob(await cancelJob(c.get('ctx'), c.req.valid('param').jobId)), 200),
@@ -125,23 +131,18 @@ export function registerJobRoutes(app: OpenAPIHono<Env>): void {
 function registerLogRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(listLogsRoute, async (c) => {
     const { jobId } = c.req.valid('param')
-    const lines = await listLogLines(c.get('ctx'), { jobId, after: c.req.valid('query').after })
-    return c.json(
-      lines.map((line) => presentLogLine(jobId, line)),
-      200,
-    )
+    const pages = await listLogLines(c.get('ctx'), { jobId, after: c.req.valid('query').after })
+    return streamJson((list) => list, presentLog(jobId, pages))
   })
   app.openapi(downloadLogRoute, async (c) => {
-    const ctx = c.get('ctx')
     const { jobId } = c.req.valid('param')
-    const text = Readable.from(await openLogText(ctx, jobId), { highWaterMark: 1 })
-    text.once('error', (error) => ctx.log.error({ err: error, jobId }, 'a log download broke off'))
-    return c.body(Readable.toWeb(text) as ReadableStream, 200, {
+    const pages = await listLogLines(c.get('ctx'), { jobId, after: 0 })
+    return streamText(textOfLog(pages), {
+      'content-disposition': attachmentNamed(`job-${jobId}.log`),
+      'x-content-type-options': 'nosniff',
       // A build writes what it likes: a browser keeps it as a file and runs none of it.
-      'content-type': 'text/plain; charset=utf-8',
-      'content-disposition': `attachment; filename="job-${jobId}.log"`,
       'content-security-policy': "default-src 'none'; sandbox",
-      'cache-control': 'no-store',
+      'cache-control': 'private, no-store',
     })
   })
   app.openapi(streamLogsRoute, (c) => {

@@ -1,7 +1,7 @@
 import { builds, buildSources, jobs, type LogLine, type Transaction } from '@capstan/migrations'
 import { desc, eq } from 'drizzle-orm'
 import type { Deps } from '../context.js'
-import { readLogLines } from '../jobs/read-log-lines.js'
+import { readLog } from '../jobs/read-log.js'
 import { Problem } from '../problems.js'
 import { readUnderGrant, type SupportCall } from './read-under-grant.js'
 
@@ -30,14 +30,14 @@ export async function readBuilds(deps: Deps, call: SupportCall) {
   return found
 }
 
-/** The log of one build, masked as its own people see it. */
-export async function readLog(deps: Deps, call: SupportCall, buildId: string): Promise<LogLine[]> {
-  const { found } = await readUnderGrant(deps, call, 'logs', async (tx) => {
+/** The log of one build, masked as its own people see it, page by page. */
+export async function openLog(deps: Deps, call: SupportCall, buildId: string): Promise<AsyncGenerator<LogLine[]>> {
+  const { found, ctx } = await readUnderGrant(deps, call, 'logs', async (tx) => {
     const [job] = await tx.select({ id: jobs.id }).from(jobs).where(eq(jobs.buildId, buildId))
     if (!job) throw new Problem('not-found')
-    return { found: await readLogLines(tx, job.id), target: { build: buildId, job: job.id } }
+    return { found: job.id, target: { build: buildId, job: job.id } }
   })
-  return found
+  return readLog(ctx, found)
 }
 
 /** Where the source of one build lies. */

@@ -4,10 +4,13 @@ import type { Context as HonoContext } from 'hono'
 import { sendObject } from '../artifacts/send-object.js'
 import type { Env } from '../auth/access.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Timestamp } from '../define-route.js'
+import { textOfLog } from '../jobs/text-of-log.js'
+import { attachmentNamed } from '../objects/attachment-named.js'
+import { streamText } from '../stream-json.js'
 import { approveGrant, endGrant } from './decide-grant.js'
 import { listGrants } from './list-grants.js'
 import { presentGrant, SupportGrant } from './present-grant.js'
-import { readBuilds, readLog, readSource } from './read-for-support.js'
+import { openLog, readBuilds, readSource } from './read-for-support.js'
 import { findOwnGrant } from './read-under-grant.js'
 import { requestGrant } from './request-grant.js'
 
@@ -144,8 +147,12 @@ export function registerSupportRoutes(app: OpenAPIHono<Env>): void {
   })
   app.openapi(logRoute, async (c) => {
     const { grantId, buildId } = c.req.valid('param')
-    const lines = await readLog(c.get('deps'), callOf(c, grantId), buildId)
-    return c.text(lines.map(({ text }) => `${text}\n`).join(''), 200, { 'cache-control': 'no-store' })
+    const pages = await openLog(c.get('deps'), callOf(c, grantId), buildId)
+    return streamText(textOfLog(pages), {
+      'content-disposition': attachmentNamed('build.log'),
+      'x-content-type-options': 'nosniff',
+      'cache-control': 'private, no-store',
+    })
   })
   app.openapi(sourceRoute, async (c) => {
     const { grantId, buildId } = c.req.valid('param')

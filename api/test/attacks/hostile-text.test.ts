@@ -57,7 +57,7 @@ async function jobWithLog(texts: readonly string[]) {
   const claim = await claimed(fixture, await fixture.createWorker(), build.id)
   const sent = await underLease(fixture, claim, 'logs', { batch: 1, lines: texts.map((text) => line(text)) })
   expect(sent.status).toBeLessThan(300)
-  return { build, claim, path: `/v1/jobs/${build.jobId}/logs/text` }
+  return { build, claim, path: `/v1/jobs/${build.jobId}/logs/download` }
 }
 
 async function logText(path: string): Promise<{ text: string; headers: Headers }> {

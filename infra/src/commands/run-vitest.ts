@@ -44,7 +44,7 @@ export async function runVitest(config: Config, say: Say, args: readonly string[
   const interruption = stopOnSignal(teardown, say)
   try {
     // The web client is tested in a real browser.
-    await requireComponents(config, say, config.baseEnv['CHROMIUM_PATH'] ? [] : ['chromium'])
+    await requireComponents(config, say, config.baseEnv['CHROMIUM_PATH'] ? ['sshServer'] : ['sshServer', 'chromium'])
     const servers = await startTestServers({ config, say, teardown })
     const scratch = join(servers.folder, 'tmp')
     mkdirSync(scratch, { mode: 0o711 })
