@@ -61,9 +61,9 @@ export type Deps = {
   appleRoots: readonly string[]
 }
 
-/** Who acts. `user` through a session or an API token; `device` without any; `worker` through a lease. */
+/** Who acts. `user` through a session or an API token; `device` without any; `worker` through a lease, `operator` of the installation. */
 export type Actor = {
-  type: 'user' | 'device' | 'worker' | 'system'
+  type: 'user' | 'device' | 'worker' | 'system' | 'operator'
   id: string
   role?: Role
   /** What this person may do in the organization or app that was asked about, through this token or session. */

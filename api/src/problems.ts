@@ -54,6 +54,10 @@ export const problems = {
   'internal-error': { status: 500, title: 'Something went wrong on our side' },
   'dependency-unavailable': { status: 503, title: 'A part of the platform does not answer' },
 
+  'support-grant-needed': { status: 403, title: 'The organization has not allowed this' },
+  'support-grant-decided': { status: 409, title: 'The request was decided already' },
+  'incident-transition-refused': { status: 409, title: 'The incident cannot change to this state' },
+  'incident-notice-missing': { status: 409, title: 'A notice is missing' },
   'issuer-unavailable': { status: 503, title: 'The issuer does not answer as it should' },
   'trust-policy-invalid': { status: 422, title: 'The trust policy is not usable' },
   'token-exchange-refused': { status: 400, title: 'The token was not exchanged' },

@@ -3,6 +3,8 @@ import { registerAppRoutes } from './apps/routes.js'
 import { registerAuditRoutes } from './audit/routes.js'
 import type { Env } from './auth/access.js'
 import { registerControlRoutes } from './controls/routes.js'
+import { registerIncidentRoutes } from './incidents/routes.js'
+import { registerSupportRoutes } from './support/routes.js'
 import { registerHealthRoutes } from './health/routes.js'
 import { registerObjectRoutes } from './objects/routes.js'
 import { registerMemberRoutes } from './members/routes.js'
@@ -53,6 +55,8 @@ import { registerWorkerRoutes } from './worker-routes/routes.js'
 export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerHealthRoutes(app)
   registerControlRoutes(app)
+  registerSupportRoutes(app)
+  registerIncidentRoutes(app)
   registerSessionRoutes(app)
   registerPages(app)
   registerUserRoutes(app)

@@ -6,6 +6,7 @@ import {
   builds,
   buildShares,
   deviceTokens,
+  supportGrants,
   invitations,
   jobs,
   leases,
@@ -82,6 +83,19 @@ export function withCheckIns<T>(db: Database, work: (tx: Transaction) => Promise
   })
 }
 
+/** The door to incidents, and to what the logs of all organizations tell of them: for operators alone. */
+export function withIncidents<T>(db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  return db.transaction(async (tx) => {
+    await setting(tx, 'app.view', 'incidents')
+    return work(tx)
+  })
+}
+
+/** Inside `withIncidents`: shows one organization too, whose log is written to. */
+export async function alsoOrg(tx: Transaction, orgId: string): Promise<void> {
+  await setting(tx, 'app.org_id', orgId)
+}
+
 const lookups = {
   app: { table: apps, key: apps.id },
   build: { table: builds, key: builds.id },
@@ -91,6 +105,7 @@ const lookups = {
   lease: { table: leases, key: leases.tokenHash },
   invitation: { table: invitations, key: invitations.tokenHash },
   deviceToken: { table: deviceTokens, key: deviceTokens.tokenHash },
+  supportGrant: { table: supportGrants, key: supportGrants.id },
 } as const
 
 /** Inside another door: shows that one row too, for a change of both in one transaction. */

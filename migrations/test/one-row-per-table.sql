@@ -125,6 +125,16 @@ insert into invitations (id, org_id, email, role, token_hash, expires_at)
 insert into access_reviews (id, org_id, due_at) values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', now());
 insert into access_review_items (id, org_id, review_id, kind, user_id)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'membership', gen_random_uuid());
+insert into operators (id, name, token_hash) values (gen_random_uuid(), 'x', 'h20');
+insert into support_grants (id, org_id, operator_id, operator_name, scope, case_reference, reason, hours)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'logs', 'x', 'x', 1);
+insert into incidents (id, title, classes, aware_at, created_by) values (gen_random_uuid(), 'x', '{other}', now(), gen_random_uuid());
+insert into incident_steps (id, incident_id, state, evidence, operator_id)
+  values (gen_random_uuid(), gen_random_uuid(), 'detect', 'x', gen_random_uuid());
+insert into incident_organizations (org_id, incident_id, events)
+  values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 1);
+insert into incident_notices (id, org_id, incident_id, kind, message)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'personal_data', 'x');
 insert into dependency_caches (id, org_id, app_id, build_id, attempt, key, tier, branch, package_manager, size_bytes, sha256, object_key)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 1, repeat('0', 64),
     'members', '', 'npm', 1, repeat('0', 64), 'x');

@@ -121,7 +121,8 @@ describe('the API role', () => {
       'static_objects',
       'workers',
     ]
-    expect(hidden.sort()).toEqual([...ofPeople, ...ofProcesses].sort())
+    const ofOperators = ['incident_steps', 'incidents', 'operators']
+    expect(hidden.sort()).toEqual([...ofPeople, ...ofProcesses, ...ofOperators].sort())
   })
 
   test('cannot read, change, delete or plant rows of another organization', async () => {

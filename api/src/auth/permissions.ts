@@ -32,8 +32,9 @@ const administer = [
   'tokens:write',
   'members:write',
   'access:read',
+  'support:read',
 ] as const
-const own = ['organizations:write', 'organizations:terminate', 'policies:write'] as const
+const own = ['organizations:write', 'organizations:terminate', 'policies:write', 'support:write'] as const
 
 /** Of a role in a single app these count, for that app; the rest is of the whole organization. */
 export const appScopes: ReadonlySet<Scope> = new Set([
@@ -68,6 +69,7 @@ export const sensitiveScopes: ReadonlySet<Scope> = new Set([
   'members:write',
   'organizations:write',
   'policies:write',
+  'support:write',
 ])
 
 const catalogue: Record<Role, ReadonlySet<Scope>> = {

@@ -25,6 +25,7 @@ const guarded: Partial<Record<Scope, StepUp>> = {
   'organizations:terminate': 'always',
   'members:write': 'always',
   'policies:write': 'always',
+  'support:write': 'always',
 }
 export const stepUpOf = (scope: Scope): StepUp => guarded[scope] ?? 'never'
 

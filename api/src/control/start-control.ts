@@ -21,6 +21,7 @@ import { sweepCaches } from './sweep-caches.js'
 import { sweepLeases } from './sweep-leases.js'
 import { sweepLeftovers } from './sweep-leftovers.js'
 import { sweepTelemetry } from './sweep-telemetry.js'
+import { watchIncidents } from './watch-incidents.js'
 import { publishStaticApps } from '../static-delivery/publish-static-apps.js'
 import { watchNotifications } from '../watch-notifications.js'
 
@@ -83,6 +84,7 @@ export function startControl(
     start('advance-rollouts', sweepMs, () => advanceRollouts(deps)),
     start('publish-checkpoints', sweepMs, () => publishCheckpoints(deps)),
     start('forget-expired', noticesMs, () => forgetExpired(deps)),
+    start('watch-incidents', noticesMs, () => watchIncidents(deps)),
     start('close-reviews', sweepMs, () => closeReviews(deps)),
     start('erase-organizations', sweepMs, () => eraseOrganizations(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
