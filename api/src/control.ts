@@ -8,6 +8,7 @@ import { leaveNoMemoryInCores } from './leave-no-memory-in-cores.js'
 import { openObjectStore } from './objects/open-object-store.js'
 import { createOutbound } from './outbound/create-outbound.js'
 import { openRedis } from './redis.js'
+import { readWebhookKey } from './checkpoint-webhooks/read-webhook-key.js'
 import { untilStopped } from './until-stopped.js'
 
 leaveNoMemoryInCores()
@@ -37,7 +38,12 @@ const control = startControl(
     now: () => new Date(),
     outbound: createOutbound({ privateHosts: config.OUTBOUND_PRIVATE_HOSTS }),
   },
-  { relayMs: config.RELAY_MS, sweepMs: config.SWEEP_MS, limits: { perOrganization: config.BUILDS_PER_ORGANIZATION } },
+  {
+    webhookKey: await readWebhookKey(config.WEBHOOK_KEY_FILE),
+    relayMs: config.RELAY_MS,
+    sweepMs: config.SWEEP_MS,
+    limits: { perOrganization: config.BUILDS_PER_ORGANIZATION },
+  },
 )
 
 await Promise.race([control.ready.then(() => log.info('ready')), stopped])

@@ -54,9 +54,13 @@ export const problems = {
   'internal-error': { status: 500, title: 'Something went wrong on our side' },
   'dependency-unavailable': { status: 503, title: 'A part of the platform does not answer' },
 
+  'identity-provider-invalid': { status: 422, title: 'The identity provider is not usable' },
+  'identity-taken': { status: 409, title: 'The identity belongs to another account' },
   'issuer-unavailable': { status: 503, title: 'The issuer does not answer as it should' },
   'trust-policy-invalid': { status: 422, title: 'The trust policy is not usable' },
   'token-exchange-refused': { status: 400, title: 'The token was not exchanged' },
+  'webhooks-unavailable': { status: 503, title: 'This server sends no webhooks' },
+  'webhook-limit': { status: 422, title: 'The organization has too many webhooks' },
   'outbound-address-refused': { status: 422, title: 'The address is not called' },
 
   'checkpoint-not-found': { status: 404, title: 'There is no such checkpoint' },

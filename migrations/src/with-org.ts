@@ -103,6 +103,11 @@ export async function alsoUser(tx: Transaction, userId: string): Promise<void> {
   await setting(tx, 'app.user_id', userId)
 }
 
+/** Inside `withUser`: shows that organization too, for a change of both in one transaction. */
+export async function alsoOrg(tx: Transaction, orgId: string): Promise<void> {
+  await setting(tx, 'app.org_id', orgId)
+}
+
 /** The organization that owns a row, found by what the caller knows of it (an id or a token's hash); else null. */
 export function findOrgOf(db: Database, kind: keyof typeof lookups, value: string): Promise<string | null> {
   const { table, key } = lookups[kind]

@@ -119,4 +119,12 @@ insert into invitations (id, org_id, email, role, token_hash, expires_at)
 insert into access_reviews (id, org_id, due_at) values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', now());
 insert into access_review_items (id, org_id, review_id, kind, user_id)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'membership', gen_random_uuid());
+insert into identity_providers (id, org_id, name, issuer, client_id)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', 'x', 'x');
+insert into user_identities (id, org_id, user_id, issuer, subject)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000002', 'x', 'x');
+insert into sign_in_flows (id, state_hash, browser_hash, provider_id, sealed_secrets, expires_at)
+  values (gen_random_uuid(), 'h11', 'x', gen_random_uuid(), '\x00', now());
+insert into checkpoint_webhooks (id, org_id, url, sealed_secret, delivered_size)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', '\x00', 0);
 set session_replication_role = origin;

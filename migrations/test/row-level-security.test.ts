@@ -104,7 +104,7 @@ describe('the API role', () => {
     )
     const hidden = seen.filter(([, rows]) => rows === 0).map(([name]) => name)
     // People's own rows, the workers, and what the broker alone may read.
-    const factors = ['device_codes', 'passkeys', 'recovery_codes', 'spent_values', 'user_totp']
+    const factors = ['device_codes', 'passkeys', 'recovery_codes', 'sign_in_flows', 'spent_values', 'user_totp']
     const others = ['credential_opens', 'secret_opens', 'sessions', 'user_passwords', 'workers']
     expect(hidden.sort()).toEqual([...factors, ...others].sort())
   })
@@ -156,12 +156,13 @@ describe('the control role', () => {
       'artifacts',
       'audit_checkpoints',
       'bundle_patches',
+      'checkpoint_webhooks',
       'credential_versions',
       'jobs',
       'leases',
       'organizations',
     ]
-    const expiring = ['device_codes', 'invitations', 'sessions', 'spent_values']
+    const expiring = ['device_codes', 'invitations', 'sessions', 'sign_in_flows', 'spent_values']
     expect(seen.flat().sort()).toEqual([...due, ...expiring, 'outbox', 'rollouts', 'uploads', 'workers'].sort())
     await expect(control.sql`select token_hash from sessions`).rejects.toThrow(/permission denied/)
     await expect(control.sql`select envelope from credential_versions`).rejects.toThrow(/permission denied/)

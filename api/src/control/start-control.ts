@@ -13,6 +13,7 @@ import { endOverdue } from './end-overdue.js'
 import type { DispatchLimits } from './choose-due-builds.js'
 import { dispatchLimits, relayOutbox } from './relay-outbox.js'
 import { repeat } from './repeat.js'
+import { sendCheckpoints } from './send-checkpoints.js'
 import { retireVersions } from './retire-versions.js'
 import { ringAgain } from './ring-again.js'
 import { sweepLeases } from './sweep-leases.js'
@@ -31,6 +32,7 @@ export type ControlOptions = {
   ringAgainAfterMs?: number
   noticesMs?: number
   limits?: Partial<DispatchLimits>
+  webhookKey?: Uint8Array | null
 }
 
 /**
@@ -41,7 +43,13 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
   const { signal } = stopping
   // Each loop listens, and Node warns of more than ten as of a leak.
   setMaxListeners(0, signal)
-  const { relayMs, sweepMs, ringAgainAfterMs = RING_AGAIN_AFTER_MS, noticesMs = NOTICES_MS } = options
+  const {
+    relayMs,
+    sweepMs,
+    ringAgainAfterMs = RING_AGAIN_AFTER_MS,
+    noticesMs = NOTICES_MS,
+    webhookKey = null,
+  } = options
   const start = (name: string, everyMs: number, work: () => Promise<unknown>) => {
     let done: () => void = () => undefined
     const first = new Promise<void>((resolve) => (done = resolve))
@@ -69,13 +77,15 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     start('erase-organizations', sweepMs, () => eraseOrganizations(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
   ]
+  // These take as long as somebody else takes; nobody waits for them.
+  const webhooks = start('send-checkpoints', sweepMs, () => sendCheckpoints(deps, webhookKey))
   // Making one takes a while; nobody waits for it.
   const patches = start('patches', sweepMs, () => makePatches(deps, signal))
   return {
     ready: Promise.all(loops.map(({ first }) => first)).then(() => undefined),
     async [Symbol.asyncDispose]() {
       stopping.abort()
-      await Promise.all([...loops, patches].map(({ loop }) => loop))
+      await Promise.all([...loops, webhooks, patches].map(({ loop }) => loop))
     },
   }
 }

@@ -63,6 +63,7 @@ function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, st
       PUBLIC_URL: apiUrl,
       TOKEN_PEPPER_FILE: secrets.tokenPepperFile,
       BROKER_SEAL_SOCKET: sealSocket,
+      WEBHOOK_KEY_FILE: secrets.webhookKeyFile,
       CHANNEL_STATEMENT_KEY_FILE: secrets.channelStatementKeyFile,
     },
     control: {
@@ -70,6 +71,7 @@ function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, st
       ...connections.redis.control,
       ...objectStoreEnv(settings),
       PUBLIC_URL: apiUrl,
+      WEBHOOK_KEY_FILE: secrets.webhookKeyFile,
     },
     worker: {
       ...connections.redis.worker,
