@@ -49,6 +49,8 @@ export type Deps = {
   /** Calls hosts that organizations name; `outboundPrivateHosts` may be in the operator's own network. */
   outbound: Outbound
   outboundPrivateHosts: readonly string[]
+  /** Seals secrets of webhooks; the control process opens them. Null: no webhooks are sent. */
+  webhookKey: Uint8Array | null
   /** What issuers of foreign tokens say of themselves, and their keys, for a while. */
   issuers: Issuers
   /** PKCS#8 PEM of the platform's Ed25519 key for channel statements; null: none is signed. */

@@ -62,6 +62,10 @@ export const problems = {
   'trust-policy-invalid': { status: 422, title: 'The trust policy is not usable' },
   'token-exchange-refused': { status: 400, title: 'The token was not exchanged' },
   'audit-unavailable': { status: 503, title: 'The audit log takes no events' },
+  'identity-provider-invalid': { status: 422, title: 'The identity provider is not usable' },
+  'identity-taken': { status: 409, title: 'The identity belongs to another account' },
+  'webhooks-unavailable': { status: 503, title: 'This server sends no webhooks' },
+  'webhook-limit': { status: 422, title: 'The organization has too many webhooks' },
   'outbound-address-refused': { status: 422, title: 'The address is not called' },
 
   'checkpoint-not-found': { status: 404, title: 'There is no such checkpoint' },

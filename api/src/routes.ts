@@ -15,6 +15,9 @@ import { registerAccessReviewRoutes } from './access-reviews/routes.js'
 import { registerOrganizationRoutes } from './organizations/routes.js'
 import { registerSessionRoutes } from './sessions/routes.js'
 import { registerTokenRoutes } from './tokens/routes.js'
+import { registerCheckpointWebhookRoutes } from './checkpoint-webhooks/routes.js'
+import { registerIdentityProviderRoutes } from './identity-providers/routes.js'
+import { registerProviderPages } from './pages/provider-routes.js'
 import { registerTrustPolicyRoutes } from './trust-policies/routes.js'
 import { registerCiTokenRoutes } from './ci-tokens/routes.js'
 import { registerPages } from './pages/routes.js'
@@ -70,6 +73,9 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerAccessReviewRoutes(app)
   registerObjectRoutes(app)
   registerTokenRoutes(app)
+  registerCheckpointWebhookRoutes(app)
+  registerIdentityProviderRoutes(app)
+  registerProviderPages(app)
   registerTrustPolicyRoutes(app)
   registerCiTokenRoutes(app)
   registerAuditRoutes(app)

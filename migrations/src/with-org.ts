@@ -91,11 +91,6 @@ export function withIncidents<T>(db: Database, work: (tx: Transaction) => Promis
   })
 }
 
-/** Inside `withIncidents`: shows one organization too, whose log is written to. */
-export async function alsoOrg(tx: Transaction, orgId: string): Promise<void> {
-  await setting(tx, 'app.org_id', orgId)
-}
-
 const lookups = {
   app: { table: apps, key: apps.id },
   build: { table: builds, key: builds.id },
@@ -116,6 +111,11 @@ export async function alsoLookup(tx: Transaction, value: string): Promise<void> 
 /** Inside another door: opens what belongs to that person too, for a person who is made in the same transaction. */
 export async function alsoUser(tx: Transaction, userId: string): Promise<void> {
   await setting(tx, 'app.user_id', userId)
+}
+
+/** Inside `withUser` or `withIncidents`: shows that organization too, for a change of both in one transaction. */
+export async function alsoOrg(tx: Transaction, orgId: string): Promise<void> {
+  await setting(tx, 'app.org_id', orgId)
 }
 
 /** The organization that owns a row, found by what the caller knows of it (an id or a token's hash); else null. */

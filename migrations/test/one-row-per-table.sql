@@ -140,4 +140,12 @@ insert into dependency_caches (id, org_id, app_id, build_id, attempt, key, tier,
     'members', '', 'npm', 1, repeat('0', 64), 'x');
 insert into job_log_objects (job_id, org_id, object_key, size_bytes, sha256, last_number, chunks)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', 1, 'x', 1, '[]');
+insert into identity_providers (id, org_id, name, issuer, client_id)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', 'x', 'x');
+insert into user_identities (id, org_id, user_id, issuer, subject)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000002', 'x', 'x');
+insert into sign_in_flows (id, state_hash, browser_hash, provider_id, sealed_secrets, expires_at)
+  values (gen_random_uuid(), 'h11', 'x', gen_random_uuid(), '\x00', now());
+insert into checkpoint_webhooks (id, org_id, url, sealed_secret, delivered_size)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', '\x00', 0);
 set session_replication_role = origin;

@@ -109,6 +109,7 @@ describe('the API role', () => {
       'passkeys',
       'recovery_codes',
       'sessions',
+      'sign_in_flows',
       'spent_values',
       'user_passwords',
       'user_totp',
@@ -173,6 +174,7 @@ describe('the control role', () => {
       'artifacts',
       'audit_checkpoints',
       'bundle_patches',
+      'checkpoint_webhooks',
       'credential_versions',
       'dependency_caches',
       'discarded_objects',
@@ -182,7 +184,7 @@ describe('the control role', () => {
       'organizations',
       'static_apps',
     ]
-    const expiring = ['device_codes', 'invitations', 'sessions', 'spent_values']
+    const expiring = ['device_codes', 'invitations', 'sessions', 'sign_in_flows', 'spent_values']
     expect(seen.flat().sort()).toEqual([...due, ...expiring, 'outbox', 'rollouts', 'uploads', 'workers'].sort())
     await expect(control.sql`select token_hash from sessions`).rejects.toThrow(/permission denied/)
     await expect(control.sql`select envelope from credential_versions`).rejects.toThrow(/permission denied/)

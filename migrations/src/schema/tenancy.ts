@@ -28,6 +28,8 @@ export const users = pgTable('users', {
   id: id(),
   email: text('email').notNull(),
   name: text('name'),
+  /** Brought in by an organization's identity provider, which says the address too. */
+  federated: boolean('federated').notNull().default(false),
   lastSeenAt: at('last_seen_at'),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
@@ -61,6 +63,8 @@ export const sessions = pgTable('sessions', {
   userAgent: text('user_agent').notNull().default(''),
   twoFactor: boolean('two_factor').notNull().default(false),
   secondFactorAt: at('second_factor_at'),
+  /** Opened through the identity provider of this organization, and good for nothing but it. */
+  onlyOrgId: uuid('only_org_id'),
   expiresAt: at('expires_at').notNull(),
   lastSeenAt: at('last_seen_at'),
   revokedAt: at('revoked_at'),
