@@ -2,6 +2,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi'
 import { registerAppRoutes } from './apps/routes.js'
 import { registerAuditRoutes } from './audit/routes.js'
 import type { Env } from './auth/access.js'
+import { registerControlRoutes } from './controls/routes.js'
 import { registerHealthRoutes } from './health/routes.js'
 import { registerObjectRoutes } from './objects/routes.js'
 import { registerMemberRoutes } from './members/routes.js'
@@ -35,6 +36,7 @@ import { registerPlatformKeyRoutes } from './platform-keys/routes.js'
 import { registerPublicKeyRoutes } from './public-keys/routes.js'
 import { registerRolloutRoutes } from './rollouts/routes.js'
 import { registerRootRoutes } from './roots/routes.js'
+import { registerStaticRoutes } from './static-delivery/routes.js'
 import { registerTelemetryRoutes } from './telemetry/routes.js'
 import { registerPatchRoutes } from './patches/routes.js'
 import { registerUpdateRoutes } from './updates/routes.js'
@@ -53,6 +55,7 @@ import { registerWorkerRoutes } from './worker-routes/routes.js'
 /** Every route of the API, one line a feature. */
 export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerHealthRoutes(app)
+  registerControlRoutes(app)
   registerSessionRoutes(app)
   registerPages(app)
   registerUserRoutes(app)
@@ -89,6 +92,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerRootRoutes(app)
   registerPatchRoutes(app)
   registerUpdateRoutes(app)
+  registerStaticRoutes(app)
   registerTelemetryRoutes(app)
   registerInsightRoutes(app)
   registerArtifactRoutes(app)

@@ -105,7 +105,9 @@ export async function createFixture(
     outboundPrivateHosts,
     issuers: createIssuers(outbound),
     channelStatementKey: null,
+    staticPlace: null,
     appleRoots: [],
+    operator: { disclosure: null, subprocessors: [], region: null },
     ...options.overrides,
   }
   keepCheckInLogs(deps)

@@ -41,6 +41,8 @@ insert into credential_opens (org_id, lease_id, credential_version_id, step)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 'sign');
 insert into artifacts (id, org_id, app_id, build_id, attempt, type, file_name, file_mime_type, file_size_bytes, sha256, object_key)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 1, 'apk', 'x', 'x', 1, 'x', 'x');
+insert into discarded_objects (id, org_id, key)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'orgs/x');
 insert into outbox (org_id, topic, payload) values ('00000000-0000-7000-8000-000000000001', 'x', '{}');
 insert into bundles (id, org_id, app_id, build_id, artifact_type)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 'zip');
@@ -77,6 +79,10 @@ insert into audit_checkpoints (org_id, size, note) values ('00000000-0000-7000-8
 insert into audit_tiles (org_id, tile, hash) values ('00000000-0000-7000-8000-000000000001', 0, sha256(''));
 insert into app_changes (app_id, org_id, changed_in)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 1);
+insert into static_apps (app_id, org_id)
+  values ('00000000-0000-7000-8000-000000000003', '00000000-0000-7000-8000-000000000001');
+insert into static_objects (app_id, org_id, path, digest, written_at)
+  values ('00000000-0000-7000-8000-000000000003', '00000000-0000-7000-8000-000000000001', 'x', 'x', now());
 insert into bundle_copy_hazards (org_id, app_id, from_bundle_id, to_bundle_id, href)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'x');
 insert into environments (id, org_id, app_id, name, name_lower)
@@ -127,4 +133,9 @@ insert into sign_in_flows (id, state_hash, browser_hash, provider_id, sealed_sec
   values (gen_random_uuid(), 'h11', 'x', gen_random_uuid(), '\x00', now());
 insert into checkpoint_webhooks (id, org_id, url, sealed_secret, delivered_size)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', '\x00', 0);
+insert into dependency_caches (id, org_id, app_id, build_id, attempt, key, tier, branch, package_manager, size_bytes, sha256, object_key)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 1, repeat('0', 64),
+    'members', '', 'npm', 1, repeat('0', 64), 'x');
+insert into job_log_objects (job_id, org_id, object_key, size_bytes, sha256, last_number, chunks)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', 1, 'x', 1, '[]');
 set session_replication_role = origin;

@@ -3,6 +3,8 @@ import { and, eq, isNotNull, isNull } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import { deleteCredential } from '../credentials/delete-credential.js'
+import { deleteDiscarded } from '../jobs/delete-discarded.js'
+import { noteDiscarded } from '../objects/note-discarded.js'
 import { Problem } from '../problems.js'
 import { shredKeys } from '../sealed-values/shred-keys.js'
 import type { ShredOwner } from '../vault/seal-client.js'
@@ -24,9 +26,10 @@ export async function deleteApp(ctx: Context, appId: string): Promise<void> {
       throw new Problem('request-conflict', 'A credential was added while the app was being deleted. Delete it again.')
     }
     await tx.delete(apps).where(eq(apps.id, appId))
+    await noteDiscarded(tx, ctx.orgId, [appObjectPrefix(ctx.orgId, appId)])
     await recordAudit(tx, ctx, { action: 'app.deleted', target: { app: appId } })
   })
-  for await (const { key } of ctx.objects.list(appObjectPrefix(ctx.orgId, appId))) await ctx.objects.delete(key)
+  await deleteDiscarded(ctx.objects, ctx.log, [appObjectPrefix(ctx.orgId, appId)])
 }
 
 async function credentialsOf(ctx: Context, appId: string): Promise<string[]> {

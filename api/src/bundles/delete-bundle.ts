@@ -2,12 +2,14 @@ import { bundles, bundlePatches, channels, deployments, withOrg } from '@capstan
 import { asc, eq, inArray } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
+import { deleteDiscarded } from '../jobs/delete-discarded.js'
+import { noteDiscarded } from '../objects/note-discarded.js'
 import { bundleObjectFolder, requireBundle } from './queries.js'
 
 /** Deletes a bundle with its deployments and bytes. Devices that run it keep it. */
 export async function deleteBundle(ctx: Context, input: { appId: string; bundleId: string }): Promise<void> {
   requireScope(ctx, 'bundles:write')
-  const { bundle, patches } = await withOrg(ctx.db, ctx.orgId, async (tx) => {
+  const discarded = await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const bundle = await requireBundle(tx, input.appId, input.bundleId)
     const served = tx
       .select({ id: deployments.appChannelId })
@@ -26,8 +28,10 @@ export async function deleteBundle(ctx: Context, input: { appId: string; bundleI
       .returning({ objectKey: bundlePatches.objectKey })
     await tx.delete(bundles).where(eq(bundles.id, bundle.id))
     await recordAudit(tx, ctx, { action: 'bundle.deleted', target: { app: input.appId, bundle: bundle.id } })
-    return { bundle, patches }
+    const ofPatches = patches.flatMap(({ objectKey }) => objectKey ?? [])
+    const keys = [...ofPatches, `${bundleObjectFolder(bundle)}/`]
+    await noteDiscarded(tx, ctx.orgId, keys)
+    return keys
   })
-  for (const { objectKey } of patches) if (objectKey !== null) await ctx.objects.delete(objectKey)
-  for await (const { key } of ctx.objects.list(`${bundleObjectFolder(bundle)}/`)) await ctx.objects.delete(key)
+  await deleteDiscarded(ctx.objects, ctx.log, discarded)
 }
