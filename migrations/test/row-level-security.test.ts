@@ -109,6 +109,7 @@ describe('the API role', () => {
       'passkeys',
       'recovery_codes',
       'sessions',
+      'sign_in_flows',
       'spent_values',
       'user_passwords',
       'user_totp',
