@@ -155,6 +155,7 @@ describe('the control role', () => {
       'artifacts',
       'audit_checkpoints',
       'bundle_patches',
+      'change_requests',
       'credential_versions',
       'jobs',
       'leases',

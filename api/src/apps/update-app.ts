@@ -1,6 +1,8 @@
 import { apps, channels, withOrg, type Transaction } from '@capstan/migrations'
 import { and, eq, lte, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import { type Approval, requireApproval } from '../change-requests/require-approval.js'
+import { spendApproval } from '../change-requests/spend-approval.js'
 import { type Context, requireScope } from '../context.js'
 import { findEnvironment } from '../environments/find-environment.js'
 import { Problem } from '../problems.js'
@@ -21,6 +23,7 @@ export type UpdateApp = {
 /** Absent keys stay as they are; `null` clears the default channel or environment. */
 export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof apps.$inferSelect> {
   requireScope(ctx, 'apps:write')
+  const approval = await approveEgress(ctx, input)
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     if (input.appChannelId) await requireChannel(tx, input.appId, input.appChannelId)
     if (input.appEnvironmentId) await findEnvironment(tx, input.appId, { id: input.appEnvironmentId })
@@ -45,13 +48,25 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
       )
       .returning()
     if (!app) throw new Problem('request-invalid', 'nextAppBuildNumber: build numbers only go up.')
+    const spent = approval && (await spendApproval(tx, ctx, approval, { entity: `app-egress/${app.id}` }))
     await recordAudit(tx, ctx, {
       action: 'app.updated',
       target: { app: app.id },
-      ...(input.egressHosts && { data: { egressHosts: app.egressHosts } }),
+      ...(input.egressHosts && { data: { egressHosts: app.egressHosts, ...(spent && { approval: spent }) } }),
     })
     return app
   })
+}
+
+/** Where builds may connect to is a guarded setting; what does not change it needs nobody. */
+async function approveEgress(ctx: Context, { appId, egressHosts }: UpdateApp): Promise<Approval | null> {
+  if (egressHosts === undefined) return null
+  const wanted = [...new Set(egressHosts)]
+  const [app] = await withOrg(ctx.db, ctx.orgId, (tx) =>
+    tx.select({ hosts: apps.egressHosts }).from(apps).where(eq(apps.id, appId)),
+  )
+  if (JSON.stringify(app?.hosts) === JSON.stringify(wanted)) return null
+  return requireApproval(ctx, { action: 'app.egress', subject: { app: appId }, effect: { egressHosts: wanted } })
 }
 
 async function requireChannel(tx: Transaction, appId: string, channelId: string): Promise<void> {

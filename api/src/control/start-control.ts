@@ -16,6 +16,7 @@ import { retireVersions } from './retire-versions.js'
 import { ringAgain } from './ring-again.js'
 import { sweepLeases } from './sweep-leases.js'
 import { sweepLeftovers } from './sweep-leftovers.js'
+import { watchChanges } from './watch-changes.js'
 import { sweepTelemetry } from './sweep-telemetry.js'
 
 const RING_AGAIN_AFTER_MS = 15_000
@@ -62,6 +63,7 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     start('record-activity', ACTIVITY_MS, () => recordActivity(deps)),
     start('sweep-telemetry', RETENTION_MS, () => sweepTelemetry(deps)),
     start('advance-rollouts', sweepMs, () => advanceRollouts(deps)),
+    start('watch-changes', sweepMs, () => watchChanges(deps)),
     start('publish-checkpoints', sweepMs, () => publishCheckpoints(deps)),
     start('forget-expired', noticesMs, () => forgetExpired(deps)),
     start('erase-organizations', sweepMs, () => eraseOrganizations(deps)),
