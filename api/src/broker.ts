@@ -9,12 +9,14 @@ import { startBroker } from './broker/start-broker.js'
 import { BrokerConfig, readConfig, readPassword } from './config.js'
 import { repeat } from './control/repeat.js'
 import { createLog } from './create-log.js'
+import { leaveNoMemoryInCores } from './leave-no-memory-in-cores.js'
 import { untilStopped } from './until-stopped.js'
 import { openDirectoryKeyStore } from './vault/directory-key-store.js'
 import { KeyStoreError } from './vault/key-store.js'
 import { createOrganizationKeys } from './vault/organization-keys.js'
 import { readRawKeyFile, SecretFileError } from './vault/read-secret-file.js'
 
+leaveNoMemoryInCores()
 const config = readConfig(BrokerConfig)
 const log = createLog('broker', config.LOG_LEVEL)
 const stopped = untilStopped()

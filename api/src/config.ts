@@ -60,6 +60,8 @@ export const ApiConfig = z
     LEASE_MS: Milliseconds.default(60_000),
     WORKER_REPORT_MS: Milliseconds.default(20_000),
     SOURCE_PRIVATE_HOSTS: HostList.default([]),
+    /** Hosts of the operator's own network that this process may call for an organization. */
+    OUTBOUND_PRIVATE_HOSTS: HostList.default([]),
     TRUSTED_PROXIES: Networks,
     TLS_CERT_FILE: Optional,
     TLS_KEY_FILE: Optional,
@@ -87,6 +89,7 @@ export const ControlConfig = z
     PUBLIC_URL: z.url(),
     SWEEP_MS: Milliseconds.default(5_000),
     RELAY_MS: Milliseconds.default(500),
+    OUTBOUND_PRIVATE_HOSTS: HostList.default([]),
     /** Builds of one organization that may be with workers at once, where it has no number of its own. */
     BUILDS_PER_ORGANIZATION: z.coerce.number().int().min(1).max(1000).default(20),
   })

@@ -3,9 +3,11 @@ import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import type { Networks } from './auth/client-address.js'
 import type { Scope } from './auth/permissions.js'
+import { appsWith, channelsWith, type Reach } from './auth/reach.js'
 import type { Assurance } from './auth/step-up.js'
 import type { ObjectStore } from './objects/object-store.js'
 import type { UrlSigner } from './objects/sign-object-url.js'
+import type { Outbound } from './outbound/create-outbound.js'
 import type { CheckIns } from './updates/check-ins.js'
 import type { AnswerMaker } from './updates/make-answer.js'
 import type { PublishedIndex } from './updates/published-index.js'
@@ -41,6 +43,9 @@ export type Deps = {
   workerReportMs: number
   /** `host` or `host:port` on the operator's own network that sources of builds may name. */
   sourcePrivateHosts: readonly string[]
+  /** Calls hosts that organizations name; `outboundPrivateHosts` may be in the operator's own network. */
+  outbound: Outbound
+  outboundPrivateHosts: readonly string[]
   /** PKCS#8 PEM of the platform's Ed25519 key for channel statements; null: none is signed. */
   channelStatementKey: string | null
   /** SHA-256 of the root certificates to which signatures of provisioning profiles must lead. */
@@ -52,8 +57,10 @@ export type Actor = {
   type: 'user' | 'device' | 'worker' | 'system'
   id: string
   role?: Role
-  /** What this person may do in the organization, through this token or session. */
+  /** What this person may do in the organization or app that was asked about, through this token or session. */
   scopes?: ReadonlySet<Scope>
+  /** The same by app and channel. */
+  reach?: readonly Reach[]
   via?: { type: 'session' | 'token' | 'lease'; id: string }
 }
 
@@ -71,7 +78,42 @@ export type Context = Deps & {
 /** First line of every operation that a person can ask for. */
 export function requireScope(ctx: Context, scope: Scope): void {
   if (ctx.actor.type === 'system') return
-  if (ctx.actor.scopes?.has(scope)) return
+  if (!ctx.actor.scopes?.has(scope)) throw missing(ctx, scope)
+}
+
+/**
+ * As `requireScope`, for one channel of the app: a role on the channel is enough. A channel that the caller may not even
+ * read is 404, as if it did not exist.
+ */
+export function requireChannelScope(ctx: Context, scope: Scope, channelId: string): void {
+  const has = (wanted: Scope) =>
+    ctx.actor.scopes?.has(wanted) === true || channelsWith(ctx.actor.reach ?? [], wanted).includes(channelId)
+  if (ctx.actor.type === 'system' || has(scope)) return
+  throw has('channels:read') ? missing(ctx, scope) : new Problem('not-found', 'This app has no such channel.')
+}
+
+/** The channels to which a list of the app is limited; null: the caller has the scope in all of the app. */
+export function readableChannels(ctx: Context, scope: Scope): readonly string[] | null {
+  if (ctx.actor.type === 'system' || ctx.actor.scopes?.has(scope)) return null
+  const channels = channelsWith(ctx.actor.reach ?? [], scope)
+  if (channels.length === 0) throw missing(ctx, scope)
+  return channels
+}
+
+/** The apps to which a list of the organization is limited; null: the caller has the scope in every one. */
+export function readableApps(ctx: Context, scope: Scope): readonly string[] | null {
+  if (ctx.actor.type === 'system') return null
+  const apps = appsWith(ctx.actor.reach ?? [], scope)
+  if (apps?.length === 0) throw missing(ctx, scope)
+  return apps
+}
+
+/** For what belongs to the whole organization, where an app asks for it: a role in the app is not enough. */
+export function requireScopeEverywhere(ctx: Context, scope: Scope): void {
+  if (readableApps(ctx, scope) !== null) throw missing(ctx, scope)
+}
+
+function missing(ctx: Context, scope: Scope): Problem {
   const whose = ctx.actor.via?.type === 'token' ? 'This token' : 'Your role'
-  throw new Problem('permission-missing', `${whose} does not include "${scope}". Ask an owner of the organization.`)
+  return new Problem('permission-missing', `${whose} does not include "${scope}". Ask an owner of the organization.`)
 }

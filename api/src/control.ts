@@ -4,10 +4,13 @@ import { openBuildQueue } from './control/build-queue.js'
 import { startControl } from './control/start-control.js'
 import { createLog } from './create-log.js'
 import { exitOnBadConfiguration } from './exit-on-bad-configuration.js'
+import { leaveNoMemoryInCores } from './leave-no-memory-in-cores.js'
 import { openObjectStore } from './objects/open-object-store.js'
+import { createOutbound } from './outbound/create-outbound.js'
 import { openRedis } from './redis.js'
 import { untilStopped } from './until-stopped.js'
 
+leaveNoMemoryInCores()
 const config = readConfig(ControlConfig)
 const log = createLog('control', config.LOG_LEVEL)
 const stopped = untilStopped()
@@ -25,7 +28,15 @@ const objects = await exitOnBadConfiguration(
 )
 const queue = openBuildQueue(redis, (error) => log.debug({ reason: error.message }, 'queue connection'))
 const control = startControl(
-  { db: database.db, objects: objects.store, queue, redis, log, now: () => new Date() },
+  {
+    db: database.db,
+    objects: objects.store,
+    queue,
+    redis,
+    log,
+    now: () => new Date(),
+    outbound: createOutbound({ privateHosts: config.OUTBOUND_PRIVATE_HOSTS }),
+  },
   { relayMs: config.RELAY_MS, sweepMs: config.SWEEP_MS, limits: { perOrganization: config.BUILDS_PER_ORGANIZATION } },
 )
 

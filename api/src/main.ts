@@ -9,7 +9,9 @@ import type { Deps } from './context.js'
 import { createLog } from './create-log.js'
 import { exitOnBadConfiguration } from './exit-on-bad-configuration.js'
 import { keepCheckInLogs } from './insight/check-in-log.js'
+import { leaveNoMemoryInCores } from './leave-no-memory-in-cores.js'
 import { openObjectStore } from './objects/open-object-store.js'
+import { createOutbound } from './outbound/create-outbound.js'
 import { openRedis } from './redis.js'
 import { openUpdates } from './updates/open-updates.js'
 import { serveCheck } from './updates/serve-check.js'
@@ -20,6 +22,7 @@ import { serveApp } from './serve-app.js'
 import { createSealClient } from './vault/seal-client.js'
 import { readRawKeyFile } from './vault/read-secret-file.js'
 
+leaveNoMemoryInCores()
 const config = readConfig(ApiConfig)
 const log = createLog('api', config.LOG_LEVEL)
 const stopped = untilStopped()
@@ -56,6 +59,8 @@ const deps: Deps = {
   leaseMs: config.LEASE_MS,
   workerReportMs: config.WORKER_REPORT_MS,
   sourcePrivateHosts: config.SOURCE_PRIVATE_HOSTS,
+  outbound: createOutbound({ privateHosts: config.OUTBOUND_PRIVATE_HOSTS }),
+  outboundPrivateHosts: config.OUTBOUND_PRIVATE_HOSTS,
   appleRoots: config.APPLE_ROOT_FINGERPRINTS,
   channelStatementKey,
 }

@@ -4,6 +4,11 @@ import { registerAuditRoutes } from './audit/routes.js'
 import type { Env } from './auth/access.js'
 import { registerHealthRoutes } from './health/routes.js'
 import { registerObjectRoutes } from './objects/routes.js'
+import { registerMemberRoutes } from './members/routes.js'
+import { registerTeamRoutes } from './teams/routes.js'
+import { registerGrantRoutes } from './grants/routes.js'
+import { registerInvitationRoutes } from './invitations/routes.js'
+import { registerAccessReviewRoutes } from './access-reviews/routes.js'
 import { registerOrganizationRoutes } from './organizations/routes.js'
 import { registerSessionRoutes } from './sessions/routes.js'
 import { registerTokenRoutes } from './tokens/routes.js'
@@ -50,6 +55,11 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerSecondFactorRoutes(app)
   registerPasskeyRoutes(app)
   registerOrganizationRoutes(app)
+  registerMemberRoutes(app)
+  registerInvitationRoutes(app)
+  registerTeamRoutes(app)
+  registerGrantRoutes(app)
+  registerAccessReviewRoutes(app)
   registerObjectRoutes(app)
   registerTokenRoutes(app)
   registerAuditRoutes(app)

@@ -260,7 +260,7 @@ describe('proofs', () => {
     expect((await ask(org, 'audit-events/701/proof')).status).toBe(404)
     expect((await ask(org, 'audit-events/1/proof?size=4')).status).toBe(404)
     expect((await ask(org, 'audit-checkpoints/1/proof')).status).toBe(200)
-    const developer = { token: org.tokens.developer }
+    const developer = { token: org.tokens.member }
     expect((await fixture.request('GET', path(org, 'audit-checkpoints'), developer)).status).toBe(403)
     const rival = await fixture.createOrganization('Rival')
     const foreign = { token: rival.tokens.owner }

@@ -57,7 +57,7 @@ test('an event names who acted, through what, on what, and the request', async (
 test('the offline copy belongs to those who may read it', async () => {
   const path = `/v1/organizations/${org.id}/audit-events/export`
   expect((await fixture.request('GET', path, { token: org.tokens.approver })).status).toBe(200)
-  expect((await fixture.request('GET', path, { token: org.tokens.developer })).status).toBe(403)
+  expect((await fixture.request('GET', path, { token: org.tokens.member })).status).toBe(403)
   const rival = await fixture.createOrganization('Rival')
   expect((await fixture.request('GET', path, { token: rival.tokens.owner })).status).toBe(404)
 })

@@ -96,6 +96,8 @@ describe('every refusal has the same answer and its own reason in the audit trai
     ['cancel-requested', (build) => changeJob(build.jobId, { cancelRequestedAt: new Date() }), {}],
     ['attempt-superseded', (build) => changeJob(build.jobId, { attempt: 2 }), {}],
     ['attempt-differs', async () => undefined, { attempt: 2 }],
+    ['lease-altered', (build) => changeLease(build.leaseId, { attempt: 1, binding: 'f'.repeat(64) }), {}],
+    ['step-signs-nothing', async () => undefined, { step: 'compile' }],
     ['credential-not-chosen', async () => undefined, { credentialVersion: 2 }],
     ['credential-not-chosen', async () => undefined, { credentialId: newId() }],
   ]
@@ -107,7 +109,7 @@ describe('every refusal has the same answer and its own reason in the audit trai
       action: 'credential.use_refused',
       outcome: 'refused',
       target: { build: build.buildId },
-      data: { reason, step: 'sign' },
+      data: { reason, step: altered['step'] ?? 'sign' },
     })
   })
 

@@ -27,7 +27,7 @@ export async function createTestApp(fixture: Fixture, org?: TestOrganization): P
   await withOrg(fixture.deps.db, owner.id, (tx) =>
     tx.insert(apps).values({ id, orgId: owner.id, name: 'App', type: 'capacitor' }),
   )
-  return { id, org: owner, token: owner.tokens.developer }
+  return { id, org: owner, token: owner.tokens.member }
 }
 
 /** A credential whose envelope holds nothing: enough for everything but opening it. */

@@ -81,9 +81,9 @@ describe('public keys', () => {
   test('are added by administrators alone', async () => {
     const app = await createLiveUpdateApp(fixture, org, 'Roles')
     const body = { pem: key.publicPem }
-    await refusal(await app.call('POST', '/public-keys', body, org.tokens.developer), 403, 'permission-missing')
+    await refusal(await app.call('POST', '/public-keys', body, org.tokens.member), 403, 'permission-missing')
     expect((await app.call('POST', '/public-keys', body, org.tokens.admin)).status).toBe(201)
-    expect((await app.call('GET', '/public-keys', undefined, org.tokens.developer)).status).toBe(200)
+    expect((await app.call('GET', '/public-keys', undefined, org.tokens.member)).status).toBe(200)
   })
 })
 

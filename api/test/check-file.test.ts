@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 
 import { checkFile } from '../src/credentials/check-file.js'
 import type { FileQuestion } from '../src/credentials/file-question.js'
-import type { InspectedCredential } from '../src/credentials/inspect-file.js'
+import { CredentialFacts } from '../src/credentials/credential-facts.js'
 import { Launcher } from '../src/credentials/launch.js'
 import { keystore, storePassword } from './keystore-fixtures.js'
 
@@ -21,7 +22,10 @@ const question = (name: string): FileQuestion => ({
   fileB64: keystore(name).fileB64,
   password: storePassword,
 })
-const check = async (name: string) => ((await checkFile(question(name))) as InspectedCredential).facts
+const Result = z.object({ facts: CredentialFacts })
+const judge = (asked: FileQuestion, launcher?: Launcher, org = 'one') =>
+  checkFile({ org, question: asked, Result }, launcher)
+const check = async (name: string) => (await judge(question(name))).facts
 const tooCostly = { name: 'CredentialRefusal', code: 'keystore-too-costly' }
 
 /** Another program in the child's place, to see what it is given and what becomes of it. */
@@ -34,7 +38,7 @@ function impostor(source: string): Launcher {
 describe('the keystore child', () => {
   test('opens a keystore and refuses a wrong password', async () => {
     expect((await check('ec.p12')).fingerprintSha256).toBe(keystore('ec.p12').sha256[0])
-    await expect(checkFile({ ...question('ec.p12'), password: 'wrong' })).rejects.toMatchObject({
+    await expect(judge({ ...question('ec.p12'), password: 'wrong' })).rejects.toMatchObject({
       name: 'CredentialRefusal',
       code: 'keystore-password-wrong',
       message: 'The keystore password is wrong.',
@@ -45,7 +49,7 @@ describe('the keystore child', () => {
     const child = impostor(`
       const message = JSON.stringify({ argv: process.argv, exec: process.execArgv, env: process.env, cwd: process.cwd() })
       process.stdout.write(JSON.stringify({ ok: false, code: 'keystore-damaged', message }))`)
-    const error: unknown = await checkFile(question('ec.p12'), child).catch((caught: unknown) => caught)
+    const error: unknown = await judge(question('ec.p12'), child).catch((caught: unknown) => caught)
     const seen = JSON.parse((error as Error).message) as { argv: string[]; exec: string[]; env: object; cwd: string }
     expect(seen.cwd).toBe('/')
     // The shell that sets the limits adds its own folder and nothing else.
@@ -58,7 +62,7 @@ describe('the keystore child', () => {
   test('is ended after five seconds of work, though the clock has not run out', async () => {
     const start = performance.now()
     await expect(
-      checkFile(question('ec.p12'), impostor("import { readFileSync } from 'node:fs'; readFileSync(0); for (;;) {}")),
+      judge(question('ec.p12'), impostor("import { readFileSync } from 'node:fs'; readFileSync(0); for (;;) {}")),
     ).rejects.toMatchObject(tooCostly)
     expect(performance.now() - start).toBeLessThan(14_500)
     expect((await check('ec.p12')).keyAlias).toBe('upload')
@@ -68,17 +72,31 @@ describe('the keystore child', () => {
     ['takes too much memory', 'const hoard = []; for (;;) hoard.push(new Array(1e6).fill(Math.random()))'],
     ['is killed', "process.kill(process.pid, 'SIGKILL')"],
     ['ends with an error', 'process.exitCode = 1'],
-    ['waits for ever', 'setInterval(() => {}, 1000)'],
+    ['takes too much memory outside of its heap', 'const hoard = []; for (;;) hoard.push(Buffer.alloc(1e7, 1))'],
     ['never stops talking', "for (;;) process.stdout.write('x'.repeat(65536))"],
   ])(
     'that %s is a refusal, not an error of the platform',
     async (_, source) => {
-      await expect(checkFile(question('ec.p12'), impostor(source))).rejects.toMatchObject(tooCostly)
+      await expect(judge(question('ec.p12'), impostor(source))).rejects.toMatchObject(tooCostly)
     },
     60_000,
   )
 
-  test('two run at a time; the others wait and are answered', async () => {
+  test.each([
+    ['a name of sixty thousand letters', { ok: true, result: { facts: { keyAlias: 'x'.repeat(60_000) } } }],
+    ['a refusal without end', { ok: false, code: 'keystore-damaged', message: 'x'.repeat(60_000) }],
+    ['a code of its own', { ok: false, code: 'mine', message: 'x' }],
+    ['something else', 'x'],
+  ])('that answers %s is a refusal as well', async (_, answer) => {
+    const child = impostor(`process.stdout.write(${JSON.stringify(JSON.stringify(answer))})`)
+    await expect(judge(question('ec.p12'), child)).rejects.toMatchObject({
+      name: 'CredentialRefusal',
+      code: 'keystore-damaged',
+      message: expect.stringMatching(/^.{1,200}$/) as string,
+    })
+  })
+
+  test('few run at a time; the others wait and are answered', async () => {
     const results = await Promise.all(Array.from({ length: 6 }, () => check('ec.jks')))
     expect(new Set(results.map(({ fingerprintSha256 }) => fingerprintSha256)).size).toBe(1)
   })

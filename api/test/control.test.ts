@@ -57,7 +57,15 @@ beforeAll(async () => {
   entries = new Queue(BUILD_QUEUE, { connection: redis })
   entries.on('error', () => undefined)
   const log = pino({ level: 'silent' })
-  deps = { db: database.db, objects: fixture.deps.objects, queue, redis, log, now: () => new Date(now) }
+  deps = {
+    db: database.db,
+    objects: fixture.deps.objects,
+    queue,
+    redis,
+    log,
+    now: () => new Date(now),
+    outbound: fixture.deps.outbound,
+  }
 })
 afterAll(async () => {
   await queue.close()

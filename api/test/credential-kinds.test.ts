@@ -134,14 +134,24 @@ describe('provisioning profiles', () => {
     })
   })
 
-  test('are linked at once when the certificate is named', async () => {
-    const certificate = await uploadIdentity()
-    expect(await created(await uploadProfile({}, { certificateId: certificate.id }))).toMatchObject({
-      appCertificateId: certificate.id,
-    })
-    const answer = await uploadProfile({}, { certificateId: '018f0000-0000-7000-8000-000000000000' })
-    await refused(answer, 404, 'credential-not-found', /no such/)
-  })
+  // The clients call it by either name.
+  test.each(['certificateId', 'appCertificateId'])(
+    'are linked at once when the certificate is named by %s',
+    async (key) => {
+      const certificate = await uploadIdentity()
+      const profile = await created(await uploadProfile({}, { [key]: certificate.id }))
+      expect(profile).toMatchObject({ appCertificateId: certificate.id })
+      const relink = async (id: string | null) => {
+        const answer = await ask('PATCH', `provisioning-profiles?ids=${profile.id}`, { [key]: id })
+        expect(answer.status).toBe(200)
+        return (await answer.json<Shown[]>()).map(({ appCertificateId }) => appCertificateId)
+      }
+      expect(await relink(null)).toEqual([null])
+      expect(await relink(certificate.id)).toEqual([certificate.id])
+      const answer = await uploadProfile({}, { [key]: '018f0000-0000-7000-8000-000000000000' })
+      await refused(answer, 404, 'credential-not-found', /no such/)
+    },
+  )
 
   test('uploaded again before they are linked are the same profile', async () => {
     const file = await apple.profile({ certificates: ['ours'] })
@@ -302,7 +312,7 @@ describe('delete by name', () => {
     await uploadIdentity('Store')
     await refused(await ask('DELETE', 'certificates?name=store'), 409, 'credential-ambiguous', /android and ios/)
     await refused(
-      await ask('DELETE', 'certificates?name=store', undefined, org.tokens.developer),
+      await ask('DELETE', 'certificates?name=store', undefined, org.tokens.member),
       403,
       'permission-missing',
       /write/,
@@ -314,8 +324,14 @@ describe('delete by name', () => {
       'credential-not-found',
       /store/,
     )
+    await refused(await ask('DELETE', 'certificates?name=store&platform=tv'), 422, 'request-invalid', /platform/)
+    await refused(await ask('DELETE', 'certificates?name=store&type=staging'), 422, 'request-invalid', /type/)
+    const rival = (await fixture.createOrganization()).tokens.owner
+    expect((await ask('DELETE', 'certificates?name=store&platform=ios', undefined, rival)).status).toBe(404)
     expect((await ask('DELETE', 'certificates?name=store&platform=ios&type=production')).status).toBe(204)
     const left = await (await ask('GET', 'certificates')).json<Shown[]>()
     expect(left.map(({ platform }) => platform)).toEqual(['android'])
+    expect((await ask('DELETE', 'certificates?name=store')).status).toBe(204)
+    expect(await (await ask('GET', 'certificates')).json<Shown[]>()).toEqual([])
   })
 })

@@ -142,16 +142,29 @@ describe('a lease that ends in the same instant', () => {
   })
 })
 
-test('there are as many events of use as openings, however many asked at once', async () => {
-  const builds = await Promise.all(Array.from({ length: 5 }, () => leaseBuild(fixture, app.org.id, credential)))
-  const replies = await Promise.all([...builds, ...builds, ...builds].map((build) => open(build)))
-  expect(replies.filter(({ status }) => status === 200)).toHaveLength(5)
-  const [counts] = await owner<{ opens: number; events: number; named: number }[]>`
-    select (select count(*)::int from credential_opens where org_id = ${app.org.id}) as opens,
-      (select count(*)::int from audit_events where org_id = ${app.org.id} and action = 'credential.used') as events,
-      (select count(distinct (event::jsonb #>> '{actor,via,id}'))::int from audit_events e
-        join credential_opens o on o.lease_id::text = e.event::jsonb #>> '{actor,via,id}'
-        where e.org_id = ${app.org.id} and e.action = 'credential.used') as named`
-  expect(counts?.opens).toBeGreaterThanOrEqual(5)
-  expect(counts).toEqual({ opens: counts?.opens, events: counts?.opens, named: counts?.opens })
+test('over many builds there are as many events of use as openings, one for each lease that signed', async () => {
+  const ownApp = await createTestApp(fixture)
+  const own = await storeCredential(fixture, ownApp.org.id, ownApp.id, payload)
+  const builds = await Promise.all(Array.from({ length: 40 }, () => leaseBuild(fixture, ownApp.org.id, own)))
+  const ended = builds.filter((_, index) => index % 4 === 3)
+  await owner`update leases set ended_at = now() where id in ${owner(ended.map(({ leaseId }) => leaseId))}`
+  const altered = { credentialVersion: 2 }
+  const asked = builds.flatMap((build) => [
+    open(build),
+    open({ ...build, request: { ...build.request, ...altered } }),
+    open(build),
+  ])
+  const replies = await Promise.all(asked)
+  expect(replies.filter(({ status }) => status === 200)).toHaveLength(30)
+  expect(new Set(replies.map(({ status }) => status))).toEqual(new Set([200, 403]))
+  const [counts] = await owner<{ opens: number; used: number; leases: number; facts: number; refused: number }[]>`
+    with events as (select event::jsonb as e, action from audit_events where org_id = ${ownApp.org.id}),
+      used as (select e #>> '{actor,via,id}' as lease, e from events where action = 'credential.used')
+    select (select count(*)::int from credential_opens where org_id = ${ownApp.org.id}) as opens,
+      (select count(*)::int from used) as used,
+      (select count(distinct o.lease_id)::int from credential_opens o join used u on u.lease = o.lease_id::text) as leases,
+      (select count(*)::int from used where e #>> '{data,fingerprint}' = ${'f'.repeat(64)} and e #>> '{data,attempt}' = '1'
+        and e #>> '{data,worker}' = 'test-worker' and e #>> '{target,build}' is not null) as facts,
+      (select count(*)::int from events where action = 'credential.use_refused') as refused`
+  expect(counts).toEqual({ opens: 30, used: 30, leases: 30, facts: 30, refused: 90 })
 })

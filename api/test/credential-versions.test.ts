@@ -141,7 +141,7 @@ describe('a new version', () => {
   })
 
   test('is for those who may write credentials; others may look', async () => {
-    for (const role of ['viewer', 'developer', 'approver'] as const) {
+    for (const role of ['viewer', 'member', 'approver'] as const) {
       const token = app.org.tokens[role]
       await refused(await certificate.upload('ec.p12', {}, token), 403, 'permission-missing', /credentials:write/)
       await refused(await certificate.activate(1, 1, token), 403, 'permission-missing', /credentials:write/)

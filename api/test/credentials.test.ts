@@ -355,7 +355,7 @@ describe('list, get, rename and delete', () => {
 })
 
 describe('who may', () => {
-  test.each(['viewer', 'approver', 'developer'] as const)('a %s reads, and changes nothing', async (role) => {
+  test.each(['viewer', 'approver', 'member'] as const)('a %s reads, and changes nothing', async (role) => {
     const shown = await created()
     const token = org.tokens[role]
     expect((await request('GET', '', undefined, token)).status).toBe(200)

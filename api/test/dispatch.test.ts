@@ -38,7 +38,15 @@ beforeAll(async () => {
   worker = await fixture.createWorker()
   database = openDatabase({ url: fixture.databaseUrl('control'), poolSize: 4 })
   const log = pino({ level: 'silent' })
-  deps = { db: database.db, objects: fixture.deps.objects, queue, redis: fixture.deps.redis, log, now }
+  deps = {
+    db: database.db,
+    objects: fixture.deps.objects,
+    queue,
+    redis: fixture.deps.redis,
+    log,
+    now,
+    outbound: fixture.deps.outbound,
+  }
 })
 afterAll(async () => {
   await database[Symbol.asyncDispose]()

@@ -1,8 +1,11 @@
-import { createHash } from 'node:crypto'
+import { createHash, pbkdf2Sync } from 'node:crypto'
 
 import { describe, expect, test } from 'vitest'
 
+import { readBer } from '../src/credentials/ber.js'
+import { DerivationBudget } from '../src/credentials/derivation-budget.js'
 import { inspectKeystore } from '../src/credentials/inspect-keystore.js'
+import { derivePbkdf2 } from '../src/credentials/pkcs12/decrypt-pbe.js'
 import { keystore, keystoreBytes, storePassword } from './keystore-fixtures.js'
 
 const now = new Date('2026-12-01T00:00:00Z')
@@ -151,6 +154,39 @@ describe('what is refused', () => {
     expect((user + system) / 1000).toBeLessThan(100)
   })
 
+  test('rounds count as often as a long key has them run', () => {
+    const parameters = (rounds: number) => {
+      const prf = der(0x30, [der(0x06, Buffer.from('2a864886f70d0208', 'hex'))])
+      const options = [number(rounds), number(1024), prf]
+      const pbkdf2 = der(0x06, Buffer.from('2a864886f70d01050c', 'hex'))
+      return readBer(der(0x30, [pbkdf2, der(0x30, [der(0x04, Buffer.from('salt')), ...options])]))
+    }
+    const derive = (rounds: number) => derivePbkdf2(parameters(rounds), Buffer.from('x'), 1024, new DerivationBudget())
+    expect(derive(10)).toEqual(pbkdf2Sync('x', 'salt', 10, 1024, 'sha224'))
+    const start = process.cpuUsage()
+    expect(() => derive(1_000_000)).toThrow(refusal('keystore-too-costly', /rounds/))
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(100)
+  })
+
+  test('a keystore of many long names is refused with a few of them', () => {
+    const content = keystoreBytes('two.jks').subarray(0, -20)
+    const entry = content.subarray(12, certificatesIn(content)[0].end)
+    const [aliasBytes, rest] = [entry.readUInt16BE(4), entry.subarray(4 + 2 + entry.readUInt16BE(4))]
+    expect(aliasBytes).toBe(3)
+    const entries = Array.from({ length: 200 }, (_, index) => {
+      const alias = Buffer.from(`${'n'.repeat(2000)}${index}`)
+      const length = Buffer.alloc(2)
+      length.writeUInt16BE(alias.length)
+      return Buffer.concat([entry.subarray(0, 4), length, alias, rest])
+    })
+    const head = Buffer.from(content.subarray(0, 12))
+    head.writeUInt32BE(entries.length, 8)
+    const body = Buffer.concat([head, ...entries])
+    expect(() => inspectBytes(Buffer.concat([body, jksDigest(body)]))).toThrow(
+      refusal('keystore-alias-not-found', /^.{100,1200} and 190 more\. Give one/),
+    )
+  })
+
   test.each([
     ['nothing', Buffer.alloc(0), /no keystore/],
     ['text', Buffer.from('hello'), /no keystore/],
@@ -205,6 +241,17 @@ describe('damaged files', () => {
     )
   })
 })
+
+function der(tag: number, content: Buffer | Buffer[]): Buffer {
+  const bytes = Buffer.isBuffer(content) ? content : Buffer.concat(content)
+  return Buffer.concat([Buffer.from([tag, bytes.length]), bytes])
+}
+
+function number(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return der(0x02, bytes)
+}
 
 function sized(bytes: Buffer): Buffer {
   const length = Buffer.alloc(4)

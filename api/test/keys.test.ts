@@ -11,7 +11,7 @@ import { sealEnvelope } from '../src/vault/envelope.js'
 import { KeysUnavailable } from '../src/vault/key-manager.js'
 import { Secret } from '../src/vault/secret.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
-import { leaseBuild, storeApp, storeCredential, type StoredCredential } from './leased-build.js'
+import { leaseBuild, type LeasedBuild, storeApp, storeCredential, type StoredCredential } from './leased-build.js'
 import { askSocket, type BrokerSocketPaths, chooseSockets, startTestBroker, type TestBroker } from './test-broker.js'
 
 const REFUSED = { status: 403, text: '{"code":"open-refused","message":"The credential cannot be opened."}' }
@@ -90,6 +90,52 @@ describe('D03: envelopes that change places', () => {
     expect(await use(place.org.id, { ...older, version: 2 })).toEqual(REFUSED)
     await owner`update credential_versions set envelope = ${second.envelope} where id = ${older.versionId}`
     expect((await use(place.org.id, { ...older, version: 2 })).status).toBe(200)
+  })
+})
+
+describe('whoever writes to the database and holds a lease of its own', () => {
+  /** The attacker's token, put by SQL on a lease of the victim's build; the attacker has no key to bind it with. */
+  async function graft(change: (victim: LeasedBuild, mine: LeasedBuild) => Promise<unknown>) {
+    const [attacker, place] = [await settle(), await settle()]
+    const [bait, target] = [await store(attacker), await store(place)]
+    const [mine, theirs] = [
+      await leaseBuild(fixture, attacker.org.id, bait),
+      await leaseBuild(fixture, place.org.id, target),
+    ]
+    expect((await use(place.org.id, target)).status).toBe(200)
+    await change(theirs, mine)
+    const reply = await askSocket(sockets.openSocket, '/open', { token: mine.token, body: theirs.request })
+    return { reply, place }
+  }
+  const altered = { action: 'credential.use_refused', outcome: 'refused', data: { reason: 'lease-altered' } }
+
+  test("opens nothing with its token on another organization's lease", async () => {
+    const { reply, place } = await graft(async (theirs, mine) => {
+      const [own] = await owner`delete from leases where id = ${mine.leaseId} returning token_hash, binding`
+      await owner`update leases set token_hash = ${String(own?.token_hash)} where id = ${theirs.leaseId}`
+    })
+    expect(reply).toEqual(REFUSED)
+    expect(await lastEvent(place.org.id)).toMatchObject(altered)
+  })
+
+  test('nor with the binding of its own lease beside it', async () => {
+    const { reply, place } = await graft(async (theirs, mine) => {
+      const [own] = await owner`delete from leases where id = ${mine.leaseId} returning token_hash, binding`
+      const values = [String(own?.token_hash), String(own?.binding)] as const
+      await owner`update leases set token_hash = ${values[0]}, binding = ${values[1]} where id = ${theirs.leaseId}`
+    })
+    expect(reply).toEqual(REFUSED)
+    expect(await lastEvent(place.org.id)).toMatchObject(altered)
+  })
+
+  test('nor another credential of its own organization than the build had when it was claimed', async () => {
+    const place = await settle()
+    const [chosen, other] = [await store(place), await store(place)]
+    const build = await leaseBuild(fixture, place.org.id, chosen)
+    await owner`update builds set credential_id = ${other.id} where id = ${build.buildId}`
+    const body = { ...build.request, credentialId: other.id }
+    expect(await askSocket(sockets.openSocket, '/open', { token: build.token, body })).toEqual(REFUSED)
+    expect(await lastEvent(place.org.id)).toMatchObject(altered)
   })
 })
 

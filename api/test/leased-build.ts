@@ -10,6 +10,7 @@ import {
   type Transaction,
 } from '@capstan/migrations'
 
+import { bindLease } from '../src/auth/bind-lease.js'
 import { createToken, hashToken } from '../src/auth/tokens.js'
 import { Secret } from '../src/vault/secret.js'
 import type { Fixture } from './fixture.js'
@@ -97,15 +98,14 @@ export async function leaseBuild(
       credentialVersion: credential.version,
     })
     await tx.insert(jobs).values({ id: jobId, orgId, appId, buildId, status: 'in_progress', attempt })
+    const bound = { orgId, jobId, buildId, attempt, tokenHash: hashToken(deps.pepper, token) }
+    const chosen = { appId, credentialId: credential.id, credentialVersion: credential.version }
     await tx.insert(leases).values({
       id: leaseId,
-      orgId,
-      jobId,
-      buildId,
-      attempt,
+      ...bound,
+      binding: bindLease(deps.pepper, bound, chosen),
       workerId: worker.id,
       workerName: 'test-worker',
-      tokenHash: hashToken(deps.pepper, token),
       expiresAt: new Date(Date.now() + 60_000),
     })
   })

@@ -24,7 +24,7 @@ const key = createKeyPair()
 beforeAll(async () => {
   fixture = await createFixture()
   org = await fixture.createOrganization()
-  cli = await startOfficialCli(fixture, org.tokens.developer)
+  cli = await startOfficialCli(fixture, org.tokens.member)
   await writeFile(join(cli.folder, 'key.pem'), key.privatePem)
 })
 beforeEach(async () => {

@@ -22,7 +22,7 @@ beforeAll(async () => {
   fixture = await createFixture()
   org = await fixture.createOrganization()
   worker = await fixture.createWorker()
-  cli = await startOfficialCli(fixture, org.tokens.developer)
+  cli = await startOfficialCli(fixture, org.tokens.member)
 })
 beforeEach(async () => {
   app = await createLiveUpdateApp(fixture, org)

@@ -77,7 +77,7 @@ describe('a passkey', () => {
     ],
   ])('%s is refused', async (_name, answerOf) => {
     const authenticator = createAuthenticator()
-    await register(authenticator, org.userIds.developer)
+    await register(authenticator, org.userIds.member)
     const refused = await signIn(answerOf(authenticator, await challenge()))
     expect([refused.status, (await refused.json()).code]).toEqual([400, 'passkey-refused'])
     expect((await signIn(authenticator.get(await challenge(), ORIGIN, RP))).status).toBe(201)

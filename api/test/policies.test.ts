@@ -58,11 +58,11 @@ describe('a list of networks', () => {
 
 describe('a second factor for everybody', () => {
   test('refuses sessions without one, and lets the others and API tokens go on', async () => {
-    const plain = (await fixture.signIn(org.userIds.developer)).token
+    const plain = (await fixture.signIn(org.userIds.member)).token
     expect(await see(plain)).toBe(200)
     expect((await set({ twoFactorRequired: true })).status).toBe(200)
     expect(await see(plain)).toBe(403)
-    expect([await see(owner), await see(org.tokens.developer)]).toEqual([200, 200])
+    expect([await see(owner), await see(org.tokens.member)]).toEqual([200, 200])
     // Setting up a factor is the way back in, so it stays open.
     expect((await fixture.request('POST', '/v1/users/me/totp', { token: plain })).status).toBe(201)
   })

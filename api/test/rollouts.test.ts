@@ -339,7 +339,7 @@ describe('a plan', () => {
     const { buildId } = await makeBuild()
     const body = { appBuildId: buildId, appChannelName: 'production' }
     await refusal(await app.call('POST', '/rollouts', body, org.tokens.viewer), 403, 'permission-missing')
-    const made = await app.call('POST', '/rollouts', body, org.tokens.developer)
+    const made = await app.call('POST', '/rollouts', body, org.tokens.member)
     const { id } = await made.json<Body>()
     await refusal(await app.call('POST', `/rollouts/${id}/abort`, {}, org.tokens.viewer), 403, 'permission-missing')
     expect((await app.call('GET', `/rollouts/${id}`, undefined, org.tokens.viewer)).status).toBe(200)
@@ -347,6 +347,6 @@ describe('a plan', () => {
     await refusal(await app.call('GET', `/rollouts/${id}`, undefined, rival.tokens.owner), 404, 'not-found')
     const other = await createLiveUpdateApp(fixture, org)
     await refusal(await other.call('POST', `/rollouts/${id}/abort`, {}), 404, 'not-found')
-    expect((await app.call('POST', `/rollouts/${id}/abort`, {}, org.tokens.developer)).status).toBe(200)
+    expect((await app.call('POST', `/rollouts/${id}/abort`, {}, org.tokens.member)).status).toBe(200)
   })
 })

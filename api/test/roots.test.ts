@@ -158,7 +158,7 @@ describe('a root statement', () => {
 
   test('is sent by administrators alone, and of another organization by nobody', async () => {
     const root = await signedBy(rootOf(), first, second)
-    await refusal(await app.call('POST', '/roots', { root }, org.tokens.developer), 403, 'permission-missing')
+    await refusal(await app.call('POST', '/roots', { root }, org.tokens.member), 403, 'permission-missing')
     const rival = await fixture.createOrganization()
     await refusal(await app.call('POST', '/roots', { root }, rival.tokens.owner), 404, 'not-found')
     expect((await app.call('POST', '/roots', { root }, org.tokens.admin)).status).toBe(201)

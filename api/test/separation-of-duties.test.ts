@@ -23,18 +23,23 @@ let acme: DutiesOrg
 beforeAll(async () => {
   stage = await DutiesStage.open()
 })
-beforeEach(async () => {
+beforeEach(() => {
   DutiesStage.now = Date.now()
-  acme = await DutiesOrg.create(stage)
 })
 afterAll(() => stage[Symbol.asyncDispose]())
 
+const settle = async () => {
+  DutiesStage.now = Date.now()
+  acme = await DutiesOrg.create(stage)
+}
 const submit = async (percentage = 1) => acme.filed(await acme.deploy(await acme.build(), percentage))
 const statuses = (answers: { status: number }[]) => answers.map(({ status }) => status)
 const tally = (all: number[]) =>
   Object.fromEntries([...new Set(all)].map((status) => [status, all.filter((s) => s === status).length]))
 
 describe('S1: who asks does not approve', () => {
+  beforeAll(settle)
+
   test('T1 not with the session that asked, nor any other of that person; somebody else does', async () => {
     const build = await acme.build()
     const session = await acme.session('admin')
@@ -85,17 +90,9 @@ describe('S1: who asks does not approve', () => {
     await acme.approve(id, acme.org.tokens.admin)
   })
 
-  test('T4 not after leaving and coming back; somebody else does', async () => {
-    const id = await submit()
-    await acme.leave('admin')
-    await acme.join('admin', 'approver')
-    await refusal(await acme.step(id, 'approve', acme.org.tokens.admin), 403, 'self-approval')
-    await acme.approve(id)
-  })
-
   test('only roles that may approve do, and the database names the same ones', async () => {
     const id = await submit()
-    for (const role of ['developer', 'viewer', 'billing'] as const) {
+    for (const role of ['member', 'viewer', 'billing'] as const) {
       await refusal(await acme.step(id, 'approve', acme.org.tokens[role]), 403, 'permission-missing')
     }
     const named = await withOrg(stage.fixture.deps.db, acme.org.id, (tx) =>
@@ -123,9 +120,19 @@ describe('S1: who asks does not approve', () => {
       expect([verb, answer.status]).toEqual([verb, 404])
     }
   })
+
+  test('T4 not after leaving and coming back; somebody else does', async () => {
+    const id = await submit()
+    await acme.leave('admin')
+    await acme.join('admin', 'approver')
+    await refusal(await acme.step(id, 'approve', acme.org.tokens.admin), 403, 'self-approval')
+    await acme.approve(id)
+  })
 })
 
 describe('an approval', () => {
+  beforeAll(settle)
+
   test('T5 is for exactly what was shown: an edited one is stale, the unedited one goes through', async () => {
     const build = await acme.build()
     const id = await acme.filed(await acme.deploy(build, 0.1))
@@ -139,12 +146,13 @@ describe('an approval', () => {
   })
 
   test('is asked for once, however often the same is tried, and each person has a request of its own', async () => {
+    const before = (await acme.events('change_request.submitted')).length
     const build = await acme.build()
     const ids = await Promise.all(Array.from({ length: 10 }, async () => acme.filed(await acme.deploy(build))))
     expect(new Set(ids).size).toBe(1)
-    const other = await acme.filed(await acme.deploy(build, 1, acme.org.tokens.developer))
+    const other = await acme.filed(await acme.deploy(build, 1, acme.org.tokens.member))
     expect(other).not.toBe(ids[0])
-    expect(await acme.events('change_request.submitted')).toHaveLength(2)
+    expect(await acme.events('change_request.submitted')).toHaveLength(before + 2)
     // The content is the same, so either approval is one for it.
     await acme.approve(other)
     expect((await acme.deploy(build)).status).toBe(201)
@@ -195,15 +203,13 @@ describe('an approval', () => {
     expect(second).not.toBe(id)
     expect((await acme.step(second, 'cancel', acme.org.tokens.admin)).status).toBe(200)
     await refusal(await acme.step(second, 'approve', acme.org.tokens.approver), 409, 'change-request-refused')
-    expect((await acme.list('?state=canceled')).map((request) => request.id)).toEqual([second])
+    expect((await acme.list('?state=canceled')).map((request) => request.id)).toContain(second)
   })
 
   test('stays when the change fails after all', async () => {
     const build = await acme.build()
     const id = await acme.filed(await acme.deploy(build))
     await acme.approve(id)
-    const current = await acme.app.must<{ id: string; appBuildId: string }[]>('GET', '/deployments')
-    expect(current).toHaveLength(1)
     const owner = openDatabase({ url: stage.fixture.ownerUrl, poolSize: 1 })
     await owner.sql`alter table deployments add constraint broken check (app_build_id <> ${owner.sql.unsafe(`'${build}'`)}) not valid`
     expect((await acme.deploy(build)).status).toBe(500)
@@ -216,7 +222,8 @@ describe('an approval', () => {
 
 describe('T7: the database', () => {
   let api: OpenDatabase
-  beforeAll(() => {
+  beforeAll(async () => {
+    await settle()
     api = openDatabase({ url: stage.fixture.databaseUrl('api'), poolSize: 2 })
   })
   afterAll(() => api[Symbol.asyncDispose]())
@@ -314,7 +321,7 @@ describe('T7: the database', () => {
         tx.insert(changeRequests).values({
           id,
           orgId: acme.org.id,
-          action: 'member.grant',
+          action: 'role.grant',
           subject: { user: acme.org.userIds.approver },
           content,
           contentHash: hashContent(content),
@@ -338,6 +345,8 @@ const deployAct = async () => {
 }
 
 describe('S2 and S3: who made a change neither attests nor reconciles it', () => {
+  beforeAll(settle)
+
   test('T8 and somebody else does both; wrong order is refused', async () => {
     const id = await acme.carryOut(await deployAct())
     for (const own of [acme.org.tokens.admin, await acme.session('admin')]) {
@@ -350,7 +359,7 @@ describe('S2 and S3: who made a change neither attests nor reconciles it', () =>
     await refusal(await acme.step(id, 'reconcile', acme.org.tokens.admin), 403, 'self-reconciliation')
     const reconciled = await acme.step(id, 'reconcile', acme.org.tokens.approver)
     expect(await reconciled.json()).toMatchObject({ state: 'reconciled', verdict: 'match' })
-    const [event] = await acme.events('change_request.reconciled')
+    const event = (await acme.events('change_request.reconciled')).find(({ target }) => target.changeRequest === id)
     expect(event?.data).toMatchObject({ verdict: 'match', evidenceHash: expect.stringMatching(/^[\da-f]{64}$/) })
   })
 
@@ -375,6 +384,8 @@ describe('S2 and S3: who made a change neither attests nor reconciles it', () =>
 })
 
 describe('the exception for a sole operator', () => {
+  beforeEach(settle)
+
   const allow = async (as: 'owner' | 'admin' = 'owner', token?: string) =>
     acme.call(
       'PUT',
@@ -481,6 +492,8 @@ describe('the exception for a sole operator', () => {
 })
 
 describe('a reading', () => {
+  beforeAll(settle)
+
   const widen = async (percentage: number) => {
     const [current] = await acme.app.must<{ id: string }[]>('GET', '/deployments')
     return acme.app.call('PATCH', `/deployments/${current!.id}`, { rolloutPercentage: percentage })
@@ -552,6 +565,8 @@ describe('a reading', () => {
 })
 
 describe('what makes an app safer', () => {
+  beforeAll(settle)
+
   test('going back is done by one person at once, and approved afterwards by another', async () => {
     const [before] = await acme.app.must<{ appBuildId: string }[]>('GET', '/deployments')
     const id = await acme.carryOut(await deployAct())
@@ -591,8 +606,8 @@ describe('what makes an app safer', () => {
     DutiesStage.now += 24 * HOUR + MINUTE
     await acme.watch()
     await acme.watch()
-    const [event, ...more] = await acme.events('change_request.post_approval_overdue')
-    expect([event?.target.changeRequest, more]).toEqual([paused!.id, []])
+    const overdue = await acme.events('change_request.post_approval_overdue')
+    expect(overdue.filter(({ target }) => target.changeRequest === paused!.id)).toHaveLength(1)
     expect((await acme.see(paused!.id)).overdueAt).not.toBeNull()
     await refusal(await acme.step(paused!.id, 'reject', acme.org.tokens.admin, { reason: 'x' }), 403, 'self-approval')
     const rejected = await acme.step(paused!.id, 'reject', acme.org.tokens.approver, { reason: 'There was no need.' })
@@ -602,6 +617,7 @@ describe('what makes an app safer', () => {
   test('in the exception for a sole operator waits for no quarter of an hour', async () => {
     await acme.becomeSolo()
     const owner = await acme.session('owner')
+    await acme.app.call('POST', `/channels/${acme.channelId}/resume`, {}, owner)
     await acme.app.call('POST', `/channels/${acme.channelId}/pause`, {}, owner)
     const [paused] = await acme.list()
     expect(await acme.approve(paused!.id, owner, { reason: 'It crashed at start.' })).toMatchObject({ exception: true })

@@ -31,9 +31,9 @@ beforeAll(async () => {
   fixture = await createFixture({ sealSocket: sockets.sealSocket })
   broker = await startTestBroker(fixture, sockets)
   database = openDatabase({ url: fixture.databaseUrl('control'), poolSize: 2 })
-  const { objects, redis, log, now } = fixture.deps
+  const { objects, redis, log, now, outbound } = fixture.deps
   // Erasing asks nothing of the queue.
-  control = { db: database.db, objects, redis, log, now, queue: null as unknown as BuildQueue }
+  control = { db: database.db, objects, redis, log, now, outbound, queue: null as unknown as BuildQueue }
 })
 afterAll(async () => {
   await database[Symbol.asyncDispose]()

@@ -182,10 +182,10 @@ describe('rotation', () => {
 describe('revoking', () => {
   test('ends a live log within five seconds', async () => {
     const app = await createLiveUpdateApp(fixture, org)
-    const build = await queueBuild(fixture, { id: app.appId, org, token: org.tokens.developer })
+    const build = await queueBuild(fixture, { id: app.appId, org, token: org.tokens.member })
     const watcher = await made(owner, { scopes: ['builds:read'] })
     const stream = (token: string) => fixture.request('GET', `/v1/jobs/${build.jobId}/logs/stream`, { token })
-    const [watched, kept] = [await stream(watcher.token), await stream(org.tokens.developer)]
+    const [watched, kept] = [await stream(watcher.token), await stream(org.tokens.member)]
     expect([watched.status, kept.status]).toEqual([200, 200])
     await fixture.request('DELETE', `${path()}/${watcher.id}`, { token: owner })
     const started = performance.now()

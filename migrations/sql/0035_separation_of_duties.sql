@@ -86,6 +86,10 @@ create index change_request_steps_request on change_request_steps (change_reques
 create function approves(role text) returns boolean language sql immutable parallel safe
   as $$ select role in ('owner', 'admin', 'approver') $$;
 
+-- Members who may approve; a suspended one counts as if it were not there.
+create function approvers_of(org uuid) returns setof uuid language sql stable
+  as $$ select user_id from memberships where org_id = org and suspended_at is null and approves(role) $$;
+
 -- The humans behind an actor: of a session its person; of a token whoever made or rotated it, or one of the tokens that
 -- it replaces or was made through. What it does not know it refuses.
 create function principal_roots(actor uuid, via text, via_id uuid) returns uuid[] language plpgsql stable as $$
@@ -186,11 +190,10 @@ begin
   end if;
   new.roots := principal_roots(new.actor_id::uuid, new.via, new.via_id);
   if new.step = 'approved' then
-    if exists (select 1 from unnest(new.roots) person where not exists (
-      select 1 from memberships m where m.org_id = new.org_id and m.user_id = person and approves(m.role))) then
+    if exists (select 1 from unnest(new.roots) person where person not in (select approvers_of(new.org_id))) then
       raise exception 'not everybody behind the approval may approve' using errcode = 'check_violation';
     end if;
-    if request.action = 'member.grant' and new.roots::text[] && array[request.subject ->> 'user'] then
+    if request.action = 'role.grant' and new.roots::text[] && array[request.subject ->> 'user'] then
       raise exception 'nobody approves a grant to themselves' using errcode = 'check_violation';
     end if;
     if new.exception <> (new.roots && request.submitter_roots) or new.exception <> request.exception then
@@ -218,7 +221,7 @@ create trigger change_request_steps_append_only before update on change_request_
 -- Nobody is a sole operator where a second person may approve.
 create function guard_sole_operator() returns trigger language plpgsql as $$
 begin
-  if (select count(*) from memberships where org_id = new.id and approves(role)) <> 1 then
+  if (select count(*) from approvers_of(new.id)) <> 1 then
     raise exception 'the exception is for organizations with one approver' using errcode = 'check_violation';
   end if;
   return new;
@@ -240,7 +243,7 @@ begin
   -- Against whoever turns the exception on at this moment.
   select sole_operator_until into active from organizations where id = new.org_id for share;
   if active is not null
-    and (select count(*) from memberships where org_id = new.org_id and approves(role)) > 1 then
+    and (select count(*) from approvers_of(new.org_id)) > 1 then
     update organizations
       set sole_operator_since = null, sole_operator_until = null, sole_operator_reason = null, updated_at = now()
       where id = new.org_id;
@@ -259,8 +262,8 @@ begin
   perform set_config('app.org_id', coalesce(door, ''), true);
   return null;
 end $$;
-create constraint trigger memberships_sole_operator after insert or update of role on memberships
-  deferrable initially deferred for each row when (approves(new.role)) execute function end_sole_operator();
+create constraint trigger memberships_sole_operator after insert or update of role, suspended_at on memberships
+  deferrable initially deferred for each row when (approves(new.role) and new.suspended_at is null) execute function end_sole_operator();
 
 alter table change_requests enable row level security;
 alter table change_requests force row level security;
@@ -276,4 +279,3 @@ create policy change_requests_control on change_requests for select to capstan_c
 grant select, insert, update on change_requests to capstan_api;
 grant select, insert on change_request_steps to capstan_api, capstan_control;
 grant select, update on change_requests to capstan_control;
-grant select (org_id, user_id, role) on memberships to capstan_control;

@@ -1,6 +1,16 @@
 import { eq, sql } from 'drizzle-orm'
 import type { Database, Transaction } from './database.js'
-import { apiTokens, apps, builds, buildShares, deviceTokens, jobs, leases, memberships } from './schema/index.js'
+import {
+  apiTokens,
+  apps,
+  builds,
+  buildShares,
+  deviceTokens,
+  invitations,
+  jobs,
+  leases,
+  memberships,
+} from './schema/index.js'
 
 const setting = (tx: Transaction, name: 'app.org_id' | 'app.user_id' | 'app.lookup' | 'app.view', value: string) =>
   tx.execute(sql`select set_config(${name}, ${value}, true)`)
@@ -79,12 +89,18 @@ const lookups = {
   job: { table: jobs, key: jobs.id },
   apiToken: { table: apiTokens, key: apiTokens.tokenHash },
   lease: { table: leases, key: leases.tokenHash },
+  invitation: { table: invitations, key: invitations.tokenHash },
   deviceToken: { table: deviceTokens, key: deviceTokens.tokenHash },
 } as const
 
 /** Inside another door: shows that one row too, for a change of both in one transaction. */
 export async function alsoLookup(tx: Transaction, value: string): Promise<void> {
   await setting(tx, 'app.lookup', value)
+}
+
+/** Inside another door: opens what belongs to that person too, for a person who is made in the same transaction. */
+export async function alsoUser(tx: Transaction, userId: string): Promise<void> {
+  await setting(tx, 'app.user_id', userId)
 }
 
 /** The organization that owns a row, found by what the caller knows of it (an id or a token's hash); else null. */

@@ -35,8 +35,8 @@ insert into job_phases (org_id, job_id, attempt, phase, state, started_at)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 1, 'prepare', 'started', now());
 insert into job_logs (org_id, job_id, attempt, batch, first_number, last_number, lines)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 1, 1, 1, 1, '[]');
-insert into leases (id, org_id, job_id, build_id, attempt, worker_id, worker_name, token_hash, expires_at)
-  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), 'x', 'h4', now());
+insert into leases (id, org_id, job_id, build_id, attempt, worker_id, worker_name, token_hash, binding, expires_at)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), 'x', 'h4', 'x', now());
 insert into credential_opens (org_id, lease_id, credential_version_id, step)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 'sign');
 insert into artifacts (id, org_id, app_id, build_id, attempt, type, file_name, file_mime_type, file_size_bytes, sha256, object_key)
@@ -114,4 +114,13 @@ insert into change_requests (id, org_id, action, subject, content, content_hash,
     array[gen_random_uuid()]);
 insert into change_request_steps (id, org_id, change_request_id, step, actor_type, actor_id, roots)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'rejected', 'user', 'x', '{}');
+insert into teams (id, org_id, name) values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x');
+insert into team_members (org_id, team_id, user_id)
+  values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), '00000000-0000-7000-8000-000000000002');
+insert into role_grants (id, org_id, team_id, role) values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'viewer');
+insert into invitations (id, org_id, email, role, token_hash, expires_at)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x@example.test', 'viewer', 'h10', now());
+insert into access_reviews (id, org_id, due_at) values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', now());
+insert into access_review_items (id, org_id, review_id, kind, user_id)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'membership', gen_random_uuid());
 set session_replication_role = origin;

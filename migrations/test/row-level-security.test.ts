@@ -151,6 +151,7 @@ describe('the control role', () => {
     const control = database.open('control')
     const seen = await Promise.all(names.map(async (name) => ((await rowsVisibleTo(control, name)) > 0 ? [name] : [])))
     const due = [
+      'access_reviews',
       'apps',
       'artifacts',
       'audit_checkpoints',
@@ -161,7 +162,7 @@ describe('the control role', () => {
       'leases',
       'organizations',
     ]
-    const expiring = ['device_codes', 'sessions', 'spent_values']
+    const expiring = ['device_codes', 'invitations', 'sessions', 'spent_values']
     expect(seen.flat().sort()).toEqual([...due, ...expiring, 'outbox', 'rollouts', 'uploads', 'workers'].sort())
     await expect(control.sql`select token_hash from sessions`).rejects.toThrow(/permission denied/)
     await expect(control.sql`select envelope from credential_versions`).rejects.toThrow(/permission denied/)

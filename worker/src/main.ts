@@ -1,8 +1,10 @@
 import { pino } from 'pino'
 import { ConfigError, readConfig } from './config.js'
+import { leaveNoMemoryInCores } from './leave-no-memory-in-cores.js'
 import { startWorker } from './start-worker.js'
 
 async function main(): Promise<void> {
+  leaveNoMemoryInCores()
   const { config, secrets } = readConfig(process.env)
   const log = pino({ level: config.logLevel, name: 'worker' })
   const signaled = new Promise<string>((resolve) => {

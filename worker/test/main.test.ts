@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -46,6 +46,8 @@ test('it says that it is ready, and stops cleanly within ten seconds', async () 
   await expect.poll(worker.stdout, { timeout: 15_000 }).toContain('"msg":"ready"')
   for (const line of worker.stdout().trim().split('\n')) expect(JSON.parse(line)).toMatchObject({ name: 'worker' })
   expect(worker.stdout()).not.toContain(workerToken)
+  // A crash dump of it has none of its memory.
+  expect(readFileSync(`/proc/${worker.child.pid}/coredump_filter`, 'latin1').trim()).toBe('00000000')
   const stoppedAt = Date.now()
   worker.child.kill('SIGTERM')
   expect(await worker.exited).toEqual([0, null])

@@ -1,19 +1,23 @@
-import { findOrgOf } from '@capstan/migrations'
+import { findOrgOf, jobs, withLookup } from '@capstan/migrations'
+import { eq } from 'drizzle-orm'
 import type { Context as HonoContext, MiddlewareHandler } from 'hono'
 import { validate as isUuid } from 'uuid'
 import type { Actor, Context, Deps } from '../context.js'
 import { requireScope } from '../context.js'
 import { Problem } from '../problems.js'
-import { authenticate, standingIn, type Principal, type Standing } from './authenticate.js'
+import { authenticate, type Principal } from './authenticate.js'
 import { networksOf } from './client-address.js'
 import { requireDevice } from './device-access.js'
-import { isScope, type Scope, scopesOf } from './permissions.js'
+import { isScope, type Scope } from './permissions.js'
+import { channelsWith, type Reach, reachOf, scopesIn } from './reach.js'
+import { type Standing, standingIn } from './standing.js'
 import { requireStepUp, type StepUp, stepUpOf } from './step-up.js'
 import { requireLease, requireWorker, type Lease, type WorkerIdentity } from './worker-access.js'
 
 /**
  * Who may call a route, and how its organization is found:
  * `app`, `job`, `organization`: by the id in the path (`appId`, `jobId`, `organizationId`), for a member with the scope.
+ * `perChannel`: a role on some channel of the app is enough to be let in, and the operation asks for the channel.
  * `principal`: any signed-in person; the operation looks for itself. `device`: nobody needs to sign in, the app's
  * organization counts. `app-or-device`: as `app` with a token, as `device` without. `device-token`: the device of the app
  * in the path, by the token that was bound to it. `worker`, `lease`: build workers.
@@ -21,8 +25,9 @@ import { requireLease, requireWorker, type Lease, type WorkerIdentity } from './
 export type Access =
   | { kind: 'public' }
   | { kind: 'principal' }
-  | { kind: 'organization' | 'app' | 'job'; scope: Scope; stepUp?: StepUp }
-  | { kind: 'app-or-device'; scope: Scope }
+  | { kind: 'organization' | 'job'; scope: Scope; stepUp?: StepUp }
+  | { kind: 'app'; scope: Scope; stepUp?: StepUp; perChannel?: true }
+  | { kind: 'app-or-device'; scope: Scope; perChannel?: true }
   | { kind: 'device' }
   | { kind: 'device-token' }
   | { kind: 'worker' }
@@ -78,11 +83,11 @@ async function admit(c: C, who: Access): Promise<void> {
     }
     case 'app-or-device':
       if (!c.req.header('authorization')) return admitDevice(c)
-      return admitMember(c, () => orgOfPath(c, 'app'), who)
+      return admitMember(c, () => placeOfPath(c, 'app'), who)
     case 'organization':
     case 'app':
     case 'job':
-      return admitMember(c, () => orgOfPath(c, who.kind), who)
+      return admitMember(c, () => placeOfPath(c, who.kind), who)
   }
 }
 
@@ -103,37 +108,58 @@ function admitDevice(c: C): void {
 /** The token is checked first: an anonymous caller learns nothing about ids. */
 async function admitMember(
   c: C,
-  findOrg: () => Promise<string>,
-  who: { scope: Scope; stepUp?: StepUp },
+  findPlace: () => Promise<Place>,
+  who: { scope: Scope; stepUp?: StepUp; perChannel?: true },
 ): Promise<void> {
   const principal = await authenticate(c.get('deps'), c.req.header('authorization'))
-  const orgId = await findOrg()
+  const { orgId, appId } = await findPlace()
   c.set('principal', principal)
-  const ctx = await contextFor(c, principal, orgId)
+  const ctx = await contextFor(c, principal, orgId, appId)
   c.set('ctx', ctx)
-  requireScope(ctx, who.scope)
+  const onChannels = who.perChannel && channelsWith(ctx.actor.reach ?? [], who.scope).length > 0
+  if (!onChannels) requireScope(ctx, who.scope)
   requireStepUp(ctx.assurance, ctx.now(), who.stepUp ?? stepUpOf(who.scope))
 }
 
-async function orgOfPath(c: C, kind: 'organization' | 'app' | 'job'): Promise<string> {
-  const id = c.req.param(`${kind}Id`)
+type Place = { orgId: string; appId: string | null }
+
+async function placeOfPath(c: C, kind: 'organization' | 'app' | 'job'): Promise<Place> {
+  const id = c.req.param(`${kind}Id`)?.toLowerCase()
   if (!id || !isUuid(id)) throw new Problem('not-found')
-  const orgId = kind === 'organization' ? id : await findOrgOf(c.get('deps').db, kind, id)
-  if (!orgId) throw new Problem('not-found')
-  return orgId
+  const { db } = c.get('deps')
+  if (kind === 'organization') return { orgId: id, appId: null }
+  if (kind === 'app') {
+    const orgId = await findOrgOf(db, 'app', id)
+    if (orgId) return { orgId, appId: id }
+  } else {
+    const ofJob = { orgId: jobs.orgId, appId: jobs.appId }
+    const [job] = await withLookup(db, id, (tx) => tx.select(ofJob).from(jobs).where(eq(jobs.id, id)))
+    if (job) return job
+  }
+  throw new Problem('not-found')
 }
 
-/** The context of a member; another organization's is 404, as if it did not exist. */
-export async function contextFor(c: C, principal: Principal, orgId: string): Promise<Context> {
-  const standing = await standingIn(c.get('deps'), principal, orgId)
-  if (!standing) throw new Problem('not-found')
+/**
+ * The context of a member in the organization, or in one of its apps. Another organization's, and an app that the member
+ * may not read, is 404, as if it did not exist.
+ */
+export async function contextFor(
+  c: C,
+  principal: Principal,
+  orgId: string,
+  appId: string | null = null,
+): Promise<Context> {
+  const standing = await standingIn(c.get('deps'), principal, { orgId, appId })
+  if (!standing || (appId !== null && !seesApp(standing, appId))) throw new Problem('not-found')
   refuseByPolicy(standing, principal, c.get('address'))
+  await standing.noteUse()
   const via =
     principal.kind === 'token'
       ? ({ type: 'token', id: principal.tokenId } as const)
       : ({ type: 'session', id: principal.sessionId } as const)
   const { role } = standing
-  const actor = { type: 'user', id: principal.userId, via, scopes: scopesFor(principal, standing) } as const
+  const reach = reachFor(principal, standing)
+  const actor = { type: 'user', id: principal.userId, via, reach, scopes: scopesIn(reach, appId) } as const
   return {
     ...contextOf(c, orgId, role ? { ...actor, role } : actor),
     assurance: {
@@ -141,15 +167,21 @@ export async function contextFor(c: C, principal: Principal, orgId: string): Pro
       secondFactorAt: principal.kind === 'session' ? principal.secondFactorAt : null,
       stepUpRequired: standing.stepUpRequired,
     },
-    stillAdmitted: () => isStillAdmitted(c, orgId),
+    stillAdmitted: () => isStillAdmitted(c, { orgId, appId }),
   }
 }
 
 /** A token has what it was given, as far as its owner still has it; a service token has no owner to lose it with. */
-function scopesFor(principal: Principal, { role }: Standing): ReadonlySet<Scope> {
-  const ofRole = role ? scopesOf(role) : null
-  if (principal.kind === 'session' || principal.scopes === null) return ofRole ?? new Set()
-  return new Set(principal.scopes.filter(isScope).filter((scope) => ofRole === null || ofRole.has(scope)))
+function reachFor(principal: Principal, { role, held }: Standing): Reach[] {
+  const named = principal.kind === 'token' ? principal.scopes : null
+  if (role === null) return [{ appId: null, channelId: null, scopes: new Set(named?.filter(isScope)) }]
+  return reachOf(held, (scope) => named === null || named.includes(scope))
+}
+
+/** By the roles alone: a token that was given less is told so, and not that there is no such app. */
+function seesApp({ role, held }: Standing, appId: string): boolean {
+  const roles = reachOf(held, (scope) => scope === 'apps:read')
+  return role === null || scopesIn(roles, appId).has('apps:read')
 }
 
 function refuseByPolicy(standing: Standing, principal: Principal, address: string | null): void {
@@ -166,10 +198,10 @@ function refuseByPolicy(standing: Standing, principal: Principal, address: strin
 }
 
 /** Whether the caller of a long answer would still be let in: asked while the answer goes on. */
-async function isStillAdmitted(c: C, orgId: string): Promise<boolean> {
+async function isStillAdmitted(c: C, { orgId, appId }: Place): Promise<boolean> {
   try {
     const principal = await authenticate(c.get('deps'), c.req.header('authorization'))
-    await contextFor(c, principal, orgId)
+    await contextFor(c, principal, orgId, appId)
     return true
   } catch (error) {
     if (error instanceof Problem) return false

@@ -1,13 +1,4 @@
-import {
-  apiTokens,
-  memberships,
-  organizations,
-  sessions,
-  withLookup,
-  withOrg,
-  withUser,
-  type Role,
-} from '@capstan/migrations'
+import { apiTokens, sessions, withLookup, withOrg, withUser } from '@capstan/migrations'
 import { and, eq, gt, isNull } from 'drizzle-orm'
 import type { Deps } from '../context.js'
 import { Problem } from '../problems.js'
@@ -88,35 +79,3 @@ export async function authenticateSession(
 }
 
 const isOld = (last: Date | null, now: Date) => !last || now.getTime() - last.getTime() > LAST_USED_RESOLUTION_MS
-
-export type Standing = {
-  /** Null for a service token: it stands for itself and not for the role of who made it. */
-  role: Role | null
-  twoFactorRequired: boolean
-  stepUpRequired: boolean
-  ipAllowlist: readonly string[] | null
-}
-
-/** What a principal is in an organization, and what the organization demands; null when it is not its business. */
-export async function standingIn(deps: Deps, principal: Principal, orgId: string): Promise<Standing | null> {
-  if (principal.kind === 'token' && principal.orgId !== orgId) return null
-  const policy = {
-    twoFactorRequired: organizations.twoFactorRequired,
-    stepUpRequired: organizations.stepUpRequired,
-    ipAllowlist: organizations.ipAllowlist,
-  }
-  if (principal.kind === 'token' && principal.service) {
-    const [row] = await withOrg(deps.db, orgId, (tx) =>
-      tx.select(policy).from(organizations).where(eq(organizations.id, orgId)),
-    )
-    return row ? { role: null, ...row } : null
-  }
-  const [row] = await withUser(deps.db, principal.userId, (tx) =>
-    tx
-      .select({ role: memberships.role, ...policy })
-      .from(memberships)
-      .innerJoin(organizations, eq(organizations.id, memberships.orgId))
-      .where(and(eq(memberships.orgId, orgId), eq(memberships.userId, principal.userId))),
-  )
-  return row ?? null
-}

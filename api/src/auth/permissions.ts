@@ -33,10 +33,19 @@ const administer = [
   'tokens:read',
   'tokens:write',
   'members:write',
+  'access:read',
 ] as const
 /** Roles that have it are also named by `approves()` in the database. */
 const approve = ['change-requests:approve'] as const
 const own = ['organizations:write', 'organizations:terminate', 'policies:write'] as const
+
+/** Of a role on a single channel these count, for that channel. */
+export const channelScopes: ReadonlySet<Scope> = new Set([
+  'channels:read',
+  'channels:write',
+  'deployments:read',
+  'deployments:write',
+])
 
 const scopes = [...read, ...develop, ...administer, ...approve, ...own] as const
 export type Scope = (typeof scopes)[number]
@@ -51,9 +60,10 @@ export const sensitiveScopes: ReadonlySet<Scope> = new Set([
 ])
 
 const catalogue: Record<Role, ReadonlySet<Scope>> = {
+  none: new Set(),
   viewer: new Set(read),
-  developer: new Set([...read, ...develop]),
-  approver: new Set([...read, ...approve, 'audit:read']),
+  member: new Set([...read, ...develop]),
+  approver: new Set([...read, ...approve, 'audit:read', 'access:read']),
   billing: new Set(['organizations:read', 'members:read']),
   admin: new Set([...read, ...develop, ...administer, ...approve]),
   owner: new Set([...read, ...develop, ...administer, ...approve, ...own]),
@@ -61,6 +71,11 @@ const catalogue: Record<Role, ReadonlySet<Scope>> = {
 
 export function scopesOf(role: Role): ReadonlySet<Scope> {
   return catalogue[role]
+}
+
+/** Whether who has the role `larger` may do all that the role `smaller` allows. */
+export function includesRole(larger: Role, smaller: Role): boolean {
+  return [...catalogue[smaller]].every((scope) => catalogue[larger].has(scope))
 }
 
 export function isScope(text: string): text is Scope {

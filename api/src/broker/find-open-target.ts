@@ -1,11 +1,13 @@
 import { credentials, credentialVersions, type Transaction } from '@capstan/migrations'
 import type { OpenCredentialRequest } from '@capstan/migrations/messages'
 import { and, eq } from 'drizzle-orm'
+import type { BrokerDeps } from './broker-deps.js'
 import { judgeLease, type LeaseFacts, type LeaseRefusal, lockLease } from './lock-lease.js'
 
 /** Why a credential is not opened. For the log and the audit trail; the caller always sees the same answer. */
 export type RefusalReason =
   | LeaseRefusal
+  | 'step-signs-nothing'
   | 'credential-not-chosen'
   | 'credential-of-another-app'
   | 'credential-deleted'
@@ -23,16 +25,16 @@ export type OpenDecision =
 /** Decides from Postgres alone whether this lease may open this credential; what the worker says is only compared. */
 export async function findOpenTarget(
   tx: Transaction,
-  tokenHash: string,
-  request: OpenCredentialRequest,
-  now: () => Date,
+  deps: Pick<BrokerDeps, 'pepper' | 'now'>,
+  { tokenHash, request }: { tokenHash: string; request: OpenCredentialRequest },
 ): Promise<OpenDecision> {
   const attempt = await lockLease(tx, tokenHash)
   if (attempt === null) return { lease: null, refusal: 'lease-ended' }
   const { facts, build } = attempt
   const refuse = (refusal: RefusalReason) => ({ lease: facts, refusal })
-  const refusal = judgeLease(attempt, request.attempt, now)
+  const refusal = judgeLease(deps, attempt, request.attempt)
   if (refusal !== null) return refuse(refusal)
+  if (request.step !== 'sign') return refuse('step-signs-nothing')
   if (build.credentialId !== request.credentialId || build.credentialVersion !== request.credentialVersion) {
     return refuse('credential-not-chosen')
   }

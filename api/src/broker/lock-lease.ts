@@ -1,8 +1,12 @@
 import { builds, jobs, leases, type Transaction } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
 
+import { isBound } from '../auth/bind-lease.js'
+import type { BrokerDeps } from './broker-deps.js'
+
 /** Why a lease opens nothing. */
 export type LeaseRefusal =
+  | 'lease-altered'
   | 'lease-ended'
   | 'lease-expired'
   | 'job-not-running'
@@ -52,7 +56,13 @@ export async function lockLease(tx: Transaction, tokenHash: string): Promise<Loc
 }
 
 /** From Postgres alone: what the worker says of its attempt is only compared. */
-export function judgeLease({ lease, job }: LockedLease, claimedAttempt: number, now: () => Date): LeaseRefusal | null {
+export function judgeLease(
+  { pepper, now }: Pick<BrokerDeps, 'pepper' | 'now'>,
+  { lease, job, build }: LockedLease,
+  claimedAttempt: number,
+): LeaseRefusal | null {
+  // Whoever can write to the database could make a lease out of a token of its own and another organization's build.
+  if (!isBound(pepper, lease, build)) return 'lease-altered'
   if (lease.endedAt !== null) return 'lease-ended'
   if (lease.expiresAt <= now()) return 'lease-expired'
   if (job.status !== 'in_progress') return 'job-not-running'

@@ -31,7 +31,7 @@ export async function openCredential(deps: BrokerDeps, call: OpenCall): Promise<
   await deps.keys.prepare(orgId).catch(ignoreUnreadable)
 
   const decision = await withOrg(deps.db, orgId, async (tx) => {
-    const decision = await findOpenTarget(tx, tokenHash, request, deps.now)
+    const decision = await findOpenTarget(tx, deps, { tokenHash, request })
     if (decision.refusal !== null) return decision
     const { target } = decision
     const [opening] = await tx

@@ -62,13 +62,13 @@ export async function openSecrets(deps: BrokerDeps, call: OpenSecretsCall): Prom
 
 async function decide(
   tx: Transaction,
-  { now }: BrokerDeps,
+  deps: BrokerDeps,
   { tokenHash, request }: { tokenHash: string; request: OpenSecretsRequest },
 ): Promise<Decision> {
   const attempt = await lockLease(tx, tokenHash)
   if (attempt === null) return { lease: null, refusal: 'lease-ended' }
   const { facts: lease, build } = attempt
-  const refusal = judgeLease(attempt, request.attempt, now)
+  const refusal = judgeLease(deps, attempt, request.attempt)
   if (refusal !== null) return { lease, refusal }
   const sealed =
     request.purpose === 'variables'

@@ -70,7 +70,7 @@ async function approveAfterwards(tx: Transaction, ctx: Context, request: ChangeR
 
 /** S5. */
 function refuseOwnGrant({ action, subject }: ChangeRequest, roots: readonly string[]): void {
-  if (action !== 'member.grant' || !roots.includes(subject.user ?? '')) return
+  if (action !== 'role.grant' || !roots.includes(subject.user ?? '')) return
   throw new Problem('approval-benefits-you', 'This gives you a role. Somebody else has to approve it.')
 }
 

@@ -20,7 +20,7 @@ type ApprovedAction =
   | 'organization.retention'
   | 'organization.terminate'
   | 'policy.disable'
-  | 'member.grant'
+  | 'role.grant'
 
 /** What makes an app safer: one person does it at once, and somebody else approves it within a day. */
 export type RecordedAction =

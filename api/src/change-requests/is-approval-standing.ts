@@ -12,7 +12,7 @@ export async function isApprovalStanding(tx: Transaction, request: ChangeRequest
   const [row] = await tx.execute<{ standing: boolean }>(sql`
     select not exists (
       select 1 from change_request_steps s, unnest(s.roots) person
-      where s.change_request_id = ${request.id} and s.step = 'approved' and not exists (
-        select 1 from memberships m where m.org_id = s.org_id and m.user_id = person and approves(m.role))) as standing`)
+      where s.change_request_id = ${request.id} and s.step = 'approved'
+        and person not in (select approvers_of(s.org_id))) as standing`)
   return row?.standing ?? false
 }

@@ -48,6 +48,10 @@ const observers: Record<string, Observer> = {
   },
   bundle: async (tx, id) => ({ exists: (await tx.$count(bundles, eq(bundles.id, id))) > 0 }),
   app: async (tx, id) => ({ exists: (await tx.$count(apps, eq(apps.id, id))) > 0 }),
+  'app-channel': async (tx, id) => {
+    const [row] = await tx.select({ channel: apps.appChannelId }).from(apps).where(eq(apps.id, id))
+    return row ? { defaultChannel: row.channel } : null
+  },
   'app-egress': async (tx, id) => {
     const [row] = await tx.select({ hosts: apps.egressHosts }).from(apps).where(eq(apps.id, id))
     return row ? { egressHosts: row.hosts } : null

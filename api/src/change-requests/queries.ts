@@ -83,8 +83,6 @@ export async function rootsOfSteps(tx: Transaction, { id }: ChangeRequest, step:
 
 /** Members whose role may approve. */
 export async function findApprovers(tx: Transaction, orgId: string): Promise<string[]> {
-  const rows = await tx.execute<{ id: string }>(
-    sql`select user_id as id from memberships where org_id = ${orgId} and approves(role)`,
-  )
+  const rows = await tx.execute<{ id: string }>(sql`select approvers_of(${orgId}::uuid) as id`)
   return rows.map(({ id }) => id)
 }

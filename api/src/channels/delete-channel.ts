@@ -4,13 +4,13 @@ import { recordAudit } from '../audit/record-audit.js'
 import { releaseEntities } from '../change-requests/deployment-consent.js'
 import { approveUnprotecting, spendUnprotecting } from '../change-requests/protection-consent.js'
 import { supersede } from '../change-requests/supersede.js'
-import { type Context, requireScope } from '../context.js'
+import { type Context, requireChannelScope } from '../context.js'
 import { type ChannelKey, requireChannel } from './queries.js'
 
 /** Deletes a channel with its deployments; builds and bundles stay. */
 export async function deleteChannel(ctx: Context, input: { appId: string; key: ChannelKey }): Promise<void> {
-  requireScope(ctx, 'channels:write')
   const seen = await withOrg(ctx.db, ctx.orgId, (tx) => requireChannel(tx, input.appId, input.key))
+  requireChannelScope(ctx, 'channels:write', seen.id)
   const approval = await approveUnprotecting(ctx, seen, { exists: false })
   await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const channel = await requireChannel(tx, input.appId, { id: seen.id }, { lock: true })

@@ -1,13 +1,13 @@
 import { deployments, withOrg } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
-import { type Context, requireScope } from '../context.js'
+import { type Context, requireChannelScope } from '../context.js'
 import { requireCountedChannel } from './queries.js'
 
 export type GetChannel = { appId: string; channelId: string }
 
 /** A channel and its active deployment, null when it has none. */
 export async function getChannel(ctx: Context, input: GetChannel) {
-  requireScope(ctx, 'channels:read')
+  requireChannelScope(ctx, 'channels:read', input.channelId)
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const channel = await requireCountedChannel(tx, input.appId, input.channelId)
     if (!channel.appDeploymentId) return { channel, deployment: null }

@@ -1,6 +1,6 @@
 import { channels, withOrg } from '@capstan/migrations'
-import { and, desc, eq, ilike } from 'drizzle-orm'
-import { type Context, requireScope } from '../context.js'
+import { and, desc, eq, ilike, inArray } from 'drizzle-orm'
+import { type Context, readableChannels } from '../context.js'
 import type { CountedChannel } from './present-channel.js'
 import { countedChannel } from './queries.js'
 
@@ -14,7 +14,7 @@ export type ListChannels = {
 
 /** Newest first. `name` matches exactly, `query` a part of the name. */
 export async function listChannels(ctx: Context, input: ListChannels): Promise<CountedChannel[]> {
-  requireScope(ctx, 'channels:read')
+  const limit = readableChannels(ctx, 'channels:read')
   return withOrg(ctx.db, ctx.orgId, (tx) =>
     tx
       .select(countedChannel)
@@ -22,6 +22,7 @@ export async function listChannels(ctx: Context, input: ListChannels): Promise<C
       .where(
         and(
           eq(channels.appId, input.appId),
+          limit ? inArray(channels.id, [...limit]) : undefined,
           input.name ? eq(channels.name, input.name) : undefined,
           input.query ? ilike(channels.name, containing(input.query)) : undefined,
         ),

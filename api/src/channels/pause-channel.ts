@@ -4,7 +4,7 @@ import { recordAudit } from '../audit/record-audit.js'
 import { isGuarded } from '../change-requests/deployment-consent.js'
 import { recordAfterwards } from '../change-requests/record-afterwards.js'
 import { supersede } from '../change-requests/supersede.js'
-import { type Context, requireScope } from '../context.js'
+import { type Context, requireChannelScope } from '../context.js'
 import type { CountedChannel } from './present-channel.js'
 import { requireChannel, requireCountedChannel } from './queries.js'
 
@@ -12,7 +12,7 @@ export type PauseChannel = { appId: string; channelId: string; paused: boolean }
 
 /** A paused channel answers "no update": devices stay on what they have. Pausing twice changes nothing. */
 export async function pauseChannel(ctx: Context, input: PauseChannel): Promise<CountedChannel> {
-  requireScope(ctx, 'channels:write')
+  requireChannelScope(ctx, 'channels:write', input.channelId)
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const channel = await requireChannel(tx, input.appId, { id: input.channelId }, { lock: true })
     if ((channel.pausedAt !== null) !== input.paused) {

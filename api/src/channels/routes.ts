@@ -43,7 +43,7 @@ const listRoute = defineRoute({
   path: '/v1/apps/{appId}/channels',
   operationId: 'listChannels',
   summary: 'Channels of an app; without a token their ids and names, where the app allows discovery',
-  access: { kind: 'app-or-device', scope: 'channels:read' },
+  access: { kind: 'app-or-device', scope: 'channels:read', perChannel: true },
   request: { params: AppPath, query: ListQuery },
   responses: {
     200: jsonResponse(z.array(z.union([Channel, Channel.pick({ id: true, name: true })])), 'Channels'),
@@ -55,7 +55,7 @@ const getRoute = defineRoute({
   path: '/v1/apps/{appId}/channels/{channelId}',
   operationId: 'getChannel',
   summary: 'One channel',
-  access: { kind: 'app', scope: 'channels:read' },
+  access: { kind: 'app', scope: 'channels:read', perChannel: true },
   request: { params: ChannelPath, query: z.object({ relations: Relations }) },
   responses: { 200: jsonResponse(Channel, 'The channel') },
 })
@@ -65,7 +65,7 @@ const updateRoute = defineRoute({
   path: '/v1/apps/{appId}/channels/{channelId}',
   operationId: 'updateChannel',
   summary: 'Change a channel',
-  access: { kind: 'app', scope: 'channels:write' },
+  access: { kind: 'app', scope: 'channels:write', perChannel: true },
   request: {
     params: ChannelPath,
     body: jsonBody(z.object({ name: Name.optional(), protected: z.boolean().optional(), expiresAt: Expiry })),
@@ -78,7 +78,7 @@ const pauseRoute = defineRoute({
   path: '/v1/apps/{appId}/channels/{channelId}/pause',
   operationId: 'pauseChannel',
   summary: 'Stop answering with updates',
-  access: { kind: 'app', scope: 'channels:write' },
+  access: { kind: 'app', scope: 'channels:write', perChannel: true },
   request: { params: ChannelPath },
   responses: { 200: jsonResponse(Channel, 'The channel') },
 })
@@ -88,7 +88,7 @@ const resumeRoute = defineRoute({
   path: '/v1/apps/{appId}/channels/{channelId}/resume',
   operationId: 'resumeChannel',
   summary: 'Answer with updates again',
-  access: { kind: 'app', scope: 'channels:write' },
+  access: { kind: 'app', scope: 'channels:write', perChannel: true },
   request: { params: ChannelPath },
   responses: { 200: jsonResponse(Channel, 'The channel') },
 })
@@ -98,7 +98,7 @@ const deleteRoute = defineRoute({
   path: '/v1/apps/{appId}/channels/{channelId}',
   operationId: 'deleteChannel',
   summary: 'Delete a channel with its deployments',
-  access: { kind: 'app', scope: 'channels:write' },
+  access: { kind: 'app', scope: 'channels:write', perChannel: true },
   request: { params: ChannelPath },
   responses: { 204: { description: 'Deleted' } },
 })
@@ -108,7 +108,7 @@ const deleteByNameRoute = defineRoute({
   path: '/v1/apps/{appId}/channels',
   operationId: 'deleteChannelByName',
   summary: 'Delete the channel of this name',
-  access: { kind: 'app', scope: 'channels:write' },
+  access: { kind: 'app', scope: 'channels:write', perChannel: true },
   request: { params: AppPath, query: z.object({ name: plainText(200).min(1) }) },
   responses: { 204: { description: 'Deleted' } },
 })

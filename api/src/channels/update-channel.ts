@@ -2,7 +2,7 @@ import { channels, withOrg } from '@capstan/migrations'
 import { and, eq, ne, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { approveUnprotecting, spendUnprotecting } from '../change-requests/protection-consent.js'
-import { type Context, requireScope } from '../context.js'
+import { type Context, requireChannelScope } from '../context.js'
 import { Problem } from '../problems.js'
 import type { CountedChannel } from './present-channel.js'
 import { requireChannel, requireCountedChannel } from './queries.js'
@@ -17,7 +17,7 @@ export type UpdateChannel = {
 
 /** Absent keys stay as they are. Protecting a channel leaves what it serves now; it binds the next deployment. */
 export async function updateChannel(ctx: Context, input: UpdateChannel): Promise<CountedChannel> {
-  requireScope(ctx, 'channels:write')
+  requireChannelScope(ctx, 'channels:write', input.channelId)
   const seen = await withOrg(ctx.db, ctx.orgId, (tx) => requireChannel(tx, input.appId, { id: input.channelId }))
   const approval = unprotects(seen, input)
     ? await approveUnprotecting(ctx, seen, { name: input.name ?? seen.name, protected: input.protected ?? true })

@@ -2,6 +2,7 @@ import type { Database } from '@capstan/migrations'
 import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import type { ObjectStore } from '../objects/object-store.js'
+import type { Outbound } from '../outbound/create-outbound.js'
 import type { BuildQueue } from './build-queue.js'
 
 /** What the control process holds. It sees what is due in every organization, and acts inside `withOrg`. */
@@ -12,4 +13,6 @@ export type ControlDeps = {
   redis: Redis
   log: Logger
   now: () => Date
+  /** Calls hosts that organizations name. */
+  outbound: Outbound
 }

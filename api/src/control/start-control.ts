@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { QueueUnavailable } from './build-queue.js'
 import type { ControlDeps } from './control-deps.js'
+import { closeReviews } from './close-reviews.js'
 import { advanceRollouts } from './advance-rollouts.js'
 import { makePatches } from '../patches/make-patches.js'
 import { eraseOrganizations } from './erase-organizations.js'
@@ -66,6 +67,7 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     start('watch-changes', sweepMs, () => watchChanges(deps)),
     start('publish-checkpoints', sweepMs, () => publishCheckpoints(deps)),
     start('forget-expired', noticesMs, () => forgetExpired(deps)),
+    start('close-reviews', sweepMs, () => closeReviews(deps)),
     start('erase-organizations', sweepMs, () => eraseOrganizations(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
   ]

@@ -21,9 +21,9 @@ export async function destroyVersion(ctx: Context, path: VersionPath): Promise<S
   if (found.status === 'destroyed') return found
   const approval = await requireApproval(ctx, {
     action: 'credential.delete',
-    subject: { app: path.appId, credential: path.credentialId },
+    subject: { app: path.appId, credential: path.credentialId, version: String(path.version) },
     effect: { destroyed: true },
-    details: { version: path.version, fingerprint: found.fingerprintSha256 },
+    details: { fingerprint: found.fingerprintSha256 },
   })
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     await lockCredential(tx, path)

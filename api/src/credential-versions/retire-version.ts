@@ -21,9 +21,9 @@ export async function retireVersion(ctx: Context, path: VersionPath): Promise<St
   })
   const approval = await requireApproval(ctx, {
     action: 'credential.rotate',
-    subject: { app: path.appId, credential: path.credentialId },
+    subject: { app: path.appId, credential: path.credentialId, version: String(path.version) },
     effect: { usable: false },
-    details: { verb: 'retire', version: path.version, fingerprint: found.fingerprintSha256 },
+    details: { verb: 'retire', fingerprint: found.fingerprintSha256 },
   })
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     await lockCredential(tx, path)

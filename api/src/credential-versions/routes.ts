@@ -55,7 +55,8 @@ const createRoute = defineRoute({
             keyPassword: OneLine.optional(),
             /** Of Apple's API keys; issuer and team stay as they are when they are left out. */
             keyId: TenCharacters.optional(),
-            issuerId: z.uuid().optional(),
+            // Apple's issuer ids are UUIDs of no RFC variant.
+            issuerId: z.guid().optional(),
             teamId: TenCharacters.optional(),
           }),
         },

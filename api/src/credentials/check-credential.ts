@@ -9,9 +9,9 @@ import type { FileQuestion } from './file-question.js'
 const CheckedCredential = z.object({ facts: CredentialFacts, key: NormalizedKey })
 
 /** Opens a credential's file in the bounded child and answers its facts and key; a refusal is a `Problem`. */
-export async function checkCredential(question: FileQuestion): Promise<z.infer<typeof CheckedCredential>> {
+export async function checkCredential(org: string, question: FileQuestion): Promise<z.infer<typeof CheckedCredential>> {
   try {
-    return CheckedCredential.parse(await checkFile(question))
+    return await checkFile({ org, question, Result: CheckedCredential })
   } catch (error) {
     throw error instanceof CredentialRefusal ? new Problem(error.code, error.message) : error
   }

@@ -12,9 +12,10 @@ export class DerivationBudget {
     if (!(iterations <= MAX_ITERATIONS)) throw tooCostly()
   }
 
-  spend(iterations: number): number {
+  /** `blocks`: how many times over the rounds are run for a key longer than one digest. */
+  spend(iterations: number, blocks = 1): number {
     DerivationBudget.check(iterations)
-    this.#left -= iterations
+    this.#left -= iterations * blocks
     if (this.#left < 0) throw tooCostly()
     return iterations
   }

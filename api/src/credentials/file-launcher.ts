@@ -1,24 +1,28 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 
-import { createFrameReader, encodeFrame } from './frames.js'
+import { createFrameReader, encodeFrame, type Outcome } from './frames.js'
 
 /**
  * Entry of the small process that starts the children for the API: to fork a process as large as the API stops every
- * request for tens of milliseconds. It passes questions on as they are and looks into none. One child is kept waiting,
- * its program loaded, so that a file is judged without the start of a process before it.
+ * request for tens of milliseconds. It passes questions on as they are and looks into none. While nothing is asked one
+ * child waits, its program loaded, so that a file is judged without the start of a process before it; under a flood none is
+ * started beside the one that works.
  */
 const [ENTRY = ''] = process.argv.slice(2)
 // Processor time, so that a busy machine does not make a good file look costly; the clock is the backstop.
 const CPU_LIMIT_SECONDS = 5
 const TIME_LIMIT_MS = 15_000
-const LIMITED = `ulimit -c 0; ulimit -t ${CPU_LIMIT_SECONDS}; exec "$0" "$@"`
+// Buffers lie outside of what Node counts as its heap.
+const MEMORY_LIMIT_KB = 320 * 1024
+const LIMITED = `set -e; ulimit -c 0; ulimit -t ${CPU_LIMIT_SECONDS}; ulimit -d ${MEMORY_LIMIT_KB}; exec "$0" "$@"`
 const NODE_FLAGS = ['--max-old-space-size=192', '--disallow-code-generation-from-strings']
 const MAX_ANSWER_BYTES = 256 * 1024
+const NOTHING = Buffer.alloc(0)
 
 type Child = ChildProcessByStdio<Writable, Readable, null>
 const running = new Set<Child>()
-let spare = start()
+let spare: Child | null = start()
 
 function start(): Child {
   const child = spawn('/bin/sh', ['-c', LIMITED, process.execPath, ...NODE_FLAGS, ENTRY], {
@@ -35,16 +39,21 @@ function start(): Child {
 
 /** One that died while it waited is not given a question. */
 function takeChild(): Child {
-  const child = running.has(spare) ? spare : start()
-  spare = start()
+  const child = spare !== null && running.has(spare) ? spare : start()
+  spare = null
   return child
 }
 
-/** What the child printed, or null when it had to be ended or ended itself. */
-function ask(question: Buffer): Promise<Buffer | null> {
+type Answer = { outcome: Outcome; printed: Buffer }
+
+function ask(question: Buffer): Promise<Answer> {
   const child = takeChild()
   return new Promise((resolve) => {
-    const timer = setTimeout(() => child.kill('SIGKILL'), TIME_LIMIT_MS)
+    let outcome: Outcome = 'ended'
+    const timer = setTimeout(() => {
+      outcome = 'late'
+      child.kill('SIGKILL')
+    }, TIME_LIMIT_MS)
     const pieces: Buffer[] = []
     let size = 0
     child.stdout.on('data', (piece: Buffer) => {
@@ -52,19 +61,19 @@ function ask(question: Buffer): Promise<Buffer | null> {
       if (size > MAX_ANSWER_BYTES) child.kill('SIGKILL')
       else pieces.push(piece)
     })
-    child.once('error', () => resolve(null))
-    child.once('close', (code) => {
+    const settle = (code: number | null) => {
       clearTimeout(timer)
-      resolve(code === 0 ? Buffer.concat(pieces) : null)
-    })
+      resolve(code === 0 ? { outcome: 'answered', printed: Buffer.concat(pieces) } : { outcome, printed: NOTHING })
+      spare ??= start()
+    }
+    child.once('error', () => settle(null))
+    child.once('close', settle)
     child.stdin.end(question)
   })
 }
 
 const read = createFrameReader<{ id: number; bytes: number }>(({ head: { id }, body }) => {
-  void ask(body).then((answer) =>
-    process.stdout.write(encodeFrame({ id, ok: answer !== null }, answer ?? Buffer.alloc(0))),
-  )
+  void ask(body).then(({ outcome, printed }) => process.stdout.write(encodeFrame({ id, outcome }, printed)))
 })
 
 /** The API ended, or needs nobody here for now. */

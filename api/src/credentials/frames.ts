@@ -3,7 +3,10 @@ export type Frame<Head> = { head: Head; body: Buffer }
 
 const MAX_HEAD_BYTES = 200
 
-export function encodeFrame(head: { id: number; ok?: boolean }, body: Buffer): Buffer {
+/** How a question ended: with what the child printed, with the child ended by itself or a limit, or by the clock. */
+export type Outcome = 'answered' | 'ended' | 'late'
+
+export function encodeFrame(head: { id: number; outcome?: Outcome }, body: Buffer): Buffer {
   return Buffer.concat([Buffer.from(`${JSON.stringify({ ...head, bytes: body.length })}\n`, 'latin1'), body])
 }
 

@@ -15,6 +15,7 @@ import { readJks } from './read-jks.js'
 
 /** What Google Play asks of an upload key. */
 const PLAY_MINIMUM = new Date('2033-10-23T00:00:00Z')
+const SHOWN = 10
 
 type Access = Pick<FileQuestion, 'password' | 'keyAlias' | 'keyPassword'>
 
@@ -92,10 +93,7 @@ function chooseEntry(entries: KeystoreEntry[], wanted: string | undefined): Keys
       'The keystore holds certificates only. Upload the one that holds the private key.',
     )
   }
-  const names = entries
-    .map(({ alias }) => `"${shown(alias)}"`)
-    .toSorted((a, b) => a.localeCompare(b))
-    .join(', ')
+  const names = namesOf(entries)
   if (wanted === undefined || wanted === '') {
     if (entries.length === 1) return first
     throw new CredentialRefusal(
@@ -109,6 +107,12 @@ function chooseEntry(entries: KeystoreEntry[], wanted: string | undefined): Keys
     'keystore-alias-not-found',
     `The keystore has no key "${shown(wanted)}". It has: ${names}.`,
   )
+}
+
+function namesOf(entries: KeystoreEntry[]): string {
+  const names = entries.map(({ alias }) => `"${shown(alias)}"`).toSorted((a, b) => a.localeCompare(b))
+  const more = names.length > SHOWN ? ` and ${names.length - SHOWN} more` : ''
+  return names.slice(0, SHOWN).join(', ') + more
 }
 
 function warningsFor(type: string | undefined, bits: number | null, notAfter: string): string[] {

@@ -2,7 +2,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 
-import { createFrameReader, encodeFrame } from './frames.js'
+import { createFrameReader, encodeFrame, type Outcome } from './frames.js'
 
 // The compiled file, also when this one runs from source in a test.
 const LAUNCHER = fileURLToPath(new URL('../../dist/credentials/file-launcher.js', import.meta.url))
@@ -10,13 +10,15 @@ const LAUNCHER = fileURLToPath(new URL('../../dist/credentials/file-launcher.js'
 const NICE = 'exec nice -n 10 "$0" "$@"'
 const IDLE_MS = 60_000
 
-type Answer = { id: number; ok: boolean; bytes: number }
+/** What the child printed; `ended`: it, or the launcher, was ended or ended itself; `late`: it got no time to answer. */
+export type Answer = Buffer | Exclude<Outcome, 'answered'>
+type AnswerHead = { id: number; outcome: Outcome; bytes: number }
 type Started = ChildProcessByStdio<Writable, Readable, null>
 
 /** Asks children that a launcher starts, one for each question; the launcher is started and ended as it is needed. */
 export class Launcher {
   readonly #entry: string
-  readonly #waiting = new Map<number, (answer: Buffer | null) => void>()
+  readonly #waiting = new Map<number, (answer: Answer) => void>()
   #started: Started | null = null
   #last = 0
   #idle: NodeJS.Timeout | undefined
@@ -25,8 +27,7 @@ export class Launcher {
     this.#entry = entry
   }
 
-  /** What the child printed; null when it, or the launcher, had to be ended or ended itself. */
-  ask(question: Buffer): Promise<Buffer | null> {
+  ask(question: Buffer): Promise<Answer> {
     clearTimeout(this.#idle)
     this.#started ??= this.#start()
     const { stdin } = this.#started
@@ -44,19 +45,21 @@ export class Launcher {
     started.stdin.on('error', () => {})
     started.stdout.on(
       'data',
-      createFrameReader<Answer>(({ head, body }) => this.#settle(head.id, head.ok ? body : null)),
+      createFrameReader<AnswerHead>(({ head: { id, outcome }, body }) =>
+        this.#settle(id, outcome === 'answered' ? body : outcome),
+      ),
     )
     const gone = () => {
       if (this.#started !== started) return
       this.#started = null
-      for (const id of this.#waiting.keys()) this.#settle(id, null)
+      for (const id of this.#waiting.keys()) this.#settle(id, 'ended')
     }
     started.once('error', gone)
     started.once('close', gone)
     return started
   }
 
-  #settle(id: number, answer: Buffer | null): void {
+  #settle(id: number, answer: Answer): void {
     this.#waiting.get(id)?.(answer)
     this.#waiting.delete(id)
     if (this.#waiting.size > 0 || this.#started === null) return

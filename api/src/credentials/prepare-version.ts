@@ -49,7 +49,7 @@ export async function prepareVersion(
   checkUpload(upload)
   const keyId = keyIdOf(upload)
   if (upload.kind === 'web.signing-key') await requireWebCertificates(ctx)
-  const { facts: found, key } = await inspect(upload)
+  const { facts: found, key } = await inspect(ctx.orgId, upload)
   const { issuerId, teamId } = upload.stated ?? {}
   const facts = {
     ...found,
@@ -97,9 +97,9 @@ function checkUpload({ kind, file, password }: VersionUpload): void {
   }
 }
 
-function inspect({ kind, file, password = '', keyAlias, keyPassword }: VersionUpload) {
+function inspect(org: string, { kind, file, password = '', keyAlias, keyPassword }: VersionUpload) {
   const fileB64 = Buffer.from(file.bytes).toString('base64')
-  return checkCredential({
+  return checkCredential(org, {
     kind,
     fileB64,
     password,

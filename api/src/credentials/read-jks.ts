@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 
 import { BerError, BerTag, childAt, expectTag, readBer, readOctets, readOid } from './ber.js'
 import { CredentialRefusal } from './credential-refusal.js'
-import type { KeystoreEntry, OpenedKeystore } from './opened-keystore.js'
+import { type KeystoreEntry, type OpenedKeystore, shown } from './opened-keystore.js'
 
 const DIGEST_BYTES = 20
 const SUN_KEY_PROTECTOR = '1.3.6.1.4.1.42.2.17.1.1'
@@ -71,7 +71,7 @@ function openKey(alias: string, sealed: Buffer, keyPassword = ''): Buffer {
   if (!timingSafeEqual(sha1(password, key), check)) {
     throw new CredentialRefusal(
       'key-password-wrong',
-      `The password of the key "${alias}" is wrong. If it differs from the keystore's, give it as the key password.`,
+      `The password of the key "${shown(alias)}" is wrong. If it differs from the keystore's, give it as the key password.`,
     )
   }
   return key

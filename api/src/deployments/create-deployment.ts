@@ -5,7 +5,7 @@ import { limitChecks } from '../bundles/limit-checks.js'
 import { zipReadyBundle } from '../bundles/zip-for-mixing.js'
 import { approveRelease } from '../change-requests/deployment-consent.js'
 import { type ChannelKey, requireChannel } from '../channels/queries.js'
-import { type Context, requireScope } from '../context.js'
+import { type Context, requireChannelScope } from '../context.js'
 import { deployBundle } from './deploy-bundle.js'
 
 export type CreateDeployment = { appId: string; appBuildId: string; channel: ChannelKey; rolloutPercentage: number }
@@ -15,8 +15,8 @@ export async function createDeployment(
   ctx: Context,
   input: CreateDeployment,
 ): Promise<{ deployment: typeof deployments.$inferSelect; channelName: string }> {
-  requireScope(ctx, 'deployments:write')
   const channel = await withOrg(ctx.db, ctx.orgId, (tx) => requireChannel(tx, input.appId, input.channel))
+  requireChannelScope(ctx, 'deployments:write', channel.id)
   const bundle = await zipReadyBundle(ctx, await bundleOfBuild(ctx, { appId: input.appId, buildId: input.appBuildId }))
   const signed = channel.protectedAt !== null && (await limitChecks(() => bundleIsSigned(ctx, bundle)))
   const approval = await approveRelease(ctx, { channel, bundle, percentage: input.rolloutPercentage })

@@ -1,6 +1,6 @@
 import { builds, channels, deployments, withOrg } from '@capstan/migrations'
-import { and, desc, eq } from 'drizzle-orm'
-import { type Context, requireScope } from '../context.js'
+import { and, desc, eq, inArray } from 'drizzle-orm'
+import { type Context, readableChannels } from '../context.js'
 import { Problem } from '../problems.js'
 
 export type ListDeployments = {
@@ -14,7 +14,7 @@ export type ListDeployments = {
 
 /** Newest first: the first one of a channel is the one it serves. */
 export async function listDeployments(ctx: Context, input: ListDeployments) {
-  requireScope(ctx, 'deployments:read')
+  const limit = readableChannels(ctx, 'deployments:read')
   return withOrg(ctx.db, ctx.orgId, (tx) =>
     tx
       .select({ deployment: deployments, build: builds, channelName: channels.name })
@@ -24,6 +24,7 @@ export async function listDeployments(ctx: Context, input: ListDeployments) {
       .where(
         and(
           eq(deployments.appId, input.appId),
+          limit ? inArray(deployments.appChannelId, [...limit]) : undefined,
           input.id ? eq(deployments.id, input.id) : undefined,
           input.appBuildId ? eq(deployments.appBuildId, input.appBuildId) : undefined,
           input.appChannelId ? eq(deployments.appChannelId, input.appChannelId) : undefined,

@@ -26,7 +26,7 @@ const createRoute = defineRoute({
   path: '/v1/apps/{appId}/deployments',
   operationId: 'createDeployment',
   summary: 'Deploy a live-update bundle to a channel',
-  access: { kind: 'app', scope: 'deployments:write' },
+  access: { kind: 'app', scope: 'deployments:write', perChannel: true },
   request: { params: AppPath, body: jsonBody(CreateBody) },
   responses: { 201: jsonResponse(Deployment, 'The deployment') },
 })
@@ -36,7 +36,7 @@ const listRoute = defineRoute({
   path: '/v1/apps/{appId}/deployments',
   operationId: 'listDeployments',
   summary: 'Deployments, newest first',
-  access: { kind: 'app', scope: 'deployments:read' },
+  access: { kind: 'app', scope: 'deployments:read', perChannel: true },
   request: {
     params: AppPath,
     query: PageQuery.extend({ appBuildId: Id.optional(), appChannelId: Id.optional(), relations: Relations }),
@@ -49,7 +49,7 @@ const getRoute = defineRoute({
   path: '/v1/apps/{appId}/deployments/{deploymentId}',
   operationId: 'getDeployment',
   summary: 'One deployment',
-  access: { kind: 'app', scope: 'deployments:read' },
+  access: { kind: 'app', scope: 'deployments:read', perChannel: true },
   request: { params: DeploymentPath, query: z.object({ relations: Relations }) },
   responses: { 200: jsonResponse(Deployment, 'The deployment') },
 })
@@ -59,7 +59,7 @@ const updateRoute = defineRoute({
   path: '/v1/apps/{appId}/deployments/{deploymentId}',
   operationId: 'updateDeployment',
   summary: 'Change the share of devices that get it',
-  access: { kind: 'app', scope: 'deployments:write' },
+  access: { kind: 'app', scope: 'deployments:write', perChannel: true },
   request: { params: DeploymentPath, body: jsonBody(z.object({ rolloutPercentage: Share.optional() })) },
   responses: { 200: jsonResponse(Deployment, 'The deployment') },
 })

@@ -11,7 +11,7 @@ import { type Approval, requireApproval } from '../change-requests/require-appro
 import { type Spent, spendApproval } from '../change-requests/spend-approval.js'
 import { supersede } from '../change-requests/supersede.js'
 import { requireChannel } from '../channels/queries.js'
-import { type Context, requireScope } from '../context.js'
+import { type Context, requireChannelScope } from '../context.js'
 import { Problem } from '../problems.js'
 import { liveStatuses } from '../rollouts/queries.js'
 
@@ -22,11 +22,10 @@ export async function updateDeployment(
   ctx: Context,
   input: UpdateDeployment,
 ): Promise<typeof deployments.$inferSelect> {
-  requireScope(ctx, 'deployments:write')
   const approval = await approveWidening(ctx, input)
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
+    const before = await findShare(tx, ctx, input, { lock: true })
     await checkNoRollout(tx, input.deploymentId)
-    const before = await findShare(tx, input, { lock: true })
     const [deployment] = await tx
       .update(deployments)
       .set({
@@ -66,12 +65,18 @@ type Before = {
 }
 
 /** The channel before the deployment, as every change of what it serves locks them. */
-async function findShare(tx: Transaction, input: UpdateDeployment, { lock = false } = {}): Promise<Before> {
+async function findShare(
+  tx: Transaction,
+  ctx: Context,
+  input: UpdateDeployment,
+  { lock = false } = {},
+): Promise<Before> {
   const [found] = await tx
     .select({ channelId: deployments.appChannelId })
     .from(deployments)
     .where(and(eq(deployments.id, input.deploymentId), eq(deployments.appId, input.appId)))
   if (!found) throw new Problem('not-found', 'This app has no such deployment.')
+  requireChannelScope(ctx, 'deployments:write', found.channelId)
   const channel = await requireChannel(tx, input.appId, { id: found.channelId }, { lock })
   const [row] = await tx
     .select({ deployment: deployments, bundle: bundles })
@@ -95,8 +100,8 @@ async function approveWidening(ctx: Context, input: UpdateDeployment): Promise<A
   const to = input.rolloutPercentage
   if (to === undefined) return null
   const before = await withOrg(ctx.db, ctx.orgId, async (tx) => {
+    const found = await findShare(tx, ctx, input)
     await checkNoRollout(tx, input.deploymentId)
-    const found = await findShare(tx, input)
     if (to <= found.deployment.rolloutPercentage || !(await findPolicy(tx, ctx.orgId)).enabled) return null
     await refuseFrozen(tx, input.appId)
     return (await isGuarded(tx, ctx.orgId, found.channel.id)) ? found : null

@@ -1,6 +1,6 @@
 import { deployments, launchCounts, withOrg } from '@capstan/migrations'
 import { and, desc, eq, sql } from 'drizzle-orm'
-import { type Context, requireScope } from '../context.js'
+import { type Context, requireChannelScope } from '../context.js'
 import { Problem } from '../problems.js'
 
 /** Six weeks by the hour. */
@@ -20,13 +20,13 @@ export async function countLaunchesByHour(
   ctx: Context,
   key: { appId: string; deploymentId: string },
 ): Promise<Launches> {
-  requireScope(ctx, 'deployments:read')
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const [deployment] = await tx
-      .select({ id: deployments.id })
+      .select({ channelId: deployments.appChannelId })
       .from(deployments)
       .where(and(eq(deployments.id, key.deploymentId), eq(deployments.appId, key.appId)))
     if (!deployment) throw new Problem('not-found', 'This app has no such deployment.')
+    requireChannelScope(ctx, 'deployments:read', deployment.channelId)
     const ofThis = eq(launchCounts.deploymentId, key.deploymentId)
     const [all] = await tx.select(sums).from(launchCounts).where(ofThis)
     const hours = await tx

@@ -58,7 +58,7 @@ const launchesRoute = defineRoute({
   path: '/v1/apps/{appId}/deployments/{deploymentId}/launches',
   operationId: 'countLaunches',
   summary: 'Confirmed and failed launches of a deployment, in all and by the hour',
-  access: { kind: 'app', scope: 'deployments:read' },
+  access: { kind: 'app', scope: 'deployments:read', perChannel: true },
   request: { params: z.object({ appId: Id, deploymentId: Id }) },
   responses: { 200: jsonResponse(Launches, 'Launches') },
 })

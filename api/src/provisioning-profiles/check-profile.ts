@@ -4,10 +4,15 @@ import { CredentialRefusal } from '../credentials/credential-refusal.js'
 import { Problem } from '../problems.js'
 
 /** Verifies and reads a provisioning profile in the bounded child; a refusal is a `Problem`. */
-export async function checkProfile(bytes: Uint8Array, appleRoots: readonly string[]): Promise<ProfileFacts> {
+export async function checkProfile(
+  org: string,
+  bytes: Uint8Array,
+  appleRoots: readonly string[],
+): Promise<ProfileFacts> {
   const fileB64 = Buffer.from(bytes).toString('base64')
   try {
-    return ProfileFacts.parse(await checkFile({ kind: 'apple.provisioning-profile', fileB64, appleRoots }))
+    const question = { kind: 'apple.provisioning-profile' as const, fileB64, appleRoots }
+    return await checkFile({ org, question, Result: ProfileFacts })
   } catch (error) {
     throw error instanceof CredentialRefusal ? new Problem(error.code, error.message) : error
   }

@@ -35,7 +35,7 @@ export async function createProfile(
   if (certificateId !== undefined) {
     await withOrg(ctx.db, ctx.orgId, (tx) => requireCredential(tx, { appId }, certificateId))
   }
-  const facts = await checkProfile(file.bytes, ctx.appleRoots)
+  const facts = await checkProfile(ctx.orgId, file.bytes, ctx.appleRoots)
   const createdBy = ctx.actor.type === 'user' ? ctx.actor.id : null
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     // The official CLI uploads profiles first: when the certificate is refused and it is run again, they come again.

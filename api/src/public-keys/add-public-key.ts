@@ -72,7 +72,7 @@ async function approveKey(ctx: Context, appId: string, key: ReleaseKey): Promise
   if (known > 0) return null
   return requireApproval(ctx, {
     action: 'public-key.add',
-    subject: { app: appId },
+    subject: { app: appId, fingerprint: key.fingerprint },
     effect: { fingerprint: key.fingerprint, revoked: false },
     details: { algorithm: key.algorithm, bits: key.bits },
   })

@@ -1,10 +1,9 @@
+import { faultOfHost } from '../outbound/check-host.js'
 import { Problem } from '../problems.js'
 
 const MAX_URL = 2_000
-const HOST = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/
 const USER = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/
 const SCP_LIKE = /^([A-Za-z0-9_][A-Za-z0-9._-]*)@([A-Za-z0-9][A-Za-z0-9.-]*):([^/\s].*)$/
-const PRIVATE_NAMES = /(^|\.)(localhost|local|internal|intranet|lan|home|corp|localdomain|arpa)$/
 
 export type RemoteUrlRules = {
   /** `https:` and, for git, `ssh:`. */
@@ -36,20 +35,11 @@ export function checkRemoteUrl(text: string, rules: RemoteUrlRules): URL {
     throw refuse('it holds a user name or password. Store them in a git connection')
   }
   if (url.username !== '' && !USER.test(url.username)) throw refuse('its user name is not plain')
-  checkHost(url, rules.privateHosts, refuse)
+  const fault = faultOfHost(url, rules.privateHosts)
+  if (fault !== null) throw refuse(fault)
   // The text itself as well: reading a URL resolves "..".
   const segments = [...url.pathname.split('/'), ...spelled.split('/')]
   if (segments.some((segment) => segment.startsWith('-') || segment === '..')) throw refuse('its path is not plain')
   if (url.pathname === '/' || url.hash !== '' || (isSsh && url.search !== '')) throw refuse('its path is not plain')
   return url
-}
-
-/** WHATWG URL spells numbers of any form as an IPv4 address; both kinds of literals are told from names by their form. */
-function checkHost(url: URL, privateHosts: readonly string[], refuse: (why: string) => Problem): void {
-  const host = url.hostname.toLowerCase()
-  if (privateHosts.includes(host) || privateHosts.includes(url.host.toLowerCase())) return
-  if (!HOST.test(host) || host.split('.').at(-1)?.match(/^\d/)) throw refuse('its host is not a name')
-  if (!host.includes('.') || PRIVATE_NAMES.test(host)) throw refuse('its host is not a public name')
-  const ports: Record<string, readonly string[]> = { 'https:': ['', '443'], 'ssh:': ['', '22'] }
-  if (!ports[url.protocol]?.includes(url.port)) throw refuse(`port ${url.port} is not open for sources`)
 }

@@ -1,7 +1,7 @@
 import { appRepositories, gitConnections, type Transaction, withOrg } from '@capstan/migrations'
 import { desc, eq, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
-import { type Context, requireScope } from '../context.js'
+import { type Context, requireScope, requireScopeEverywhere } from '../context.js'
 import { findConnection, type GitConnection } from '../git-connections/find-connection.js'
 import { Problem } from '../problems.js'
 import { checkRemoteUrl } from './check-remote-url.js'
@@ -25,7 +25,11 @@ export async function linkRepository(ctx: Context, input: LinkRepository): Promi
     const { connection, ...target } = await resolve(tx, input)
     const rules = { protocols: ['https:', 'ssh:'], privateHosts: ctx.sourcePrivateHosts }
     const url = checkRemoteUrl(target.url, rules)
-    if (connection) requireFit(connection, url)
+    if (connection) {
+      // It opens every repository of its host, and not only this app's.
+      requireScopeEverywhere(ctx, 'git-connections:read')
+      requireFit(connection, url)
+    }
     const row = { ...target, url: url.href, gitConnectionId: connection?.id ?? null }
     const [repository] = await tx
       .insert(appRepositories)

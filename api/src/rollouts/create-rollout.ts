@@ -16,7 +16,7 @@ import { isGuarded } from '../change-requests/deployment-consent.js'
 import { digestOf, presentSteps, share } from '../change-requests/observe.js'
 import { spendApproval } from '../change-requests/spend-approval.js'
 import { type ChannelKey, requireChannel } from '../channels/queries.js'
-import { type Context, requireScope } from '../context.js'
+import { type Context, requireChannelScope } from '../context.js'
 import { checkDeployable } from '../deployments/deploy-bundle.js'
 import { Problem } from '../problems.js'
 import { startRollout } from './start-rollout.js'
@@ -40,10 +40,10 @@ export type CreateRollout = {
  * process does the rest. What would be refused at the start is refused now as well.
  */
 export async function createRollout(ctx: Context, input: CreateRollout): Promise<Rollout> {
-  requireScope(ctx, 'deployments:write')
   const startsAt = input.startsAt ?? ctx.now()
   checkPlan(input, startsAt.getTime() - ctx.now().getTime())
   const channel = await withOrg(ctx.db, ctx.orgId, (tx) => requireChannel(tx, input.appId, input.channel))
+  requireChannelScope(ctx, 'deployments:write', channel.id)
   const bundle = await bundleOfBuild(ctx, { appId: input.appId, buildId: input.appBuildId })
   const signed = channel.protectedAt !== null && (await limitChecks(() => bundleIsSigned(ctx, bundle)))
   const approval = await approvePlan(ctx, input, { channel, bundle })

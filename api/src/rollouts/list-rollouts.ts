@@ -1,6 +1,6 @@
 import { channels, rolloutDecisions, rollouts, withOrg } from '@capstan/migrations'
-import { and, asc, desc, eq } from 'drizzle-orm'
-import { type Context, requireScope } from '../context.js'
+import { and, asc, desc, eq, inArray } from 'drizzle-orm'
+import { type Context, readableChannels, requireChannelScope } from '../context.js'
 import { type Judgement, judgeLaunches } from './judge-launches.js'
 import { countLaunches, requireRollout, type Rollout, sinceBaseline } from './queries.js'
 
@@ -16,7 +16,7 @@ export type ListRollouts = {
 
 /** Newest first. */
 export async function listRollouts(ctx: Context, input: ListRollouts): Promise<Rollout[]> {
-  requireScope(ctx, 'deployments:read')
+  const limit = readableChannels(ctx, 'deployments:read')
   return withOrg(ctx.db, ctx.orgId, (tx) =>
     tx
       .select()
@@ -24,6 +24,7 @@ export async function listRollouts(ctx: Context, input: ListRollouts): Promise<R
       .where(
         and(
           eq(rollouts.appId, input.appId),
+          limit ? inArray(rollouts.appChannelId, [...limit]) : undefined,
           input.appChannelId ? eq(rollouts.appChannelId, input.appChannelId) : undefined,
           input.status ? eq(rollouts.status, input.status) : undefined,
         ),
@@ -43,9 +44,9 @@ export type RolloutDetails = {
 
 /** A rollout with its decisions, oldest first, and what the numbers say now. */
 export async function getRollout(ctx: Context, key: { appId: string; rolloutId: string }): Promise<RolloutDetails> {
-  requireScope(ctx, 'deployments:read')
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const rollout = await requireRollout(tx, key)
+    requireChannelScope(ctx, 'deployments:read', rollout.appChannelId)
     const [channel] = await tx
       .select({ name: channels.name })
       .from(channels)

@@ -51,7 +51,7 @@ const createRoute = defineRoute({
   path: '/v1/apps/{appId}/rollouts',
   operationId: 'createRollout',
   summary: 'Deploy a bundle at a time and in steps, halted when launches fail',
-  access: { kind: 'app', scope: 'deployments:write' },
+  access: { kind: 'app', scope: 'deployments:write', perChannel: true },
   request: { params: AppPath, body: jsonBody(CreateBody) },
   responses: { 201: jsonResponse(Rollout, 'The rollout') },
 })
@@ -61,7 +61,7 @@ const listRoute = defineRoute({
   path: '/v1/apps/{appId}/rollouts',
   operationId: 'listRollouts',
   summary: 'Rollouts, newest first',
-  access: { kind: 'app', scope: 'deployments:read' },
+  access: { kind: 'app', scope: 'deployments:read', perChannel: true },
   request: {
     params: AppPath,
     query: PageQuery.extend({ appChannelId: Id.optional(), status: z.enum(rolloutStatuses).optional() }),
@@ -74,7 +74,7 @@ const getRoute = defineRoute({
   path: '/v1/apps/{appId}/rollouts/{rolloutId}',
   operationId: 'getRollout',
   summary: 'One rollout, why it is where it is, and what the numbers say now',
-  access: { kind: 'app', scope: 'deployments:read' },
+  access: { kind: 'app', scope: 'deployments:read', perChannel: true },
   request: { params: RolloutPath },
   responses: { 200: jsonResponse(RolloutWithDecisions, 'The rollout') },
 })
@@ -85,7 +85,7 @@ const steering = <Verb extends 'pause' | 'resume' | 'abort'>(verb: Verb, summary
     path: `/v1/apps/{appId}/rollouts/{rolloutId}/${verb}`,
     operationId: `${verb}Rollout`,
     summary,
-    access: { kind: 'app', scope: 'deployments:write' },
+    access: { kind: 'app', scope: 'deployments:write', perChannel: true },
     request: { params: RolloutPath },
     responses: { 200: jsonResponse(Rollout, 'The rollout') },
   })

@@ -6,7 +6,7 @@ import { type AtOnce, recordAfterwards } from '../change-requests/record-afterwa
 import { type Approval, requireApproval } from '../change-requests/require-approval.js'
 import { spendApproval } from '../change-requests/spend-approval.js'
 import { supersede } from '../change-requests/supersede.js'
-import { type Context, requireScope } from '../context.js'
+import { type Context, requireChannelScope } from '../context.js'
 import { Problem } from '../problems.js'
 import { changeStatus, type StatusChange } from './change-status.js'
 import { judgeLaunches } from './judge-launches.js'
@@ -84,6 +84,7 @@ async function needsApproval(tx: Transaction, rollout: Rollout): Promise<boolean
 async function approveResumption(ctx: Context, key: RolloutKey): Promise<Approval | null> {
   const found = await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const rollout = await requireRollout(tx, key)
+    requireChannelScope(ctx, 'deployments:write', rollout.appChannelId)
     if (!['paused', 'halted'].includes(rollout.status) || !(await needsApproval(tx, rollout))) return null
     return { rollout, bundle: await digestOfRollout(tx, rollout) }
   })
@@ -122,9 +123,9 @@ type Steer = {
 }
 
 async function steer(ctx: Context, key: RolloutKey, { decide, settle }: Steer): Promise<Rollout> {
-  requireScope(ctx, 'deployments:write')
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const rollout = await requireRollout(tx, key, { lock: true })
+    requireChannelScope(ctx, 'deployments:write', rollout.appChannelId)
     const change = await decide(tx, rollout)
     if (rollout.status === change.to) return rollout
     const changed = await changeStatus(tx, ctx, rollout, { ...change, now: ctx.now() })

@@ -1,16 +1,14 @@
 import { userPasswords, users, withLookup, withUser } from '@capstan/migrations'
 import { eq, sql } from 'drizzle-orm'
+import { hashInTurn } from '../auth/hash-in-turn.js'
 import { passwordMatches } from '../auth/password.js'
 import type { Deps } from '../context.js'
-import { limitWork } from '../limit-work.js'
 import { Problem } from '../problems.js'
 import { findFactors, hasFactor } from '../second-factors/find-factors.js'
 import { type FactorProof, useSecondFactor } from '../second-factors/use-second-factor.js'
 import { createFailureCounter } from './count-failures.js'
 import { openSession, type OpenSession } from './open-session.js'
 
-// Hashing a password takes 128 MiB and a thread of the pool that files are read with.
-const hashing = limitWork({ atOnce: 2, waiting: 16 })
 const failures = createFailureCounter()
 
 export type CreateSession = { email: string; password: string } & FactorProof &
@@ -59,7 +57,7 @@ async function checkPassword(deps: Deps, input: { email: string; password: strin
       .where(eq(sql`lower(${users.email})`, email)),
   )
   const stored = user ? await storedPassword(deps, user.id) : null
-  const matches = await hashing(() => passwordMatches(input.password, stored))
+  const matches = await hashInTurn(() => passwordMatches(input.password, stored))
   if (!user || !matches) {
     failures.failed(email, deps.now())
     throw new Problem('sign-in-refused', 'E-mail address or password is wrong.')
@@ -68,7 +66,7 @@ async function checkPassword(deps: Deps, input: { email: string; password: strin
   return user.id
 }
 
-async function storedPassword(deps: Deps, userId: string): Promise<string | null> {
+export async function storedPassword(deps: Deps, userId: string): Promise<string | null> {
   const [row] = await withUser(deps.db, userId, (tx) =>
     tx.select({ hash: userPasswords.hash }).from(userPasswords).where(eq(userPasswords.userId, userId)),
   )

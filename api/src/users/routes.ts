@@ -2,9 +2,12 @@ import { users, withUser } from '@capstan/migrations'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import { eq } from 'drizzle-orm'
 import type { Env } from '../auth/access.js'
-import { defineRoute, Id, jsonResponse, Timestamp } from '../define-route.js'
+import { NewPassword } from '../auth/new-password.js'
+import { selfOf } from '../auth/self.js'
+import { defineRoute, Id, jsonBody, jsonResponse, Timestamp } from '../define-route.js'
 import { findFactors, hasFactor } from '../second-factors/find-factors.js'
 import { Problem } from '../problems.js'
+import { changePassword } from './change-password.js'
 
 const User = z
   .object({
@@ -29,7 +32,18 @@ const getMeRoute = defineRoute({
   responses: { 200: jsonResponse(User, 'The person') },
 })
 
+const changePasswordRoute = defineRoute({
+  method: 'put',
+  path: '/v1/users/me/password',
+  operationId: 'changePassword',
+  summary: 'Change the password; ends every other session of this person',
+  access: { kind: 'principal' },
+  request: { body: jsonBody(z.object({ password: z.string().max(1024), newPassword: NewPassword })) },
+  responses: { 200: jsonResponse(z.object({ ended: z.number().int() }), 'How many sessions ended') },
+})
+
 export function registerUserRoutes(app: OpenAPIHono<Env>): void {
+  app.openapi(changePasswordRoute, async (c) => c.json(await changePassword(selfOf(c), c.req.valid('json')), 200))
   app.openapi(getMeRoute, async (c) => {
     const { userId } = c.get('principal')
     const { user, factors } = await withUser(c.get('deps').db, userId, async (tx) => ({

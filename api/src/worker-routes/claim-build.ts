@@ -2,6 +2,7 @@ import { findOrgOf, jobs, leases, newId, sourcesOf, withOrg, type Transaction } 
 import type { Claim, ClaimRequest } from '@capstan/migrations/messages'
 import { and, eq, gt, inArray, isNull, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import { bindLease } from '../auth/bind-lease.js'
 import { createToken, hashToken } from '../auth/tokens.js'
 import type { Context, Deps } from '../context.js'
 import { ringLogBell } from '../jobs/ring-log-bell.js'
@@ -24,10 +25,18 @@ export async function claimBuild(deps: Deps, input: ClaimBuild): Promise<Claim> 
     requireCapability(parts.build.platform, input.request.capabilities)
     const job = await startAttempt(tx, input.buildId)
     if (!job) {
-      const repeated = await repeatClaim(tx, ctx, input, hashToken(deps.pepper, token))
+      const repeated = await repeatClaim(tx, ctx, input, {
+        build: parts.build,
+        tokenHash: hashToken(deps.pepper, token),
+      })
       return repeated ? { ...repeated, parts } : { refused: 'The build is not waiting for a worker.' }
     }
-    const lease = await grantLease(tx, ctx, { job, input, tokenHash: hashToken(deps.pepper, token) })
+    const lease = await grantLease(tx, ctx, {
+      job,
+      input,
+      build: parts.build,
+      tokenHash: hashToken(deps.pepper, token),
+    })
     await recordAudit(tx, ctx, {
       action: 'build.claimed',
       target: { app: job.appId, build: input.buildId, job: job.id },
@@ -76,20 +85,20 @@ async function startAttempt(tx: Transaction, buildId: string): Promise<typeof jo
   return job
 }
 
-type Grant = { job: typeof jobs.$inferSelect; input: ClaimBuild; tokenHash: string }
+type Given = { build: BuildParts['build']; tokenHash: string }
+type Grant = Given & { job: typeof jobs.$inferSelect; input: ClaimBuild }
 
-async function grantLease(tx: Transaction, ctx: Context, { job, input, tokenHash }: Grant) {
+async function grantLease(tx: Transaction, ctx: Context, { job, input, build, tokenHash }: Grant) {
+  const { id: jobId, buildId, attempt, orgId } = job
+  const bound = { orgId, jobId, buildId, attempt, tokenHash }
   const [lease] = await tx
     .insert(leases)
     .values({
       id: newId(),
-      orgId: ctx.orgId,
-      jobId: job.id,
-      buildId: job.buildId,
-      attempt: job.attempt,
+      ...bound,
+      binding: bindLease(ctx.pepper, bound, build),
       workerId: input.workerId,
       workerName: input.request.worker,
-      tokenHash,
       claimNonce: input.request.nonce ?? null,
       expiresAt: new Date(ctx.now().getTime() + ctx.leaseMs),
     })
@@ -103,7 +112,7 @@ async function repeatClaim(
   tx: Transaction,
   ctx: Context,
   { buildId, workerId, request }: ClaimBuild,
-  tokenHash: string,
+  { build, tokenHash }: Given,
 ) {
   if (!request.nonce) return undefined
   const [job] = await tx
@@ -112,9 +121,14 @@ async function repeatClaim(
     .where(and(eq(jobs.buildId, buildId), eq(jobs.status, 'in_progress')))
     .for('update')
   if (!job) return undefined
+  const bound = { orgId: job.orgId, jobId: job.id, buildId, attempt: job.attempt, tokenHash }
   const [lease] = await tx
     .update(leases)
-    .set({ tokenHash, expiresAt: new Date(ctx.now().getTime() + ctx.leaseMs) })
+    .set({
+      tokenHash,
+      binding: bindLease(ctx.pepper, bound, build),
+      expiresAt: new Date(ctx.now().getTime() + ctx.leaseMs),
+    })
     .where(
       and(
         eq(leases.jobId, job.id),

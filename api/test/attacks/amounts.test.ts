@@ -25,7 +25,7 @@ beforeAll(async () => {
   fixture = await createFixture({ overrides: { now: () => new Date(now) } })
   org = await fixture.createOrganization()
   app = await createLiveUpdateApp(fixture, org)
-  testApp = { id: app.appId, org, token: org.tokens.developer }
+  testApp = { id: app.appId, org, token: org.tokens.member }
 })
 afterAll(() => fixture[Symbol.asyncDispose]())
 

@@ -148,7 +148,9 @@ describe('signing in', () => {
     fixture.request('POST', '/v1/sessions', { body: { email, password }, address })
 
   test('is refused above an amount at once, and other requests go on', async () => {
-    const flood = Promise.all(Array.from({ length: 60 }, (_, index) => signIn(`nobody-${index}@example.test`, 'x', '192.0.2.10')))
+    const flood = Promise.all(
+      Array.from({ length: 60 }, (_, index) => signIn(`nobody-${index}@example.test`, 'x', '192.0.2.10')),
+    )
     const started = performance.now()
     expect((await fixture.request('GET', '/v1/users/me', { token: org.tokens.owner })).status).toBe(200)
     expect(performance.now() - started).toBeLessThan(2_000)

@@ -47,21 +47,21 @@ test('an app belongs to the organization of its caller, whatever the body says',
 })
 
 test('a build is numbered, owned and queued by the platform', async () => {
-  const testApp = { id: app.appId, org, token: org.tokens.developer }
+  const testApp = { id: app.appId, org, token: org.tokens.member }
   const appBuildSourceId = await uploadSource(fixture, testApp)
-  const created = await send('POST', `${app.path}/builds`, { platform: 'web', appBuildSourceId }, org.tokens.developer)
-  await send('PATCH', `${app.path}/builds/${created.id}`, { displayName: 'x' }, org.tokens.developer)
+  const created = await send('POST', `${app.path}/builds`, { platform: 'web', appBuildSourceId }, org.tokens.member)
+  await send('PATCH', `${app.path}/builds/${created.id}`, { displayName: 'x' }, org.tokens.member)
   const rows = await withOrg(fixture.deps.db, org.id, (tx) =>
     tx.select().from(builds).innerJoin(jobs, eq(jobs.buildId, builds.id)).where(eq(builds.id, created.id!)),
   )
   expect(rows[0]).toMatchObject({
-    builds: { orgId: org.id, number: 1, createdBy: org.userIds.developer },
-    jobs: { status: 'queued', attempt: 0, createdBy: org.userIds.developer },
+    builds: { orgId: org.id, number: 1, createdBy: org.userIds.member },
+    jobs: { status: 'queued', attempt: 0, createdBy: org.userIds.member },
   })
 })
 
 test('a job can be canceled by its route and nothing else', async () => {
-  const build = await queueBuild(fixture, { id: app.appId, org, token: org.tokens.developer })
+  const build = await queueBuild(fixture, { id: app.appId, org, token: org.tokens.member })
   const refused = await fixture.request('PATCH', `/v1/jobs/${build.jobId}`, {
     token: org.tokens.owner,
     body: { status: 'succeeded' },

@@ -34,7 +34,7 @@ afterAll(() => fixture[Symbol.asyncDispose]())
 
 /** One real row of each kind that a path can name. */
 async function fillApp(app: LiveUpdateApp): Promise<Ids> {
-  const testApp = { id: app.appId, org: victim, token: victim.tokens.developer }
+  const testApp = { id: app.appId, org: victim, token: victim.tokens.member }
   const credentialId = await addCertificate(fixture, testApp, 'Upload key')
   const build = await queueBuild(fixture, testApp)
   const claim = await claimed(fixture, await fixture.createWorker(), build.id)

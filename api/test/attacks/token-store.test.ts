@@ -95,6 +95,6 @@ test('a token of a person who left the organization opens nothing of it', async 
 test('a role gets what its scopes name and no more', async () => {
   const create = (token: string) => fixture.request('POST', '/v1/apps', { token, body: { name: 'x' } })
   expect((await create(org.tokens.viewer)).status).toBe(403)
-  expect((await create(org.tokens.developer)).status).toBe(403)
+  expect((await create(org.tokens.member)).status).toBe(403)
   expect((await create(org.tokens.owner)).status).toBe(201)
 })

@@ -5,7 +5,10 @@ import { runTool } from '../run-tool.js'
 import { processEnv, type ProcessSettings } from './describe-processes.js'
 import { randomPassword, secretFile } from './stack-folders.js'
 
-const roles = ['owner', 'admin', 'approver', 'developer', 'viewer'] as const
+/** The people of an organization by the names under which `dev.json` shows them. */
+const roleOf = { owner: 'owner', admin: 'admin', approver: 'approver', developer: 'member', viewer: 'viewer' } as const
+type Name = keyof typeof roleOf
+const names = Object.keys(roleOf) as Name[]
 
 interface StackUser {
   readonly id: string
@@ -34,17 +37,17 @@ function request(): {
   organizations: { name: string; users: Record<string, string>[] }[]
   workers: { name: string }[]
 } {
-  const organization = (name: string, members: readonly string[]) => ({
+  const organization = (name: string, members: readonly Name[]) => ({
     name,
-    users: members.map((role) => ({
-      role,
-      name: `${name} ${role}`,
-      email: `${role}@${name.toLowerCase()}.example.com`,
+    users: members.map((member) => ({
+      role: roleOf[member],
+      name: `${name} ${member}`,
+      email: `${member}@${name.toLowerCase()}.example.com`,
       password: randomPassword(),
     })),
   })
   return {
-    organizations: [organization('Demo', roles), organization('Rival', ['owner'])],
+    organizations: [organization('Demo', names), organization('Rival', ['owner'])],
     workers: [{ name: 'worker-1' }],
   }
 }
@@ -72,11 +75,16 @@ export async function provisionStack(settings: ProcessSettings): Promise<readonl
   secretFile(secrets, 'worker-token', () => worker.token)
   const organizations = answer.organizations.map((made, index): StackOrganization => {
     const passwords = new Map(wanted.organizations[index]?.users.map((user) => [user['role'], user['password'] ?? '']))
-    const users = Object.entries(made.users).map(([role, user]) => [
-      role,
-      { ...user, password: passwords.get(role) ?? '' },
+    const byName = <T>(byRole: Readonly<Record<string, T>>) =>
+      names.flatMap((name) => {
+        const value = byRole[roleOf[name]]
+        return value === undefined ? [] : [[name, value] as const]
+      })
+    const users = byName(made.users).map(([name, user]): [string, StackUser] => [
+      name,
+      { ...user, password: passwords.get(roleOf[name]) ?? '' },
     ])
-    return { ...made, users: Object.fromEntries(users) as Record<string, StackUser> }
+    return { ...made, users: Object.fromEntries(users), tokens: Object.fromEntries(byName(made.tokens)) }
   })
   secretFile(secrets, 'organizations.json', () => JSON.stringify(organizations))
   return organizations

@@ -147,6 +147,7 @@ export const leases = pgTable('leases', {
   workerId: uuid('worker_id').notNull(),
   workerName: text('worker_name').notNull(),
   tokenHash: text('token_hash').notNull(),
+  binding: text('binding').notNull(),
   claimNonce: uuid('claim_nonce'),
   expiresAt: at('expires_at').notNull(),
   endedAt: at('ended_at'),

@@ -1,7 +1,8 @@
 import { boolean, integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
 import { at, createdAt, id, orgId, updatedAt } from './columns.js'
 
-export const roles = ['owner', 'admin', 'approver', 'billing', 'developer', 'viewer'] as const
+/** `none`: belongs to the organization and has what grants say, nothing else. */
+export const roles = ['owner', 'admin', 'approver', 'billing', 'member', 'viewer', 'none'] as const
 export type Role = (typeof roles)[number]
 
 export const sessionClients = ['api', 'cli', 'page'] as const
@@ -42,6 +43,9 @@ export const memberships = pgTable(
     orgId: orgId(),
     userId: uuid('user_id').notNull(),
     role: text('role', { enum: roles }).notNull(),
+    /** Since then it counts as if it were not there. */
+    suspendedAt: at('suspended_at'),
+    lastUsedAt: at('last_used_at'),
     createdAt: createdAt(),
   },
   (table) => [primaryKey({ columns: [table.orgId, table.userId] })],

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { connect, isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { addressKind, canonicalAddress } from './address-kind.js'
+import { addressKind, canonicalAddress } from '@capstan/sdk/network'
 import type { Decision, HostPolicy } from './host-policy.js'
 import { decide } from './host-policy.js'
 

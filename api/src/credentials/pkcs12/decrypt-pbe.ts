@@ -1,4 +1,4 @@
-import { createDecipheriv, createHash, pbkdf2Sync } from 'node:crypto'
+import { createDecipheriv, createHash, hash, pbkdf2Sync } from 'node:crypto'
 
 import { type BerNode, BerTag, childAt, expectTag, readInteger, readOctets, readOid } from '../ber.js'
 import type { DerivationBudget } from '../derivation-budget.js'
@@ -131,7 +131,6 @@ export function derivePbkdf2(kdf: BerNode, password: Buffer, keyBytes: number, b
   if (kdfOid !== PBKDF2) throw unsupported(kdfOid)
   const parameters = childAt(kdf, 1)
   const salt = readOctets(expectTag(childAt(parameters, 0), BerTag.octetString))
-  const iterations = budget.spend(readInteger(childAt(parameters, 1)))
   const options = parameters.children.slice(2)
   const length = options.find(({ tag }) => tag === BerTag.integer)
   if (length !== undefined && readInteger(length) !== keyBytes) throw unsupported(kdfOid)
@@ -139,6 +138,8 @@ export function derivePbkdf2(kdf: BerNode, password: Buffer, keyBytes: number, b
   const prfOid = prf === undefined ? '1.2.840.113549.2.7' : readOid(childAt(prf, 0))
   const digest = prfs[prfOid]
   if (digest === undefined) throw unsupported(prfOid)
+  const blocks = Math.ceil(keyBytes / hash(digest, '', 'buffer').length)
+  const iterations = budget.spend(readInteger(childAt(parameters, 1)), blocks)
   return pbkdf2Sync(password, salt, Math.max(iterations, 1), keyBytes, digest)
 }
 

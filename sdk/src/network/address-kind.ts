@@ -2,7 +2,8 @@ import { BlockList, isIP, isIPv4 } from 'node:net'
 
 /**
  * `public`: routed on the internet. `private`: a network of the operator's own, which only the operator can open.
- * `forbidden`: nothing a build has business with, whoever allows it: link-local, clouds' metadata, multicast, tunnels.
+ * `forbidden`: nothing that a name given by somebody else may lead to, whoever allows it: link-local, clouds' metadata,
+ * multicast, tunnels.
  */
 export type AddressKind = 'public' | 'private' | 'forbidden'
 

@@ -1,0 +1,44 @@
+import { invitations, memberships, type Transaction } from '@capstan/migrations'
+import { eq } from 'drizzle-orm'
+import { recordAudit } from '../audit/record-audit.js'
+import type { Actor, Deps } from '../context.js'
+import type { Self } from '../auth/self.js'
+import { lockMemberships } from '../members/keep-an-owner.js'
+import { Problem } from '../problems.js'
+import { type Invitation, withInvitation } from './open-invitation.js'
+
+/** The signed-in person joins. Whose address was invited does not matter: the secret is what was given to somebody. */
+export async function acceptInvitation(self: Self, secret: string): Promise<{ organizationId: string }> {
+  const { userId, sessionId } = self.session
+  return withInvitation(self, secret, (tx, invitation) =>
+    join(tx, self, invitation, { type: 'user', id: userId, via: { type: 'session', id: sessionId } }),
+  )
+}
+
+/** In the transaction that locked the invitation. */
+export async function join(
+  tx: Transaction,
+  by: Deps & { requestId: string },
+  invitation: Invitation,
+  actor: Actor,
+): Promise<{ organizationId: string }> {
+  const { orgId, role } = invitation
+  // An organization that is being ended takes nobody in.
+  await lockMemberships(tx, orgId)
+  const joined = await tx
+    .insert(memberships)
+    .values({ orgId, userId: actor.id, role, createdAt: by.now() })
+    .onConflictDoNothing()
+    .returning({ userId: memberships.userId })
+  if (joined.length === 0) throw new Problem('member-exists', 'You are a member of this organization already.')
+  await tx
+    .update(invitations)
+    .set({ status: 'accepted', acceptedBy: actor.id, decidedAt: by.now() })
+    .where(eq(invitations.id, invitation.id))
+  await recordAudit(
+    tx,
+    { orgId, actor, requestId: by.requestId },
+    { action: 'invitation.accepted', target: { invitation: invitation.id, user: actor.id }, data: { role } },
+  )
+  return { organizationId: orgId }
+}
