@@ -53,7 +53,7 @@ function describeIssues(issues: readonly { path: PropertyKey[]; message: string 
 }
 
 function toProblem(error: unknown, c: HonoContext<Env>): Problem {
-  if (error instanceof Problem) return error
+  if (error instanceof Problem && error.cause === undefined) return error
   if (error instanceof HTTPException) {
     if (error.status === 413) return new Problem('request-too-large')
     return new Problem('request-malformed', readable(error))
@@ -71,8 +71,12 @@ function toProblem(error: unknown, c: HonoContext<Env>): Problem {
   if (c.req.header('content-type')?.startsWith('multipart/')) {
     return new Problem('upload-not-stored', 'The file could not be stored just now. Upload it again in a moment.')
   }
+  if (error instanceof Problem) return error
   if (error instanceof ObjectStoreError && error.code === 'object-store-unavailable') {
     return new Problem('dependency-unavailable', 'The object store does not answer. Try again in a moment.')
+  }
+  if (isDatabaseAway(error)) {
+    return new Problem('dependency-unavailable', 'The database does not answer. Try again in a moment.')
   }
   return new Problem('internal-error', `Something went wrong on our side. Quote request ${c.get('requestId')}.`)
 }
@@ -85,6 +89,14 @@ const CONFLICTS = ['23503', '23505', '40P01']
 function databaseCode(error: unknown): string | null {
   const cause = error instanceof Error ? error.cause : undefined
   return cause instanceof Error && 'code' in cause ? String(cause.code) : null
+}
+
+/** The connection ended, could not be made, or the server is shutting down. */
+function isDatabaseAway(error: unknown): boolean {
+  const codes = [error, error instanceof Error ? error.cause : null].flatMap((one) =>
+    one instanceof Error && 'code' in one ? [String(one.code)] : [],
+  )
+  return codes.some((code) => /^(?:CONNECTION_|CONNECT_TIMEOUT|ECONNREFUSED|57P0|08)/.test(code))
 }
 
 /** A signed link is a permission: it does not belong in a log. */

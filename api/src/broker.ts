@@ -80,5 +80,5 @@ async function run(): Promise<void> {
   log.info({ root: root.id, sockets: broker.sockets }, 'ready')
   await stopped
   stopping.abort()
-  await checkpoints
+  await checkpoints.ended
 }

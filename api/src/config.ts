@@ -1,7 +1,9 @@
+import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { networksOf } from './auth/client-address.js'
 import type { ObjectStoreSettings } from './objects/open-object-store.js'
+import type { StaticPlace } from './static-delivery/open-static-store.js'
 
 /** The only reader of the environment in this package. What it returns may be logged: secrets stand in files. */
 const Port = z.coerce.number().int().min(0).max(65535)
@@ -29,6 +31,12 @@ const Networks = z
   .transform((list) => list.split(',').flatMap((item) => (item.trim() === '' ? [] : [item.trim()])))
   .refine(areNetworks, 'name networks like 10.0.0.0/8, separated by commas')
 
+const Contacts = z
+  .string()
+  .transform((list) => list.split(',').flatMap((item) => (item.trim() === '' ? [] : [item.trim()])))
+  .pipe(z.array(z.string().regex(/^(?:mailto:|tel:|https:)[^\s]+$/, 'is no mailto:, tel: or https: address')))
+const LONGEST_EXPIRY_MS = 366 * 24 * 60 * 60 * 1000
+
 const Database = z.object({ DATABASE_URL: z.url(), DATABASE_PASSWORD_FILE: Optional })
 const Redis = z.object({ REDIS_URL: z.url(), REDIS_USERNAME: Optional, REDIS_PASSWORD_FILE: Optional })
 const Logging = z.object({ LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info') })
@@ -48,6 +56,13 @@ const ObjectStoreEnvironment = z
     message: 'OBJECT_STORE_DIR needs OBJECT_STORE_KEY_FILE',
   })
 
+/** Where static objects of live updates lie, for everybody to fetch; without either there are none. */
+const StaticEnvironment = z
+  .object({ STATIC_DIR: Optional, STATIC_S3_BUCKET: Optional, CHANNEL_STATEMENT_KEY_FILE: Optional })
+  .refine((env) => env.STATIC_DIR === undefined || env.STATIC_S3_BUCKET === undefined, {
+    message: 'set either STATIC_DIR or STATIC_S3_BUCKET, not both',
+  })
+
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
 
 export const ApiConfig = z
@@ -65,8 +80,20 @@ export const ApiConfig = z
     TRUSTED_PROXIES: Networks,
     TLS_CERT_FILE: Optional,
     TLS_KEY_FILE: Optional,
-    CHANNEL_STATEMENT_KEY_FILE: Optional,
     APPLE_ROOT_FINGERPRINTS: Fingerprints.default(APPLE_ROOTS),
+    /** For /.well-known/security.txt: where reports go, and until when that is true. */
+    SECURITY_CONTACTS: Contacts.default([]),
+    SECURITY_EXPIRES: z.iso.datetime({ offset: true }).optional(),
+    SECURITY_POLICY_URL: z.url({ protocol: /^https$/ }).optional(),
+    /** Where data is kept; a bucket in another region is refused. */
+    DATA_REGION: Optional,
+  })
+  .refine((env) => env.SECURITY_CONTACTS.length > 0 === (env.SECURITY_EXPIRES !== undefined), {
+    message: 'SECURITY_CONTACTS and SECURITY_EXPIRES belong together: set both or none',
+  })
+  .refine((env) => env.SECURITY_EXPIRES === undefined || isWithinAYear(env.SECURITY_EXPIRES), {
+    message:
+      'SECURITY_EXPIRES must lie in the future, and no more than a year ahead: look at the contacts and set it anew',
   })
   .refine((env) => (env.TLS_CERT_FILE === undefined) === (env.TLS_KEY_FILE === undefined), {
     message: 'TLS_CERT_FILE and TLS_KEY_FILE belong together: set both or none',
@@ -82,6 +109,10 @@ export const ApiConfig = z
   .and(Redis)
   .and(Logging)
   .and(ObjectStoreEnvironment)
+  .and(StaticEnvironment)
+  .refine((env) => !env.DATA_REGION || !env.S3_BUCKET || env.AWS_REGION === env.DATA_REGION, {
+    message: 'the bucket lies in another region (AWS_REGION) than DATA_REGION promises',
+  })
 export type ApiConfig = z.infer<typeof ApiConfig>
 
 export const ControlConfig = z
@@ -97,6 +128,7 @@ export const ControlConfig = z
   .and(Redis)
   .and(Logging)
   .and(ObjectStoreEnvironment)
+  .and(StaticEnvironment)
 export type ControlConfig = z.infer<typeof ControlConfig>
 
 export const BrokerConfig = z
@@ -138,6 +170,11 @@ export type BrokerConfig = z.infer<typeof BrokerConfig>
 
 export const ProvisionConfig = z.object({ TOKEN_PEPPER_FILE: z.string().min(1) }).and(Database)
 
+function isWithinAYear(text: string): boolean {
+  const ahead = Date.parse(text) - Date.now()
+  return ahead > 0 && ahead <= LONGEST_EXPIRY_MS
+}
+
 function areNetworks(texts: readonly string[]): boolean {
   try {
     return Boolean(networksOf(texts))
@@ -159,6 +196,15 @@ export function objectStoreSettings(config: z.infer<typeof ObjectStoreEnvironmen
   }
 }
 
+type StaticSettings = z.infer<typeof StaticEnvironment> & z.infer<typeof ObjectStoreEnvironment>
+
+export function staticPlace(config: StaticSettings): StaticPlace | null {
+  const { STATIC_DIR: dir, STATIC_S3_BUCKET: bucket, S3_ENDPOINT: endpoint, AWS_REGION: region } = config
+  if (dir !== undefined) return { kind: 'folder', dir }
+  if (bucket === undefined) return null
+  return { kind: 'bucket', bucket, ...(endpoint ? { endpoint } : {}), ...(region ? { region } : {}) }
+}
+
 /** Reads the settings of one process; a missing or contradictory one ends it with a sentence and exit code 78. */
 export function readConfig<T>(schema: z.ZodType<T>, env: NodeJS.ProcessEnv = process.env): T {
   const parsed = schema.safeParse(Object.fromEntries(Object.entries(env).filter(([, value]) => value !== '')))
@@ -167,6 +213,17 @@ export function readConfig<T>(schema: z.ZodType<T>, env: NodeJS.ProcessEnv = pro
   const name = issue?.path.join('.')
   process.stderr.write(`Configuration: ${name ? `${name}: ` : ''}${issue?.message ?? 'unreadable'}\n`)
   return process.exit(78)
+}
+
+/** The PKCS#8 PEM of the platform's Ed25519 key; any other key ends the process. */
+export function readStatementKey(file: string | undefined): string | null {
+  if (file === undefined) return null
+  const pem = readFileSync(file, 'utf8')
+  if (createPrivateKey(pem).asymmetricKeyType !== 'ed25519') {
+    process.stderr.write('Configuration: CHANNEL_STATEMENT_KEY_FILE must hold an Ed25519 private key in PEM form.\n')
+    process.exit(78)
+  }
+  return pem
 }
 
 /** A password from its file; `undefined` when no file is named. */

@@ -7,7 +7,10 @@ import { appsWith, channelsWith, type Reach } from './auth/reach.js'
 import type { Assurance } from './auth/step-up.js'
 import type { ObjectStore } from './objects/object-store.js'
 import type { UrlSigner } from './objects/sign-object-url.js'
+import type { StaticPlace } from './static-delivery/open-static-store.js'
+import type { Issuers } from './openid/issuers.js'
 import type { Outbound } from './outbound/create-outbound.js'
+import type { OperatorFacts } from './operator/operator-facts.js'
 import type { CheckIns } from './updates/check-ins.js'
 import type { AnswerMaker } from './updates/make-answer.js'
 import type { PublishedIndex } from './updates/published-index.js'
@@ -46,8 +49,14 @@ export type Deps = {
   /** Calls hosts that organizations name; `outboundPrivateHosts` may be in the operator's own network. */
   outbound: Outbound
   outboundPrivateHosts: readonly string[]
+  /** What issuers of foreign tokens say of themselves, and their keys, for a while. */
+  issuers: Issuers
   /** PKCS#8 PEM of the platform's Ed25519 key for channel statements; null: none is signed. */
   channelStatementKey: string | null
+  /** Where static objects of live updates lie; null: there are none. */
+  staticPlace: StaticPlace | null
+  /** What this installation says about itself. */
+  operator: OperatorFacts
   /** SHA-256 of the root certificates to which signatures of provisioning profiles must lead. */
   appleRoots: readonly string[]
 }
@@ -61,7 +70,7 @@ export type Actor = {
   scopes?: ReadonlySet<Scope>
   /** The same by app and channel. */
   reach?: readonly Reach[]
-  via?: { type: 'session' | 'token' | 'lease'; id: string }
+  via?: { type: 'session' | 'token' | 'lease' | 'trust-policy'; id: string }
 }
 
 /** What an operation is given: the process's parts, the organization, who asks. */

@@ -1,5 +1,12 @@
 import { openDatabase } from '@capstan/migrations'
-import { ControlConfig, objectStoreSettings, readConfig, readPassword } from './config.js'
+import {
+  ControlConfig,
+  objectStoreSettings,
+  readConfig,
+  readPassword,
+  readStatementKey,
+  staticPlace,
+} from './config.js'
 import { openBuildQueue } from './control/build-queue.js'
 import { startControl } from './control/start-control.js'
 import { createLog } from './create-log.js'
@@ -8,6 +15,8 @@ import { leaveNoMemoryInCores } from './leave-no-memory-in-cores.js'
 import { openObjectStore } from './objects/open-object-store.js'
 import { createOutbound } from './outbound/create-outbound.js'
 import { openRedis } from './redis.js'
+import { openStaticStore } from './static-delivery/open-static-store.js'
+import { openStatementKey } from './updates/sign-channel-statement.js'
 import { untilStopped } from './until-stopped.js'
 
 leaveNoMemoryInCores()
@@ -26,13 +35,19 @@ const redis = openRedis(config, log)
 const objects = await exitOnBadConfiguration(
   openObjectStore(objectStoreSettings(config), { publicUrl: config.PUBLIC_URL }),
 )
+const statementKey = readStatementKey(config.CHANNEL_STATEMENT_KEY_FILE)
+const place = staticPlace(config)
+const staticParts =
+  place && statementKey ? { store: await openStaticStore(place), key: openStatementKey(statementKey) } : null
 const queue = openBuildQueue(redis, (error) => log.debug({ reason: error.message }, 'queue connection'))
 const control = startControl(
   {
     db: database.db,
+    listen: database.listen,
     objects: objects.store,
     queue,
     redis,
+    staticParts,
     log,
     now: () => new Date(),
     outbound: createOutbound({ privateHosts: config.OUTBOUND_PRIVATE_HOSTS }),

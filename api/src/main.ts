@@ -1,17 +1,17 @@
-import { createPrivateKey } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import type { ServerType } from '@hono/node-server'
 import { openDatabase } from '@capstan/migrations'
 import { createApp } from './app.js'
 import { networksOf } from './auth/client-address.js'
-import { ApiConfig, objectStoreSettings, readConfig, readPassword } from './config.js'
+import { ApiConfig, objectStoreSettings, readConfig, readPassword, readStatementKey, staticPlace } from './config.js'
 import type { Deps } from './context.js'
 import { createLog } from './create-log.js'
 import { exitOnBadConfiguration } from './exit-on-bad-configuration.js'
 import { keepCheckInLogs } from './insight/check-in-log.js'
 import { leaveNoMemoryInCores } from './leave-no-memory-in-cores.js'
 import { openObjectStore } from './objects/open-object-store.js'
+import { createIssuers } from './openid/issuers.js'
 import { createOutbound } from './outbound/create-outbound.js'
+import { operatorFacts } from './operator/operator-facts.js'
 import { openRedis } from './redis.js'
 import { openUpdates } from './updates/open-updates.js'
 import { serveCheck } from './updates/serve-check.js'
@@ -40,10 +40,11 @@ const pepper = await exitOnBadConfiguration(readRawKeyFile(config.TOKEN_PEPPER_F
 const objects = await exitOnBadConfiguration(
   openObjectStore(objectStoreSettings(config), { publicUrl, urlSecret: pepper }),
 )
-const channelStatementKey = config.CHANNEL_STATEMENT_KEY_FILE ? readSigningKey(config.CHANNEL_STATEMENT_KEY_FILE) : null
+const channelStatementKey = readStatementKey(config.CHANNEL_STATEMENT_KEY_FILE)
 const stopping = new AbortController()
 void stopped.then(() => stopping.abort())
 const updates = await openUpdates({ ...database, log, publicUrl, channelStatementKey, signal: stopping.signal })
+const outbound = createOutbound({ privateHosts: config.OUTBOUND_PRIVATE_HOSTS })
 const deps: Deps = {
   ...updates.parts,
   db: database.db,
@@ -59,10 +60,13 @@ const deps: Deps = {
   leaseMs: config.LEASE_MS,
   workerReportMs: config.WORKER_REPORT_MS,
   sourcePrivateHosts: config.SOURCE_PRIVATE_HOSTS,
-  outbound: createOutbound({ privateHosts: config.OUTBOUND_PRIVATE_HOSTS }),
+  outbound,
+  issuers: createIssuers(outbound),
   outboundPrivateHosts: config.OUTBOUND_PRIVATE_HOSTS,
   appleRoots: config.APPLE_ROOT_FINGERPRINTS,
   channelStatementKey,
+  staticPlace: staticPlace(config),
+  operator: operatorFacts(config),
 }
 
 keepCheckInLogs(deps)
@@ -91,13 +95,4 @@ function close(server: ServerType): Promise<void> {
     if ('closeIdleConnections' in server) server.closeIdleConnections()
     setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), 3_000).unref()
   })
-}
-
-function readSigningKey(file: string): string {
-  const pem = readFileSync(file, 'utf8')
-  if (createPrivateKey(pem).asymmetricKeyType !== 'ed25519') {
-    process.stderr.write('Configuration: CHANNEL_STATEMENT_KEY_FILE must hold an Ed25519 private key in PEM form.\n')
-    process.exit(78)
-  }
-  return pem
 }

@@ -54,6 +54,10 @@ export const problems = {
   'internal-error': { status: 500, title: 'Something went wrong on our side' },
   'dependency-unavailable': { status: 503, title: 'A part of the platform does not answer' },
 
+  'issuer-unavailable': { status: 503, title: 'The issuer does not answer as it should' },
+  'trust-policy-invalid': { status: 422, title: 'The trust policy is not usable' },
+  'token-exchange-refused': { status: 400, title: 'The token was not exchanged' },
+  'audit-unavailable': { status: 503, title: 'The audit log takes no events' },
   'outbound-address-refused': { status: 422, title: 'The address is not called' },
 
   'checkpoint-not-found': { status: 404, title: 'There is no such checkpoint' },
@@ -73,6 +77,9 @@ export const problems = {
   'rollouts-frozen': { status: 423, title: 'Rollouts of this app are frozen' },
 
   'app-busy': { status: 409, title: 'The app has unfinished builds' },
+
+  'cache-not-writable': { status: 403, title: 'The build may not write to the cache' },
+  'cache-mismatch': { status: 422, title: 'The cache is not what was declared' },
 
   'object-url-invalid': { status: 403, title: 'The link is not valid or has expired' },
   'object-not-found': { status: 404, title: 'The stored object does not exist' },
@@ -191,6 +198,7 @@ export const problems = {
   'device-token-taken': { status: 409, title: 'The device has its token already' },
   'rollout-in-charge': { status: 409, title: 'A rollout sets the share of devices' },
   'rollout-transition-refused': { status: 409, title: 'The rollout cannot change to this status' },
+  'static-delivery-unavailable': { status: 409, title: 'Static delivery is not set up on this server' },
   'no-update': { status: 404, title: 'There is no update' },
 } as const satisfies Record<string, Row>
 export type ProblemCode = keyof typeof problems
@@ -202,8 +210,8 @@ export class Problem extends Error {
   override name = 'Problem' as const
   readonly code: ProblemCode
   readonly errors: readonly FieldError[]
-  constructor(code: ProblemCode, detail?: string, errors: readonly FieldError[] = []) {
-    super(detail ?? `${problems[code].title}.`)
+  constructor(code: ProblemCode, detail?: string, errors: readonly FieldError[] = [], cause?: unknown) {
+    super(detail ?? `${problems[code].title}.`, { cause })
     this.code = code
     this.errors = errors
   }

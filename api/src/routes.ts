@@ -2,6 +2,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi'
 import { registerAppRoutes } from './apps/routes.js'
 import { registerAuditRoutes } from './audit/routes.js'
 import type { Env } from './auth/access.js'
+import { registerControlRoutes } from './controls/routes.js'
 import { registerHealthRoutes } from './health/routes.js'
 import { registerObjectRoutes } from './objects/routes.js'
 import { registerMemberRoutes } from './members/routes.js'
@@ -12,6 +13,8 @@ import { registerAccessReviewRoutes } from './access-reviews/routes.js'
 import { registerOrganizationRoutes } from './organizations/routes.js'
 import { registerSessionRoutes } from './sessions/routes.js'
 import { registerTokenRoutes } from './tokens/routes.js'
+import { registerTrustPolicyRoutes } from './trust-policies/routes.js'
+import { registerCiTokenRoutes } from './ci-tokens/routes.js'
 import { registerPages } from './pages/routes.js'
 import { registerSecondFactorRoutes } from './second-factors/routes.js'
 import { registerPasskeyRoutes } from './passkeys/routes.js'
@@ -31,6 +34,7 @@ import { registerPlatformKeyRoutes } from './platform-keys/routes.js'
 import { registerPublicKeyRoutes } from './public-keys/routes.js'
 import { registerRolloutRoutes } from './rollouts/routes.js'
 import { registerRootRoutes } from './roots/routes.js'
+import { registerStaticRoutes } from './static-delivery/routes.js'
 import { registerTelemetryRoutes } from './telemetry/routes.js'
 import { registerPatchRoutes } from './patches/routes.js'
 import { registerUpdateRoutes } from './updates/routes.js'
@@ -49,6 +53,7 @@ import { registerWorkerRoutes } from './worker-routes/routes.js'
 /** Every route of the API, one line a feature. */
 export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerHealthRoutes(app)
+  registerControlRoutes(app)
   registerSessionRoutes(app)
   registerPages(app)
   registerUserRoutes(app)
@@ -62,6 +67,8 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerAccessReviewRoutes(app)
   registerObjectRoutes(app)
   registerTokenRoutes(app)
+  registerTrustPolicyRoutes(app)
+  registerCiTokenRoutes(app)
   registerAuditRoutes(app)
   registerChangeRequestRoutes(app)
   registerAppRoutes(app)
@@ -81,6 +88,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerRootRoutes(app)
   registerPatchRoutes(app)
   registerUpdateRoutes(app)
+  registerStaticRoutes(app)
   registerTelemetryRoutes(app)
   registerInsightRoutes(app)
   registerArtifactRoutes(app)

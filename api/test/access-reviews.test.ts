@@ -139,12 +139,19 @@ describe('at the deadline', () => {
     await calls.must('POST', `/teams/${team.id}/members`, { userId: org.userIds.none })
     await calls.must('POST', `/teams/${team.id}/apps`, { appId: app.appId })
     await calls.must('POST', '/grants', { userId: org.userIds.billing, role: 'member', appId: app.appId })
+    const scopes = ['organizations:read']
+    const service = () =>
+      calls.must<Row & { token: string }>('POST', '/tokens', { name: 'ci', kind: 'service', scopes })
+    const services = [await service(), await service()]
+    const see = async ({ token }: { token: string }) => (await fixture.request('GET', calls.path, { token })).status
     const review = await begin()
     const items = await itemsOf(review)
-    for (const wanted of [{ role: 'viewer' }, { kind: 'grant', teamId: team.id }]) {
+    const attested = [{ role: 'viewer' }, { kind: 'grant', teamId: team.id }, { tokenId: services[0]!.id }]
+    for (const wanted of attested) {
       expect((await decide(review, find(items, wanted), 'attested')).status).toBe(200)
     }
     const later = await calls.join('viewer')
+    expect(await Promise.all(services.map(see))).toEqual([200, 200])
     const all = async () => [
       await sees('viewer'),
       await sees('member'),
@@ -154,10 +161,11 @@ describe('at the deadline', () => {
     expect(await all()).toEqual([200, 200, 200, 200])
     await end()
     expect(await all()).toEqual([200, 403, 404, 404])
+    expect(await Promise.all(services.map(see))).toEqual([200, 401])
     // Whoever came after the review began was not in it.
     expect((await fixture.request('GET', calls.path, { token: later.session })).status).toBe(200)
     const decisions = (await itemsOf(review)).map(({ decision }) => decision)
-    expect(decisions.filter((decision) => decision === 'suspended')).toHaveLength(6)
+    expect(decisions.filter((decision) => decision === 'suspended')).toHaveLength(7)
 
     calls = await memberCalls(fixture, org)
     const member = await calls.must('GET', `/members/${org.userIds.member}`)

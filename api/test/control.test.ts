@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { artifacts, jobs, openDatabase, outbox, withOrg, type OpenDatabase } from '@capstan/migrations'
+import { artifacts, jobs, openDatabase, outbox, withOrg, type Listen, type OpenDatabase } from '@capstan/migrations'
 import { BUILD_QUEUE } from '@capstan/migrations/messages'
 import { Queue, Worker } from 'bullmq'
 import { eq, isNull } from 'drizzle-orm'
@@ -38,7 +38,7 @@ let worker: TestWorker
 let database: OpenDatabase
 let redis: Redis
 let queue: BuildQueue
-let deps: ControlDeps
+let deps: ControlDeps & { listen: Listen }
 let entries: Queue
 let now = Date.now()
 
@@ -59,9 +59,11 @@ beforeAll(async () => {
   const log = pino({ level: 'silent' })
   deps = {
     db: database.db,
+    listen: database.listen,
     objects: fixture.deps.objects,
     queue,
     redis,
+    staticParts: null,
     log,
     now: () => new Date(now),
     outbound: fixture.deps.outbound,
@@ -297,6 +299,15 @@ describe('the control process', () => {
     const after = await queueBuild(fixture, app)
     await sleep(100)
     expect(await jobOf(fixture, after)).toMatchObject({ status: 'queued' })
+  })
+
+  test('rings for a build when it is requested, long before its next look', async () => {
+    now = Date.now()
+    const control = startControl(deps, { relayMs: 10 * 60_000, sweepMs: 20 })
+    await control.ready
+    const build = await queueBuild(fixture, app)
+    await eventually(async () => (await jobOf(fixture, build)).status === 'pending')
+    await control[Symbol.asyncDispose]()
   })
 
   test('is ready while Redis is away, and catches up', async () => {

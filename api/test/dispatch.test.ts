@@ -43,6 +43,7 @@ beforeAll(async () => {
     objects: fixture.deps.objects,
     queue,
     redis: fixture.deps.redis,
+    staticParts: null,
     log,
     now,
     outbound: fixture.deps.outbound,

@@ -26,6 +26,7 @@ import { createToken, hashToken } from '../src/auth/tokens.js'
 import type { Deps } from '../src/context.js'
 import { keepCheckInLogs } from '../src/insight/check-in-log.js'
 import { openObjectStore } from '../src/objects/open-object-store.js'
+import { createIssuers } from '../src/openid/issuers.js'
 import { createOutbound } from '../src/outbound/create-outbound.js'
 import { openUpdates } from '../src/updates/open-updates.js'
 import { openSession } from '../src/sessions/open-session.js'
@@ -80,6 +81,7 @@ export async function createFixture(
   const redis = new Redis(process.env.TEST_REDIS_URL ?? 'redis://127.0.0.1:6379', { lazyConnect: true })
   redis.on('error', () => {})
   const outboundPrivateHosts = options.overrides?.outboundPrivateHosts ?? []
+  const outbound = createOutbound({ privateHosts: outboundPrivateHosts })
   const chosen = { publicUrl, channelStatementKey: null, ...options.overrides }
   const log = pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' })
   const updates = await openUpdates({ ...opened, log, pollMs: 500, ...chosen })
@@ -98,10 +100,13 @@ export async function createFixture(
     leaseMs: 60_000,
     workerReportMs: 20_000,
     sourcePrivateHosts: [],
-    outbound: createOutbound({ privateHosts: outboundPrivateHosts }),
+    outbound,
     outboundPrivateHosts,
+    issuers: createIssuers(outbound),
     channelStatementKey: null,
+    staticPlace: null,
     appleRoots: [],
+    operator: { disclosure: null, subprocessors: [], region: null },
     ...options.overrides,
   }
   keepCheckInLogs(deps)

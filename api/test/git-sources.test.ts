@@ -266,8 +266,7 @@ describe('a source at an address', () => {
     const claim = await claimed(fixture, worker, id)
     expect(claim.spec).toMatchObject({
       source: { kind: 'url', url: body.fileUrl, sha256: hash },
-      cacheScope: 'members',
-      cacheReadOnly: true,
+      cache: 'read',
     })
   })
 

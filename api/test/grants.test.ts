@@ -84,6 +84,8 @@ describe('a role in one app', () => {
     const body = { gitConnectionId, path: 'acme/other-app' }
     const link = (sent: object, token: string) => status('PUT', `${a.path}/repository`, sent, token)
     expect(await link(body, org.tokens.none)).toBe(403)
+    await grant({ userId: org.userIds.viewer, role: 'admin', appId: a.appId })
+    expect(await link(body, org.tokens.viewer)).toBe(403)
     expect(await link({ url: 'https://code.example.com/x.git' }, org.tokens.none)).toBe(200)
     expect(await link(body, org.tokens.admin)).toBe(200)
   })

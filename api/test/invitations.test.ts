@@ -1,8 +1,8 @@
-import { invitations, userPasswords, withOrg } from '@capstan/migrations'
+import { invitations, openDatabase, organizations, userPasswords, withOrg, withUser } from '@capstan/migrations'
+import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { forgetExpired } from '../src/control/forget-expired.js'
 import type { ControlDeps } from '../src/control/control-deps.js'
-import { openDatabase, withUser } from '@capstan/migrations'
 import { auditActions } from './build-fixture.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import { refusal } from './live-update-app.js'
@@ -112,6 +112,16 @@ describe('an invitation', () => {
     const token = { email: address() }
     await refusal(await calls.call('POST', '/invitations', token, org.tokens.owner), 403, 'session-needed')
     await refusal(await calls.call('GET', '/invitations', undefined, org.tokens.viewer), 403, 'permission-missing')
+  })
+
+  test('joins nobody to an organization that is being ended', async () => {
+    const { secret } = await invite()
+    const { session } = await calls.person()
+    await withOrg(fixture.deps.db, org.id, (tx) =>
+      tx.update(organizations).set({ terminatingAt: new Date() }).where(eq(organizations.id, org.id)),
+    )
+    await refusal(await accept(secret, session), 404, 'not-found')
+    await refusal(await makeAccount(secret), 404, 'not-found')
   })
 
   test('of another organization is not there', async () => {

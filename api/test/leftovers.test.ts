@@ -1,4 +1,14 @@
-import { artifacts, bundleFiles, openDatabase, outbox, type OpenDatabase, uploads, withOrg } from '@capstan/migrations'
+import {
+  artifacts,
+  bundleFiles,
+  discardedObjects,
+  newId,
+  openDatabase,
+  outbox,
+  type OpenDatabase,
+  uploads,
+  withOrg,
+} from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { ControlDeps } from '../src/control/control-deps.js'
@@ -18,6 +28,8 @@ import {
   underLease,
 } from './build-fixture.js'
 import { createFixture, type Fixture } from './fixture.js'
+import { createLiveUpdateApp, zipOf } from './live-update-app.js'
+import { type ObjectStore, ObjectStoreError } from '../src/objects/object-store.js'
 
 let fixture: Fixture
 let database: OpenDatabase
@@ -116,4 +128,53 @@ test('rows of the outbox go a week after they were sent, and not before they wer
   days = 8
   expect((await sweepLeftovers(deps)).outbox).toBe(1)
   expect(await withOrg(fixture.deps.db, app.org.id, (tx) => tx.$count(outbox))).toBeGreaterThan(0)
+})
+
+/** The store as it is while it removes nothing. */
+const withoutRemoval = (store: ObjectStore): ObjectStore =>
+  new Proxy(store, {
+    get: (target, name) =>
+      name === 'delete'
+        ? () => Promise.reject(new ObjectStoreError('object-store-unavailable', 'down'))
+        : (Reflect.get(target, name) as unknown),
+  })
+
+async function keysBelow(prefix: string): Promise<string[]> {
+  const keys = []
+  for await (const { key } of fixture.deps.objects.list(prefix)) keys.push(key)
+  return keys
+}
+
+test('bytes that the store kept when their rows went are removed later, and those that come late', async () => {
+  days = 0
+  const live = await createLiveUpdateApp(fixture, app.org)
+  const { bundle } = await live.publishZip(zipOf({ 'index.html': 'x' }))
+  const folder = `orgs/${app.org.id}/apps/${live.appId}/bundles/${bundle.id}/`
+  const store = fixture.deps.objects
+  fixture.deps.objects = withoutRemoval(store)
+  expect((await live.call('DELETE', `/bundles/${bundle.id}`)).status).toBe(204)
+  fixture.deps.objects = store
+  const kept = await keysBelow(folder)
+  expect(kept.length).toBeGreaterThan(0)
+  await sweepLeftovers({ ...deps, objects: withoutRemoval(store) })
+  expect(await keysBelow(folder)).toEqual(kept)
+  await sweepLeftovers(deps)
+  expect(await keysBelow(folder)).toEqual([])
+  await store.put(`${folder}late`, new Uint8Array(8), { contentType: 'application/zip' })
+  days = 1
+  expect((await sweepLeftovers(deps)).discarded).toBeGreaterThan(0)
+  expect(await keysBelow(folder)).toEqual([])
+  expect((await sweepLeftovers(deps)).discarded).toBe(0)
+})
+
+test("a note removes nothing of another organization's", async () => {
+  const other = await createTestApp(fixture)
+  const key = `orgs/${other.org.id}/apps/${other.id}/kept`
+  await fixture.deps.objects.put(key, new Uint8Array(8), { contentType: 'application/zip' })
+  await withOrg(fixture.deps.db, app.org.id, (tx) =>
+    tx.insert(discardedObjects).values({ id: newId(), orgId: app.org.id, key: `orgs/${other.org.id}/` }),
+  )
+  days = 1
+  await sweepLeftovers(deps)
+  expect(await keysBelow(`orgs/${other.org.id}/`)).toEqual([key])
 })

@@ -159,6 +159,31 @@ test('creates, lists, pauses, resumes and deletes channels', async () => {
   expect(await app.must('GET', '/channels?name=beta')).toEqual([])
 })
 
+test('renames and protects a channel, and deletes it by its id', async () => {
+  const inApp = (command: string, ...args: string[]) => run(`apps:channels:${command}`, '--app-id', app.appId, ...args)
+  const { id } = JSON.parse(await inApp('create', '--name', 'early', '--json')) as Body
+  await inApp('update', '--channel-id', id, '--name', 'earlier', '--protected')
+  expect(await app.must('GET', `/channels/${id}`)).toMatchObject({ name: 'earlier', protectedAt: expect.any(String) })
+  expect(await inApp('get', '--channel-id', id)).toContain('earlier')
+  // A channel that is there already is no reason for a pipeline to stop, where it says so.
+  await inApp('create', '--name', 'earlier', '--ignore-errors')
+  await inApp('delete', '--channel-id', id, '--yes')
+  expect((await app.call('GET', `/channels/${id}`)).status).toBe(404)
+})
+
+test('serves each native version from the channel that is named after it', async () => {
+  const versions = ['production-42', 'production-43']
+  for (const name of versions) {
+    await run('apps:channels:create', '--app-id', app.appId, '--name', name)
+    const path = await writeApp(name, page(name))
+    await run('apps:liveupdates:upload', '--app-id', app.appId, '--channel', name, '--path', path)
+  }
+  const served = await Promise.all(versions.map(async (name) => (await app.latest(android(name))).json<Body>()))
+  expect(served.map(({ channelName }) => channelName)).toEqual(versions)
+  expect(served[0]?.bundleId).not.toBe(served[1]?.bundleId)
+  expect((await app.latest(android('production-44'))).status).toBe(404)
+})
+
 test('probes a device, forces its channel and deletes it', async () => {
   const inApp = (command: string, ...args: string[]) =>
     run(`apps:devices:${command}`, '--app-id', app.appId, '--device-id', 'phone-1', ...args)

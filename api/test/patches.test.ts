@@ -55,8 +55,8 @@ async function makeDue(signal = never): Promise<number> {
   return made
 }
 
-async function createApp(): Promise<LiveUpdateApp> {
-  const app = await createLiveUpdateApp(fixture, org)
+async function createApp(owner = org): Promise<LiveUpdateApp> {
+  const app = await createLiveUpdateApp(fixture, owner)
   await app.must('POST', '/channels', { name: 'production' })
   await app.must('POST', '/public-keys', { pem: key.publicPem })
   return app
@@ -351,6 +351,30 @@ test('a control process that stops gives its patch back, and another one makes i
   expect(await patchesOf(app, two.id)).toMatchObject([{ status: 'wanted' }])
   await makeDue()
   expect(await patchesOf(app, two.id)).toMatchObject([{ status: 'offered' }])
+})
+
+test('a long line of one organization does not keep another waiting', async () => {
+  const rival = await fixture.createOrganization('Rival')
+  const quiet = await createApp(rival)
+  for (const version of [1, 2]) await publish(quiet, webBuild(version), version)
+  // Newer than what the other waits for, and more.
+  const busy = await createApp()
+  for (const version of [1, 2, 3, 4]) await publish(busy, webBuild(version), version)
+  const served: string[] = []
+  const stop = new AbortController()
+  const { objects } = fixture.deps
+  const watched: typeof objects = {
+    ...objects,
+    put: (key, body, options) => {
+      served.push(key.split('/')[1] ?? '')
+      if (served.length === 2) stop.abort()
+      return objects.put(key, body, options)
+    },
+  }
+  const deps = { db: control.db, objects: watched, log: pino({ level: 'silent' }), now: () => new Date() }
+  await makePatches(deps, stop.signal)
+  expect(new Set(served)).toEqual(new Set([org.id, rival.id]))
+  for (const app of [quiet, busy]) await app.must('DELETE', '')
 })
 
 test('two control processes never make the same patch', async () => {

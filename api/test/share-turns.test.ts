@@ -8,25 +8,29 @@ import { shareTurns } from '../src/credentials/share-turns.js'
 function workshop(settings = { atOnce: 1, waitingOfOne: 3, waiting: 5 }) {
   const inTurn = shareTurns(settings)
   const begun: string[] = []
+  const alone: string[] = []
   const ends: (() => void)[] = []
   const bring = (owner: string, name: string) =>
-    inTurn(owner, () => {
+    inTurn(owner, (others) => {
       begun.push(name)
+      if (!others) alone.push(name)
       return new Promise<string>((resolve) => ends.push(() => resolve(name)))
     })
   const finish = async () => {
     ends.shift()?.()
     await tick()
   }
-  return { bring, begun, finish }
+  return { bring, begun, alone, finish }
 }
 
 test('owners come in turn, however many pieces one of them brought first', async () => {
-  const { bring, begun, finish } = workshop()
+  const { bring, begun, alone, finish } = workshop()
   const all = ['a1', 'a2', 'a3', 'a4', 'b1', 'c1'].map((name) => bring(name.slice(0, 1), name))
   for (let count = 0; count < all.length; count += 1) await finish()
   expect(await Promise.all(all)).toEqual(['a1', 'a2', 'a3', 'a4', 'b1', 'c1'])
   expect(begun).toEqual(['a1', 'a2', 'b1', 'c1', 'a3', 'a4'])
+  // The first came to an empty place, and nobody was behind the last.
+  expect(alone).toEqual(['a1', 'a4'])
 })
 
 test('one owner fills its own queue and leaves room for others; all together are bounded', async () => {
@@ -46,9 +50,14 @@ test('one owner fills its own queue and leaves room for others; all together are
 
 test('work that fails hands its place on', async () => {
   const inTurn = shareTurns({ atOnce: 1, waitingOfOne: 1, waiting: 1 })
-  const failing = inTurn('a', () => Promise.reject(new Error('broken')))
-  const next = inTurn('b', () => Promise.resolve('done'))
+  const behind: boolean[] = []
+  const failing = inTurn('a', (others) => {
+    behind.push(others)
+    return Promise.reject(new Error('broken'))
+  })
+  const next = inTurn('b', (others) => Promise.resolve(others ? 'others' : 'done'))
   await expect(failing).rejects.toThrow('broken')
+  expect(behind).toEqual([false])
   expect(await next).toBe('done')
   expect(await inTurn('c', () => Promise.resolve('again'))).toBe('again')
 })

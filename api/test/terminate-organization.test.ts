@@ -33,7 +33,16 @@ beforeAll(async () => {
   database = openDatabase({ url: fixture.databaseUrl('control'), poolSize: 2 })
   const { objects, redis, log, now, outbound } = fixture.deps
   // Erasing asks nothing of the queue.
-  control = { db: database.db, objects, redis, log, now, outbound, queue: null as unknown as BuildQueue }
+  control = {
+    db: database.db,
+    objects,
+    redis,
+    staticParts: null,
+    log,
+    now,
+    outbound,
+    queue: null as unknown as BuildQueue,
+  }
 })
 afterAll(async () => {
   await database[Symbol.asyncDispose]()

@@ -16,6 +16,9 @@ import { createFixture, type Fixture, type TestOrganization } from './fixture.js
 import { android, type Body, createLiveUpdateApp, type LiveUpdateApp, zipOf } from './live-update-app.js'
 import { startTcpProxy } from './tcp-proxy.js'
 
+/** Seconds without a database, and of publishing under load: a moment in the suite, long enough to be sure on demand. */
+const [AWAY_SECONDS, LOAD_SECONDS] = process.env.LONG_RUNS === '1' ? [30, 60] : [4, 3]
+
 let fixture: Fixture
 let org: TestOrganization
 let app: LiveUpdateApp
@@ -226,37 +229,41 @@ describe('what one process changes', () => {
   })
 })
 
-test('while the database is away checks are answered, and what happened meanwhile is known right after', async () => {
-  const target = new URL(fixture.databaseUrl('api'))
-  await using line = await startTcpProxy({ host: target.hostname, port: Number(target.port) })
-  target.hostname = '127.0.0.1'
-  target.port = String(line.port)
-  const database = openDatabase({ url: target.href, poolSize: 4 })
-  const healthy = { health: () => Promise.resolve() } as unknown as Deps['seal']
-  await using api = await serve({ db: database.db, listen: database.listen, seal: healthy })
-  const before = await bundleIn(await latest(api.url, android('beta%2B1', newId())))
-  const health = async () => ((await (await fetch(`${api.url}/health`)).json()) as { status: string }).status
-  expect(await health()).toBe('ok')
-  await line.cut()
-  const after = await publish('while it was away')
-  const cutAt = performance.now()
-  let answered = 0
-  while (performance.now() - cutAt < 4_000) {
-    const response = await latest(api.url, android('beta%2B1', newId()))
-    expect(await bundleIn(response)).toBe(before)
-    answered += 1
-    await sleep(20)
-  }
-  expect(answered).toBeGreaterThan(50)
-  expect(await health()).toBe('degraded')
-  await line.mend()
-  await until(async () => (await bundleIn(await latest(api.url, android('beta%2B1', newId())))) === after, 2_500)
-  const deviceId = newId()
-  await latest(api.url, android('beta%2B1', deviceId))
-  await until(async () => (await app.call('GET', `/devices/${deviceId}`)).status === 200, 2_500)
-  expect(await health()).toBe('ok')
-  await database[Symbol.asyncDispose]()
-})
+test(
+  'while the database is away checks are answered, and what happened meanwhile is known right after',
+  { timeout: 90_000 },
+  async () => {
+    const target = new URL(fixture.databaseUrl('api'))
+    await using line = await startTcpProxy({ host: target.hostname, port: Number(target.port) })
+    target.hostname = '127.0.0.1'
+    target.port = String(line.port)
+    const database = openDatabase({ url: target.href, poolSize: 4 })
+    const healthy = { health: () => Promise.resolve() } as unknown as Deps['seal']
+    await using api = await serve({ db: database.db, listen: database.listen, seal: healthy })
+    const before = await bundleIn(await latest(api.url, android('beta%2B1', newId())))
+    const health = async () => ((await (await fetch(`${api.url}/health`)).json()) as { status: string }).status
+    expect(await health()).toBe('ok')
+    await line.cut()
+    const after = await publish('while it was away')
+    const cutAt = performance.now()
+    let answered = 0
+    while (performance.now() - cutAt < AWAY_SECONDS * 1_000) {
+      const response = await latest(api.url, android('beta%2B1', newId()))
+      expect(await bundleIn(response)).toBe(before)
+      answered += 1
+      await sleep(20)
+    }
+    expect(answered).toBeGreaterThan(50)
+    expect(await health()).toBe('degraded')
+    await line.mend()
+    await until(async () => (await bundleIn(await latest(api.url, android('beta%2B1', newId())))) === after, 2_500)
+    const deviceId = newId()
+    await latest(api.url, android('beta%2B1', deviceId))
+    await until(async () => (await app.call('GET', `/devices/${deviceId}`)).status === 200, 2_500)
+    expect(await health()).toBe('ok')
+    await database[Symbol.asyncDispose]()
+  },
+)
 
 test('what cannot be written down is lost, never the answer; what there is room for comes', async () => {
   const { db, log } = fixture.deps
@@ -286,7 +293,7 @@ test('a device that asks without end is told to wait; the fleet behind its addre
   expect(new Set(fleet.map(({ status }) => status))).toEqual(new Set([200]))
 })
 
-test('publishing under load gives no wrong and no failed answer', async () => {
+test('publishing under load gives no wrong and no failed answer', { timeout: 180_000 }, async () => {
   await using api = await serve()
   const agent = new Agent({ keepAlive: true, maxSockets: 8 })
   const known = new Map<string, number>([[await bundleIn(await latest(api.url, android('beta%2B1', newId()))), 0]])
@@ -316,7 +323,8 @@ test('publishing under load gives no wrong and no failed answer', async () => {
       await sleep(10)
     }
   })
-  for (let number = 1; number <= 6; number += 1) {
+  const startedAt = performance.now()
+  for (let number = 1; performance.now() - startedAt < LOAD_SECONDS * 1_000; number += 1) {
     known.set(await publish(`under load ${number}`), number)
     await sleep(250)
     settled = number - 1

@@ -8,7 +8,7 @@ import { MissingComponent, SetupFailure } from './setup-failure.mjs'
 import { withSetupLock } from './setup-lock.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
-const commands = ['demo', 'test', 'start', 'check', 'bench', 'openapi']
+const commands = ['demo', 'test', 'start', 'check', 'bench', 'attack', 'openapi']
 
 async function setUp(command) {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)

@@ -1,4 +1,5 @@
 import { checkRepository } from './commands/check-repository.js'
+import { runAttack } from './commands/run-attack.js'
 import { runBench } from './commands/run-bench.js'
 import { runDemo } from './commands/run-demo.js'
 import { runTests } from './commands/run-tests.js'
@@ -15,6 +16,7 @@ const commands: Readonly<Record<string, Command>> = {
   test: runTests,
   start: startPlatform,
   bench: runBench,
+  attack: runAttack,
   check: checkRepository,
   openapi: writeOpenapi,
 }

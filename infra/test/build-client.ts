@@ -1,43 +1,29 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { deflateRawSync } from 'node:zlib'
-import { writeArchive } from '@capstan/sdk/archive'
 import type { Stack } from '../src/stack/start-stack.js'
+import { androidProject, webProject } from './small-project.js'
 
 export interface BuildSeen {
   readonly id: string
-  readonly job: { readonly status: string; readonly finishedAt: string | null; readonly statusMessage?: string | null }
+  readonly job: {
+    readonly id: string
+    readonly status: string
+    readonly finishedAt: string | null
+    readonly statusMessage?: string | null
+  }
   readonly appBuildArtifacts: readonly { readonly id: string; readonly type: string; readonly status: string }[]
 }
 
 const ended = new Set(['succeeded', 'failed', 'canceled', 'rejected', 'timed_out'])
 
-/** A project without dependencies whose build takes `seconds` and says each of them. */
-function projectZip(seconds: number): Uint8Array<ArrayBuffer> {
-  const script = `
-    const { mkdirSync, writeFileSync } = require('node:fs')
-    let left = ${seconds}
-    const tick = () => {
-      console.log('left: ' + left)
-      if (left-- > 0) return setTimeout(tick, 1000)
-      mkdirSync('dist', { recursive: true })
-      writeFileSync('dist/index.html', '<h1>built</h1>')
+/** Asks again while the API is away, as it is for a moment after it was killed. */
+async function insist(ask: () => Promise<Response>): Promise<Response> {
+  for (const deadline = Date.now() + 60_000; ; await sleep(200)) {
+    try {
+      return await ask()
+    } catch (error) {
+      if (Date.now() > deadline) throw error
     }
-    tick()`
-  const manifest = { name: 'slow', version: '1.0.0', scripts: { build: 'node build.cjs' } }
-  const lock = {
-    name: 'slow',
-    version: '1.0.0',
-    lockfileVersion: 3,
-    packages: { '': { name: 'slow', version: '1.0.0' } },
   }
-  const files = {
-    'package.json': JSON.stringify(manifest),
-    'package-lock.json': JSON.stringify(lock),
-    'capacitor.config.json': JSON.stringify({ appId: 'com.example.slow', appName: 'Slow', webDir: 'dist' }),
-    'build.cjs': script,
-  }
-  const inputs = Object.entries(files).map(([path, text]) => ({ path, content: new TextEncoder().encode(text) }))
-  return writeArchive(inputs, (content) => deflateRawSync(content))
 }
 
 /** What a customer's machine does over HTTP to have a web build made. */
@@ -58,7 +44,8 @@ export class BuildClient {
     const headers: Record<string, string> = { authorization: `Bearer ${this.token}` }
     if (body && !(body instanceof FormData)) headers['content-type'] = 'application/json'
     const payload = body instanceof FormData ? body : JSON.stringify(body)
-    const response = await fetch(`${this.stack.apiUrl}${path}`, { method, headers, ...(body ? { body: payload } : {}) })
+    const ask = () => fetch(`${this.stack.apiUrl}${path}`, { method, headers, ...(body ? { body: payload } : {}) })
+    const response = await (method === 'GET' ? insist(ask) : ask())
     const text = await response.text()
     if (!response.ok) throw new Error(`${method} ${path} was answered ${response.status}: ${text}`)
     return (text ? JSON.parse(text) : undefined) as T
@@ -69,7 +56,7 @@ export class BuildClient {
     return (await this.call<{ id: string }>('POST', path, { name: `App ${Date.now()}`, type: 'capacitor' })).id
   }
 
-  private async uploadSource(appId: string, zip: Uint8Array<ArrayBuffer>): Promise<string> {
+  async uploadSource(appId: string, zip: Uint8Array<ArrayBuffer>): Promise<string> {
     const sources = `/v1/apps/${appId}/build-sources`
     const { id } = await this.call<{ id: string }>('POST', sources, { fileSizeInBytes: zip.byteLength })
     const upload = `${sources}/${id}/upload`
@@ -84,19 +71,56 @@ export class BuildClient {
 
   /** Asks for a web build that takes `seconds`. */
   async requestBuild(appId: string, seconds: number): Promise<string> {
-    const appBuildSourceId = await this.uploadSource(appId, projectZip(seconds))
-    const body = { platform: 'web', appBuildSourceId }
+    return this.requestWebBuild(appId, await this.uploadSource(appId, webProject(seconds)))
+  }
+
+  async requestWebBuild(appId: string, appBuildSourceId: string): Promise<string> {
+    return this.requestBuildOf(appId, { platform: 'web', appBuildSourceId })
+  }
+
+  async requestAndroidBuild(appId: string): Promise<string> {
+    const appBuildSourceId = await this.uploadSource(appId, androidProject())
+    return this.requestBuildOf(appId, { platform: 'android', type: 'debug', appBuildSourceId })
+  }
+
+  private async requestBuildOf(appId: string, body: object): Promise<string> {
     return (await this.call<{ id: string }>('POST', `/v1/apps/${appId}/builds`, body)).id
+  }
+
+  async cancel(jobId: string): Promise<void> {
+    await this.call('PATCH', `/v1/jobs/${jobId}`, { status: 'canceled' })
   }
 
   async build(appId: string, buildId: string): Promise<BuildSeen> {
     return this.call('GET', `/v1/apps/${appId}/builds/${buildId}?relations=appBuildArtifacts,job`)
   }
 
-  async log(appId: string, buildId: string): Promise<string[]> {
+  async logLines(appId: string, buildId: string): Promise<{ phase: string; payload: string }[]> {
     const path = `/v1/apps/${appId}/builds/${buildId}?relations=job,job.jobLogs`
-    const { job } = await this.call<{ job: { jobLogs: { payload: string }[] } }>('GET', path)
-    return job.jobLogs.map(({ payload }) => payload)
+    return (await this.call<{ job: { jobLogs: { phase: string; payload: string }[] } }>('GET', path)).job.jobLogs
+  }
+
+  async log(appId: string, buildId: string): Promise<string[]> {
+    return (await this.logLines(appId, buildId)).map(({ payload }) => payload)
+  }
+
+  /** The lines of a job's live log as they come, until the job has ended. */
+  async *follow(jobId: string): AsyncGenerator<string> {
+    const headers = { authorization: `Bearer ${this.token}` }
+    const response = await fetch(`${this.stack.apiUrl}/v1/jobs/${jobId}/logs/stream`, { headers })
+    if (!response.ok || !response.body) throw new Error(`the live log was answered ${response.status}`)
+    let text = ''
+    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+      text += chunk
+      const events = text.split('\n\n')
+      text = events.pop() ?? ''
+      for (const event of events) {
+        const payload = /^data: (.*)$/m.exec(event)?.[1]
+        if (/^event: line$/m.test(event) && payload !== undefined) {
+          yield (JSON.parse(payload) as { payload: string }).payload
+        }
+      }
+    }
   }
 
   async untilLogged(appId: string, buildId: string, text: string, withinMs = 60_000): Promise<void> {
@@ -109,9 +133,10 @@ export class BuildClient {
     }
   }
 
-  async untilEnded(appId: string, buildId: string, withinMs = 120_000): Promise<BuildSeen> {
+  async untilEnded(appId: string, buildId: string, withinMs = 120_000, signal?: AbortSignal): Promise<BuildSeen> {
     const deadline = Date.now() + withinMs
     for (;;) {
+      signal?.throwIfAborted()
       const build = await this.build(appId, buildId)
       if (ended.has(build.job.status)) return build
       if (Date.now() > deadline) throw new Error(`the build is still ${build.job.status} after ${withinMs} ms`)

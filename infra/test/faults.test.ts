@@ -1,142 +1,104 @@
-import { execFileSync } from 'node:child_process'
-import postgres from 'postgres'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { readConfig } from '../src/config.js'
-import { startStack, type Stack } from '../src/stack/start-stack.js'
-import { BuildClient } from './build-client.js'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { builderImage } from './builder-image.js'
+import {
+  boundaries,
+  kill,
+  lookAt,
+  oneEnd,
+  openRig,
+  processOf,
+  strikeAt,
+  untilDockerIsEmpty,
+  type Rig,
+} from './fault-rig.js'
+import { builtWebsite } from './small-project.js'
 
-let stack: Stack
-let client: BuildClient
-const crashes: string[] = []
+// A sample of every process and every phase; `npm run bench -- fault-matrix` does all of them.
+
+let rig: Rig
 
 beforeAll(async () => {
-  stack = await startStack({
-    config: { ...readConfig(), databaseUrl: undefined, redisUrl: undefined },
-    say: (line) => crashes.push(line),
-    ports: 'free',
-    builderImage: builderImage(),
-    overrides: {
-      // Long enough for an API that starts anew on a busy machine; a killed worker is missed after it.
-      api: { LEASE_MS: '15000' },
-      control: { SWEEP_MS: '300', RELAY_MS: '200' },
-      worker: { HEARTBEAT_MS: '500', DOCKER_RETRY_MS: '500' },
-    },
-  })
-  client = new BuildClient(stack)
+  // A lease long enough for an API that starts anew on a busy machine; a killed worker is missed after it.
+  rig = await openRig({ builderImage: builderImage(), leaseMs: 12_000, moreWorkers: ['worker-2'] })
 }, 120_000)
-afterAll(() => stack?.stop(), 60_000)
+afterAll(() => rig?.[Symbol.asyncDispose](), 60_000)
 
-async function row<T>(query: string, buildId: string): Promise<T> {
-  const sql = postgres(stack.databaseUrl, { max: 1, onnotice: () => {} })
-  try {
-    return (await sql.unsafe(query, [buildId]))[0] as T
-  } finally {
-    await sql.end({ timeout: 1 })
-  }
-}
-
-const attemptsOf = async (buildId: string): Promise<number> =>
-  (await row<{ attempt: number }>('select attempt from jobs where build_id = $1', buildId)).attempt
-
-const artifactsOf = async (buildId: string): Promise<number> =>
-  (await row<{ n: number }>('select count(*)::int as n from artifacts where build_id = $1', buildId)).n
-
-/** What of the stack's builds is still on the Docker daemon. */
-function leftOnDocker(): string[] {
-  const label = ['--filter', `label=capstan=${stack.stackId}`, '-q']
-  const docker = (...args: string[]) => execFileSync('docker', [...args, ...label], { encoding: 'utf8' })
-  const found = [docker('ps', '-a'), docker('network', 'ls'), docker('volume', 'ls')]
-  return found.flatMap((printed) => printed.split('\n').filter(Boolean))
-}
-
-async function startBuild(seconds: number): Promise<{ appId: string; buildId: string }> {
-  const appId = await client.createApp()
-  const buildId = await client.requestBuild(appId, seconds)
-  await client.untilLogged(appId, buildId, 'left: ')
-  return { appId, buildId }
-}
-
-test('a build goes through once when nothing fails', async () => {
-  const { appId, buildId } = await startBuild(1)
-  const build = await client.untilEnded(appId, buildId)
-  expect(build.job.status).toBe('succeeded')
-  expect(build.appBuildArtifacts).toMatchObject([{ type: 'zip', status: 'ready' }])
-  expect(await attemptsOf(buildId)).toBe(1)
-}, 180_000)
-
-test('a worker killed with -9 mid-build: the build is retried once and leaves one set of artefacts', async () => {
-  const { appId, buildId } = await startBuild(8)
-  stack.processes.get('worker')!.kill()
-  const build = await client.untilEnded(appId, buildId)
-  expect(build.job.status).toBe('succeeded')
-  expect(await attemptsOf(buildId)).toBe(2)
-  expect(build.appBuildArtifacts).toMatchObject([{ type: 'zip', status: 'ready' }])
-  expect(await artifactsOf(buildId)).toBe(1)
-  expect(crashes.some((line) => line.startsWith('worker ended unexpectedly (SIGKILL)'))).toBe(true)
-}, 180_000)
-
-test('Redis killed and started again mid-build: nothing is lost', async () => {
-  const { appId, buildId } = await startBuild(5)
-  const waitingApp = await client.createApp()
-  const waiting = await client.requestBuild(waitingApp, 1)
-  stack.processes.get('redis')!.kill()
-  const build = await client.untilEnded(appId, buildId)
-  expect(build.job.status).toBe('succeeded')
-  expect(await attemptsOf(buildId)).toBe(1)
-  expect((await client.untilEnded(waitingApp, waiting)).job.status).toBe('succeeded')
-}, 180_000)
-
-test('the API killed and started again mid-build: the build goes on and its log is whole', async () => {
-  const { appId, buildId } = await startBuild(5)
-  stack.processes.get('api')!.kill()
-  await expect
-    .poll(
-      () =>
-        fetch(`${stack.apiUrl}/v1/users/me`).then(
-          (r) => r.status,
-          () => 0,
-        ),
-      { timeout: 60_000 },
-    )
-    .toBe(401)
-  const build = await client.untilEnded(appId, buildId)
-  expect(build.job.status).toBe('succeeded')
-  expect(await attemptsOf(buildId)).toBe(1)
-  const counted = (await client.log(appId, buildId)).flatMap((line) => /left: (\d)/.exec(line)?.[1] ?? [])
-  expect(counted).toEqual(['5', '4', '3', '2', '1', '0'])
-}, 180_000)
-
-test('control killed and started again mid-build: the build ends once, and the next one is handed out', async () => {
-  const { appId, buildId } = await startBuild(4)
-  stack.processes.get('control')!.kill()
-  const next = await client.requestBuild(appId, 1)
-  expect((await client.untilEnded(appId, buildId)).job.status).toBe('succeeded')
-  expect(await attemptsOf(buildId)).toBe(1)
-  expect((await client.untilEnded(appId, next)).job.status).toBe('succeeded')
-}, 180_000)
-
-test('a worker that was stopped for longer than its lease comes back to a build that is no longer its own', async () => {
-  const { appId, buildId } = await startBuild(6)
-  const { pid } = stack.processes.get('worker')!
-  process.kill(pid!, 'SIGSTOP')
-  try {
-    const lost = "select (status <> 'in_progress')::bool as lost from jobs where build_id = $1"
-    await expect
-      .poll(async () => (await row<{ lost: boolean }>(lost, buildId)).lost, { timeout: 60_000, interval: 500 })
-      .toBe(true)
-  } finally {
-    process.kill(pid!, 'SIGCONT')
-  }
-  const build = await client.untilEnded(appId, buildId)
-  expect(build.job.status).toBe('succeeded')
-  expect(await attemptsOf(buildId)).toBe(2)
-  expect(await artifactsOf(buildId)).toBe(1)
-  // The first attempt's lines end where it was stopped; the second says every second once.
-  const counted = (await client.log(appId, buildId)).flatMap((line) => /left: (\d)/.exec(line)?.[1] ?? [])
-  expect(counted.slice(-7)).toEqual(['6', '5', '4', '3', '2', '1', '0'])
-}, 180_000)
-
-test('ten seconds after the last build nothing of any of them is left on the Docker daemon', async () => {
-  await expect.poll(leftOnDocker, { timeout: 10_000, interval: 500 }).toEqual([])
+afterEach(async () => {
+  expect(await untilDockerIsEmpty(rig.stack)).toEqual([])
 })
+
+const edgeOf = (index: number) => (index % 2 === 0 ? 'before' : 'after')
+
+test('API, control and Redis, one of them killed at each boundary of a build: one attempt, one good end, a whole log', async () => {
+  const { client, gate, stack } = rig
+  const victims = ['api', 'control', 'redis'] as const
+  const appId = await client.createApp()
+  const holds = boundaries.map((boundary, index) => gate.hold(appId, boundary, edgeOf(index)))
+  const buildId = await client.requestAndroidBuild(appId)
+  for (const [index, hold] of holds.entries()) {
+    const victim = victims[index % victims.length] ?? 'api'
+    await hold.reached
+    kill(stack, victim)
+    hold.release(hold.edge === 'after' && victim === 'api' ? 'drop' : 'deliver')
+  }
+  expect((await client.untilEnded(appId, buildId)).job.status).toBe('succeeded')
+  expect(await lookAt(stack, buildId)).toMatchObject({ ...oneEnd, attempts: 1 })
+  const done = (await client.logLines(appId, buildId)).filter(({ payload }) => payload.startsWith('Done in'))
+  const phases = done.map(({ phase }) => phase)
+  expect(phases).toEqual([...new Set(phases)])
+  expect(phases).toEqual(expect.arrayContaining(boundaries.slice(0, -1)))
+  expect(rig.crashes.filter((line) => line.includes('SIGKILL'))).toHaveLength(boundaries.length)
+}, 240_000)
+
+test('workers killed at boundaries of four builds: each is made once more and ends once, with one set of artefacts', async () => {
+  const cells = [
+    { boundary: 'prepare', edge: 'after' },
+    { boundary: 'build-web', edge: 'before' },
+    { boundary: 'sign', edge: 'after' },
+    { boundary: 'finish', edge: 'before' },
+  ] as const
+  const endings = await strikeAt(rig, cells, {
+    harm: async () => kill(rig.stack, 'worker'),
+    losesAt: ['before', 'after'],
+  })
+  expect(endings).toMatchObject(cells.map((cell) => ({ ...cell, ...oneEnd, status: 'succeeded', attempts: 2 })))
+}, 240_000)
+
+test('a worker stopped for longer than its lease finds its writes refused; the build is that of another worker', async () => {
+  const { client, gate, stack } = rig
+  const appId = await client.createApp()
+  const hold = gate.hold(appId, 'upload', 'before')
+  const buildId = await client.requestBuild(appId, 0)
+  await hold.reached
+  const zombie = gate.workerOf(appId, 1) ?? ''
+  const pid = stack.processes.get(processOf(zombie))?.pid ?? 0
+  process.kill(pid, 'SIGSTOP')
+  try {
+    await client.untilEnded(appId, buildId)
+  } finally {
+    process.kill(pid, 'SIGCONT')
+    hold.release('deliver')
+  }
+  const refusals = () =>
+    gate.writes.filter((write) => write.appId === appId && write.attempt === 1 && write.status === 409)
+  await expect.poll(refusals, { timeout: 20_000 }).not.toHaveLength(0)
+  expect(gate.workerOf(appId, 2)).not.toBe(zombie)
+  await sleep(1_000)
+  expect(await lookAt(stack, buildId)).toMatchObject({ ...oneEnd, attempts: 2 })
+  expect((await client.build(appId, buildId)).job.status).toBe('succeeded')
+}, 240_000)
+
+test('twenty builds on two workers of which one is killed in the middle: each ends once', async () => {
+  const { client, gate, stack } = rig
+  const appId = await client.createApp()
+  const sourceId = await client.uploadSource(appId, builtWebsite())
+  const ids = await Promise.all(Array.from({ length: 20 }, () => client.requestWebBuild(appId, sourceId)))
+  const finished = () => gate.writes.filter((write) => write.appId === appId && write.path.endsWith('/finish'))
+  await expect.poll(() => finished().length, { timeout: 120_000, interval: 50 }).toBeGreaterThan(5)
+  stack.processes.get('worker-2')?.kill()
+  const statuses = await Promise.all(ids.map(async (id) => (await client.untilEnded(appId, id)).job.status))
+  expect(statuses).toEqual(ids.map(() => 'succeeded'))
+  for (const id of ids) expect(await lookAt(stack, id)).toMatchObject(oneEnd)
+  expect(new Set(finished().map(({ worker }) => worker))).toEqual(new Set(['worker-1', 'worker-2']))
+}, 240_000)

@@ -41,6 +41,8 @@ insert into credential_opens (org_id, lease_id, credential_version_id, step)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 'sign');
 insert into artifacts (id, org_id, app_id, build_id, attempt, type, file_name, file_mime_type, file_size_bytes, sha256, object_key)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 1, 'apk', 'x', 'x', 1, 'x', 'x');
+insert into discarded_objects (id, org_id, key)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'orgs/x');
 insert into outbox (org_id, topic, payload) values ('00000000-0000-7000-8000-000000000001', 'x', '{}');
 insert into bundles (id, org_id, app_id, build_id, artifact_type)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 'zip');
@@ -77,6 +79,10 @@ insert into audit_checkpoints (org_id, size, note) values ('00000000-0000-7000-8
 insert into audit_tiles (org_id, tile, hash) values ('00000000-0000-7000-8000-000000000001', 0, sha256(''));
 insert into app_changes (app_id, org_id, changed_in)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 1);
+insert into static_apps (app_id, org_id)
+  values ('00000000-0000-7000-8000-000000000003', '00000000-0000-7000-8000-000000000001');
+insert into static_objects (app_id, org_id, path, digest, written_at)
+  values ('00000000-0000-7000-8000-000000000003', '00000000-0000-7000-8000-000000000001', 'x', 'x', now());
 insert into bundle_copy_hazards (org_id, app_id, from_bundle_id, to_bundle_id, href)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'x');
 insert into environments (id, org_id, app_id, name, name_lower)
@@ -114,6 +120,8 @@ insert into change_requests (id, org_id, action, subject, content, content_hash,
     array[gen_random_uuid()]);
 insert into change_request_steps (id, org_id, change_request_id, step, actor_type, actor_id, roots)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'rejected', 'user', 'x', '{}');
+insert into trust_policies (id, org_id, created_by, name, issuer, audience, claims, scopes, token_seconds)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'x', 'x', '{"a": ["x"]}', '{x}', 60);
 insert into teams (id, org_id, name) values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x');
 insert into team_members (org_id, team_id, user_id)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), '00000000-0000-7000-8000-000000000002');
@@ -123,4 +131,9 @@ insert into invitations (id, org_id, email, role, token_hash, expires_at)
 insert into access_reviews (id, org_id, due_at) values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', now());
 insert into access_review_items (id, org_id, review_id, kind, user_id)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'membership', gen_random_uuid());
+insert into dependency_caches (id, org_id, app_id, build_id, attempt, key, tier, branch, package_manager, size_bytes, sha256, object_key)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 1, repeat('0', 64),
+    'members', '', 'npm', 1, repeat('0', 64), 'x');
+insert into job_log_objects (job_id, org_id, object_key, size_bytes, sha256, last_number, chunks)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', 1, 'x', 1, '[]');
 set session_replication_role = origin;

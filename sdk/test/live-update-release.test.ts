@@ -7,6 +7,7 @@ import {
   customer,
   platformKeys,
   releaseOf,
+  rootRevoking,
   rsaPair,
   shown,
   signBytes,
@@ -137,6 +138,33 @@ describe('release profile', () => {
     await expect(updates.sync()).rejects.toMatchObject({ code: 'DOWNGRADE' })
     await publishRelease('one', 11)
     expect((await updates.sync()).status).toBe('staged')
+  })
+
+  test('a bundle that is revoked while it is on trial, or was good, is not started again', async () => {
+    const updates = await open()
+    const runs = async () => shown((await updates.launch()).directory)
+    await publishRelease('one', 10)
+    await updates.sync()
+    await updates.ready((await updates.launch()).nonce)
+    await publishRelease('two', 11)
+    await updates.sync()
+    const trial = await updates.launch()
+    // The page syncs before it says that it works.
+    const { release, channelStatement } = await releaseOf(bundle('two'), 11)
+    const answer = { release, channelStatement, roots: [await rootRevoking(['bundle-11'])] }
+    lab.server.publish('bundle-11', bundle('two'), answer)
+    await expect(updates.sync()).rejects.toMatchObject({ code: 'REVOKED' })
+    expect(shown((await updates.current()).directory)).toBe('two')
+    await updates.ready(trial.nonce)
+    expect(await runs()).toBe('one')
+    const next = await rootRevoking(['bundle-10', 'bundle-11'], 3)
+    lab.server.publish('bundle-11', bundle('two'), { release, channelStatement, roots: [next] })
+    await expect(updates.sync()).rejects.toMatchObject({ code: 'REVOKED' })
+    expect(shown((await updates.current()).directory)).toBe('one')
+    expect(await runs()).toBe('built-in')
+    await publishRelease('three', 12)
+    expect((await updates.sync()).status).toBe('staged')
+    expect(await runs()).toBe('three')
   })
 
   test('keys are rotated over the air, and revoked bundles and old keys stay out', async () => {

@@ -13,10 +13,10 @@ import { measureSizes } from '../bench/measure-size.mjs'
 const packageDirectory = fileURLToPath(new URL('..', import.meta.url))
 /** Gzipped bytes: what is loaded at start, and all of it. */
 const budgets: Record<string, [core: number, total: number]> = {
-  './live-update': [12_000, 28_500],
-  './live-update/node': [13_500, 29_500],
-  './live-update/capacitor': [13_500, 29_500],
-  './live-update/web': [13_500, 29_500],
+  './live-update': [12_000, 29_500],
+  './live-update/node': [13_500, 31_000],
+  './live-update/capacitor': [13_500, 31_000],
+  './live-update/web': [13_500, 31_000],
   './live-update/web-worker': [4_000, 4_000],
   './release': [7_000, 9_000],
   './archive': [6_500, 6_500],

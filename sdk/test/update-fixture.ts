@@ -13,8 +13,10 @@ import {
   importPlatformSigner,
   importReleaseSigner,
   type ReleaseStatement,
+  type RootStatement,
   signChannelStatement,
   signRelease,
+  signRoot,
 } from '../src/release/index.js'
 
 export interface PemPair {
@@ -96,6 +98,20 @@ export async function releaseOf(
     await importPlatformSigner((change.platform ?? platformKeys).privateKey, 'platform'),
   )
   return { release: envelope, channelStatement, releaseId }
+}
+
+/** The next root of the same keys, which revokes bundles. */
+export async function rootRevoking(revokedBundleIds: string[], version = 2): Promise<Envelope> {
+  const statement: RootStatement = {
+    _type: 'capstan-root/v1',
+    appId,
+    version,
+    createdAt: new Date().toISOString(),
+    releaseKeys: [customer.publicKey],
+    platformKeys: [platformKeys.publicKey],
+    revokedBundleIds,
+  }
+  return signRoot(statement, [await importReleaseSigner(customer.privateKey, 'customer')])
 }
 
 type Reply = (request: IncomingMessage, response: ServerResponse) => void

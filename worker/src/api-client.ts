@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type {
   ArtifactDeclaration,
+  CacheDeclaration,
+  CacheQuestion,
+  CacheReport,
   ClaimRequest,
   FinishReport,
   LogBatch,
@@ -9,7 +12,14 @@ import type {
   WaitingReport,
   WorkerReport,
 } from '@capstan/migrations/messages'
-import { ArtifactUpload, Claim, HeartbeatResponse, WorkerReportAnswer } from '@capstan/migrations/messages'
+import {
+  ArtifactUpload,
+  CacheAnswer,
+  CacheUpload,
+  Claim,
+  HeartbeatResponse,
+  WorkerReportAnswer,
+} from '@capstan/migrations/messages'
 import { z } from 'zod'
 import { LeaseLost } from './build-failure.js'
 import { retry } from './retry.js'
@@ -41,6 +51,10 @@ export type LeaseClient = {
   appendLogs(batch: LogBatch, options?: CallOptions): Promise<void>
   declareArtifact(declaration: ArtifactDeclaration, options?: CallOptions): Promise<ArtifactUpload>
   finalizeArtifact(artifactId: string, options?: CallOptions): Promise<void>
+  findCache(question: CacheQuestion, options?: CallOptions): Promise<CacheAnswer>
+  declareCache(declaration: CacheDeclaration, options?: CallOptions): Promise<CacheUpload>
+  finalizeCache(cacheId: string, options?: CallOptions): Promise<void>
+  reportCache(report: CacheReport, options?: CallOptions): Promise<void>
   finish(report: FinishReport, options?: CallOptions): Promise<void>
 }
 
@@ -109,6 +123,10 @@ function leaseClient(post: (path: string, body: unknown, options?: CallOptions) 
     declareArtifact: async (declaration, options) =>
       ArtifactUpload.parse(await lease('/artifacts', declaration, options)),
     finalizeArtifact: async (id, options) => void (await lease(`/artifacts/${id}/finalize`, {}, options)),
+    findCache: async (question, options) => CacheAnswer.parse(await lease('/caches/find', question, options)),
+    declareCache: async (declaration, options) => CacheUpload.parse(await lease('/caches', declaration, options)),
+    finalizeCache: async (id, options) => void (await lease(`/caches/${id}/finalize`, {}, options)),
+    reportCache: async (report, options) => void (await lease('/caches/report', report, options)),
     finish: async (report, options) => void (await lease('/finish', report, options)),
   }
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { BuildRun } from './build-run.js'
-import { chooseVariant, gradleTask } from './choose-variant.js'
+import { chooseVariant, compilesOnline, gradleTask } from './choose-variant.js'
 
 const choose = (type: string, variables: Record<string, string> = {}, secretVariables: Record<string, string> = {}) =>
   chooseVariant({ spec: { type, variables } as BuildRun['spec'], secretVariables })
@@ -21,6 +21,13 @@ test('variables name the variant and the kinds of file', () => {
     'assemblePaidStaging',
     'bundlePaidStaging',
   ])
+})
+
+test('Gradle calls hosts where the variable says so, and nowhere else', () => {
+  const online = (variables: Record<string, string>) =>
+    compilesOnline({ spec: { variables } as BuildRun['spec'], secretVariables: {} })
+  expect([{}, { ANDROID_NETWORK: 'off' }, { ANDROID_NETWORK: 'on' }].map(online)).toEqual([false, false, true])
+  expect(() => online({ ANDROID_NETWORK: 'yes' })).toThrow(expect.objectContaining({ code: 'variable-invalid' }))
 })
 
 test.each([

@@ -33,4 +33,14 @@ export function gradleTask({ type, flavor }: AndroidVariant, output: AndroidOutp
   return `${output === 'apk' ? 'assemble' : 'bundle'}${capitalized(flavor ?? '')}${capitalized(type)}`
 }
 
+/**
+ * Whether Gradle may call hosts, as `install` may: `ANDROID_NETWORK` is `on`. Otherwise what compiles can
+ * neither fetch nor send anything.
+ */
+export function compilesOnline({ spec, secretVariables }: Pick<BuildRun, 'spec' | 'secretVariables'>): boolean {
+  const wish = { ...spec.variables, ...secretVariables }['ANDROID_NETWORK'] || 'off'
+  if (wish !== 'on' && wish !== 'off') throw invalid('ANDROID_NETWORK must be "on" or "off".')
+  return wish === 'on'
+}
+
 const invalid = (message: string) => new BuildFailure('variable-invalid', message)

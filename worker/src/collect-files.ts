@@ -10,7 +10,10 @@ export type CollectedFile = { path: string; content: Buffer }
 
 export type CollectLimits = { files: number; totalBytes: number }
 
-/** Reads the plain files of a folder in a container; links, devices and odd paths are refused, not skipped. */
+/**
+ * Reads the plain files of a folder in a container; links, devices and odd paths are refused, not skipped. A folder that
+ * is not there has none.
+ */
 export async function collectFiles(
   run: BuildRun,
   source: { containerId: string; directory: string } & Pick<Command, 'phase' | 'failureCode' | 'subject'>,
@@ -23,7 +26,7 @@ export async function collectFiles(
   tar.on('error', () => undefined)
   reading.catch((error: unknown) => tar.destroy(error instanceof Error ? error : undefined))
   try {
-    const argv = ['tar', '-c', '-f', '-', '-C', directory, '.']
+    const argv = ['sh', '-c', 'mkdir -p -- "$1" && exec tar -c -f - -C "$1" .', 'sh', directory]
     await runCommand(run, { ...command, argv, onStdout: (chunk) => writePaced(tar, Buffer.from(chunk)) })
     tar.end()
   } catch (error) {

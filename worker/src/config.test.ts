@@ -26,7 +26,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 test('a complete environment is read, secrets apart from settings', () => {
   const { config, secrets } = readConfig(complete)
-  expect(config).toMatchObject({ apiUrl: 'http://127.0.0.1:4400', concurrency: 2, heartbeatMs: 15_000 })
+  expect(config).toMatchObject({ apiUrl: 'http://127.0.0.1:4400', concurrency: 2, heartbeatMs: 3_000 })
   expect(config.dockerHost).toBe('unix:///var/run/docker.sock')
   expect(secrets).toEqual({ workerToken: token, redisPassword: 'redis-password' })
   expect(JSON.stringify(config)).not.toContain(token)

@@ -35,7 +35,8 @@ const Environment = z.object({
   EGRESS_PRIVATE_HOSTS: text.optional(),
   EGRESS_APP_HOSTS: z.enum(['allow', 'ignore']).default('allow'),
   WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2),
-  HEARTBEAT_MS: milliseconds.default(15_000),
+  // A canceled build learns of it with its next heartbeat, and has five seconds to end.
+  HEARTBEAT_MS: milliseconds.default(3_000),
   IDLE_LIMIT_MS: milliseconds.default(10 * 60_000),
   DOCKER_RETRY_MS: milliseconds.default(5_000),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),

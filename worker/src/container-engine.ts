@@ -47,8 +47,8 @@ export interface ContainerEngine {
   inspect(containerId: string): Promise<ContainerState>
   /** Kills and removes; a container that is gone already is no error. */
   removeContainer(containerId: string): Promise<void>
-  /** Removes every container that has all these labels; answers how many there were. */
-  removeLabelled(labels: Labels): Promise<number>
+  /** Removes every container that has all these labels and is not to be spared; answers how many there were. */
+  removeLabelled(labels: Labels, isSpared?: (labels: Labels) => boolean): Promise<number>
 }
 
 export class EngineUnavailable extends Error {

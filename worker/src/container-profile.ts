@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import type Docker from 'dockerode'
+import { toolDir } from './build-run.js'
 import type { ContainerSpec } from './container-engine.js'
+import { proxyFilesScript } from './egress/proxy-settings.js'
 
 /** The unprivileged account of the builder image; no other user ever runs in a container. */
 const builderUid = 10_001
@@ -16,6 +18,9 @@ const openFiles = 4_096
 /** What a program may ask of the kernel, see `seccomp.json`; the engine takes the rules themselves, not a path. */
 const seccompProfile = JSON.stringify(JSON.parse(readFileSync(new URL('../seccomp.json', import.meta.url), 'utf8')))
 
+/** What a build finds in its folder; made by the container itself, for a command of its own costs as much as a phase. */
+const makeFolders = `mkdir -p ${workDir}/home ${toolDir}\n${proxyFilesScript}`
+
 type HostConfig = Docker.HostConfig & { CgroupnsMode: 'private' }
 type ContainerOptions = Omit<Docker.ContainerCreateOptions, 'HostConfig'> & { HostConfig: HostConfig }
 
@@ -30,7 +35,7 @@ export function containerOptions(spec: ContainerSpec): ContainerOptions {
     Image: spec.imageId,
     User: `${builderUid}:${builderUid}`,
     Entrypoint: [],
-    Cmd: ['sleep', 'infinity'],
+    Cmd: spec.kind === 'build' ? ['sh', '-c', `set -e\n${makeFolders}\nexec sleep infinity`] : ['sleep', 'infinity'],
     WorkingDir: workDir,
     Labels: { ...spec.labels },
     Hostname: 'build',

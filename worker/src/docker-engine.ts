@@ -10,6 +10,7 @@ const inspectTimeoutMs = 5_000
 
 export function createDockerEngine(dockerHost: string, { runtime }: { runtime?: string } = {}): ContainerEngine {
   const docker = new Docker(connectionOptions(dockerHost))
+  let processors: number | undefined
 
   return {
     ping: () => guarded(() => withTimeout(docker.ping(), pingTimeoutMs)),
@@ -34,8 +35,8 @@ export function createDockerEngine(dockerHost: string, { runtime }: { runtime?: 
     startContainer: (spec: ContainerSpec) =>
       guarded(async () => {
         // Docker refuses a share of more processors than the machine has.
-        const { NCPU } = (await docker.info()) as { NCPU: number }
-        const limits = { ...spec.limits, cpus: Math.min(spec.limits.cpus, NCPU) }
+        processors ??= ((await docker.info()) as { NCPU: number }).NCPU
+        const limits = { ...spec.limits, cpus: Math.min(spec.limits.cpus, processors) }
         try {
           const container = await docker.createContainer(
             containerOptions({ ...spec, limits, ...(runtime !== undefined && { runtime }) }),
@@ -72,10 +73,11 @@ export function createDockerEngine(dockerHost: string, { runtime }: { runtime?: 
 
     removeContainer: (containerId) => guarded(() => ignoreGone(forceRemove(docker, containerId))),
 
-    removeLabelled: (labels: Labels) =>
+    removeLabelled: (labels: Labels, isSpared = () => false) =>
       guarded(async () => {
         const filters = { label: Object.entries(labels).map(([name, value]) => `${name}=${value}`) }
-        const containers = await docker.listContainers({ all: true, filters })
+        const found = await docker.listContainers({ all: true, filters })
+        const containers = found.filter(({ Labels: own }) => !isSpared(own))
         for (const { Id } of containers) await ignoreGone(forceRemove(docker, Id))
         return containers.length
       }),

@@ -111,10 +111,10 @@ function closeWhenEnded(exec: Docker.Exec, socket: Duplex): NodeJS.Timeout {
 
 async function exitCodeOf(exec: Docker.Exec): Promise<number> {
   // The output ends a moment before the engine has noted the exit code.
-  for (let round = 0; round < 100; round++) {
+  for (let round = 0; round < 150; round++) {
     const state = await exec.inspect()
     if (!state.Running && state.ExitCode !== null) return state.ExitCode
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await new Promise((resolve) => setTimeout(resolve, Math.min(2 + round, 20)))
   }
   throw new Error('the command closed its output but did not end')
 }

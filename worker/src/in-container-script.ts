@@ -5,7 +5,7 @@ const { resolve } = createRequire(import.meta.url)
 
 /** The compiled text of a script for the container; `node --input-type=module -` runs it from standard input. */
 export async function inContainerScript(
-  name: 'unpack-source' | 'inspect-project' | 'override-names' | 'relay',
+  name: 'unpack-source' | 'inspect-project' | 'override-names' | 'relay' | 'unpack-cache' | 'connect-through',
 ): Promise<Buffer> {
   return readFile(resolve(`@capstan/worker/in-container/${name}`))
 }

@@ -15,6 +15,10 @@ const Project = z.object({
   installCommand: Command,
   webBuildCommand: Command,
   packageManager: z.enum(['npm', 'npm-unlocked', 'pnpm', 'yarn', 'yarn-berry', 'bun']).nullable(),
+  lockfileSha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .nullable(),
   scripts: z.array(z.string()),
   hasCapacitorCli: z.boolean(),
   webDir: RelativePath.nullable(),
@@ -37,7 +41,7 @@ export const projectDir = ({ baseDir }: Project): string => (baseDir === '' ? so
 export async function inspectSandbox(
   run: BuildRun,
   { containerId }: Sandbox,
-  phase: 'install' | 'upload',
+  phase: 'fetch-source' | 'upload',
 ): Promise<Inspection> {
   const printed = await captureCommand(run, {
     phase,

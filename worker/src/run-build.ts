@@ -14,7 +14,7 @@ import { keepLease } from './keep-lease.js'
 import { LogPump } from './log-pump.js'
 import { SecretSet } from './mask.js'
 import type { WorkerIdentity } from './reap.js'
-import { buildLabels } from './reap.js'
+import { attemptOf, buildLabels } from './reap.js'
 import { runPhases } from './run-phases.js'
 
 export type BuildWorld = {
@@ -22,6 +22,8 @@ export type BuildWorld = {
   engine: ContainerEngine
   broker: BrokerClient
   identity: WorkerIdentity
+  /** The attempts under way, as `attemptOf` names them: their containers are no leftovers. */
+  running: Set<string>
   imageId: () => Promise<string>
   extraCa?: Buffer
   hostPolicy: HostPolicy
@@ -36,8 +38,8 @@ const hurriedMs = 2_000
 const unhurriedMs = 5 * 60_000
 
 /**
- * Runs one attempt from claim to finish report. Whatever happens, its containers are gone before the report
- * is sent. `shutdown` aborts with the reason to hand the build back.
+ * Runs one attempt from claim to finish report. Whatever happens, its containers are removed while its end is reported;
+ * an engine that is away then is left to the reaper. `shutdown` aborts with the reason to hand the build back.
  */
 export async function runBuild(world: BuildWorld, claim: Claim, shutdown: AbortSignal): Promise<void> {
   const stopped = new AbortController()
@@ -50,6 +52,8 @@ export async function runBuild(world: BuildWorld, claim: Claim, shutdown: AbortS
   const onTrouble = (error: unknown) => log.warn({ err: error }, 'the API was not reached')
   const keeper = keepLease({ lease, heartbeatMs: world.heartbeatMs, onStop: stop, onTrouble })
   const run = openRun(world, claim, lease, stopped)
+  const attempt = attemptOf(run.labels)
+  world.running.add(attempt)
   const timers = watchLimits(world, claim, run.logs, stop)
   try {
     const outcome = await runPhases(run).then(
@@ -57,9 +61,9 @@ export async function runBuild(world: BuildWorld, claim: Claim, shutdown: AbortS
       (error: unknown) => (stopped.signal.aborted ? stopped.signal.reason : error) as unknown,
     )
     for (const timer of timers) clearTimeout(timer)
-    await removeTraces(world, run.labels, log)
-    await conclude({ run, lease, shutdown, log }, outcome)
+    await Promise.all([removeTraces(world, run.labels, log), conclude({ run, lease, shutdown, log }, outcome)])
   } finally {
+    world.running.delete(attempt)
     for (const timer of timers) clearTimeout(timer)
     shutdown.removeEventListener('abort', stopForShutdown)
     await keeper[Symbol.asyncDispose]()
@@ -126,7 +130,7 @@ async function removeTraces(world: BuildWorld, labels: Labels, log: Logger): Pro
   try {
     await world.engine.removeLabelled(labels)
   } catch (error) {
-    log.error({ err: error }, 'containers of the build could not be removed; the next start of the worker removes them')
+    log.error({ err: error }, 'containers of the build could not be removed; the reaper tries again')
   }
 }
 

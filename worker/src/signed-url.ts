@@ -3,13 +3,23 @@ import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { BuildFailure, platformFailure } from './build-failure.js'
+import { platformFailure } from './build-failure.js'
 import { retry } from './retry.js'
 import { watchSource } from './watch-source.js'
 
 const transferBudgetMs = 5 * 60_000
 /** No byte for so long means the connection is dead. */
 const stallMs = 60_000
+
+/** What arrived is not what was announced. */
+export class TransferMismatch extends Error {
+  override name = 'TransferMismatch'
+}
+
+/** The object store does not give it, and asking again cannot help. */
+export class TransferRefused extends Error {
+  override name = 'TransferRefused'
+}
 
 class TransferInterrupted extends Error {
   override name = 'TransferInterrupted'
@@ -48,7 +58,7 @@ async function downloadOnce(
   }
   if (response.status >= 500) throw new TransferInterrupted(`the object store answered ${response.status}`)
   if (!response.ok || response.body === null) {
-    throw platformFailure('source-unavailable', `The source cannot be downloaded (status ${response.status}).`)
+    throw new TransferRefused(`the object store answered ${response.status}`)
   }
   const hash = createHash('sha256')
   let size = 0
@@ -59,7 +69,7 @@ async function downloadOnce(
   async function* measured(body: AsyncIterable<Uint8Array>) {
     for await (const chunk of watchSource(body, noteFailure)) {
       size += chunk.length
-      if (size > expected.sizeBytes) throw sourceCorrupt()
+      if (size > expected.sizeBytes) throw mismatch()
       hash.update(chunk)
       yield Buffer.from(chunk)
     }
@@ -71,16 +81,10 @@ async function downloadOnce(
     throw new TransferInterrupted('the download broke off', { cause: interruption })
   }
   if (size < expected.sizeBytes) throw new TransferInterrupted('fewer bytes than announced')
-  if (hash.digest('hex') !== expected.sha256) {
-    throw sourceCorrupt()
-  }
+  if (hash.digest('hex') !== expected.sha256) throw mismatch()
 }
 
-const sourceCorrupt = () =>
-  new BuildFailure(
-    'source-corrupt',
-    'The source is not the one that was uploaded: size or SHA-256 differ. Upload it again.',
-  )
+const mismatch = () => new TransferMismatch('size or SHA-256 are not the ones that were announced')
 
 /** PUTs bytes to a signed URL. `open` is called for every try. An object that is there already is compared by the API. */
 export async function upload(url: string, sizeBytes: number, open: () => Readable, signal: AbortSignal): Promise<void> {

@@ -8,7 +8,7 @@ import { ConfigError } from './config.js'
 import type { ContainerEngine } from './container-engine.js'
 import { EngineUnavailable } from './container-engine.js'
 import { createDockerEngine } from './docker-engine.js'
-import { reap } from './reap.js'
+import { keepReaping, reap } from './reap.js'
 import { keepReporting } from './keep-reporting.js'
 import { capabilities, takeBuilds } from './take-builds.js'
 
@@ -37,12 +37,15 @@ export async function startWorker(config: WorkerConfig, secrets: WorkerSecrets, 
   const api = createApiClient({ baseUrl: config.apiUrl, workerToken: secrets.workerToken })
   const report = { worker: config.workerName, capabilities: [...capabilities], slots: config.concurrency }
   const reporting = keepReporting(api, report, log)
+  const running = new Set<string>()
+  const reaping = keepReaping({ engine, identity, running, log })
   const builds = takeBuilds({
     world: {
       api,
       engine,
       broker: createBrokerClient(config.brokerSocket),
       identity,
+      running,
       imageId: resolveImage,
       ...(secrets.extraCa && { extraCa: secrets.extraCa }),
       hostPolicy: config.hostPolicy,
@@ -58,6 +61,7 @@ export async function startWorker(config: WorkerConfig, secrets: WorkerSecrets, 
     async [Symbol.asyncDispose]() {
       await reporting[Symbol.asyncDispose]()
       await builds[Symbol.asyncDispose]()
+      await reaping[Symbol.asyncDispose]()
       connection.disconnect()
     },
   }

@@ -24,10 +24,8 @@ export async function inPhase<T>(run: BuildRun, phase: BuildPhase, work: () => P
 }
 
 export async function skipPhases(run: BuildRun, phases: readonly BuildPhase[], reason: string): Promise<void> {
-  for (const phase of phases) {
-    run.signal.throwIfAborted()
-    await report(run, { phase, state: 'skipped', detail: reason })
-  }
+  run.signal.throwIfAborted()
+  await Promise.all(phases.map((phase) => report(run, { phase, state: 'skipped', detail: reason })))
 }
 
 async function report(run: BuildRun, body: Omit<PhaseReport, 'at'>): Promise<void> {

@@ -40,6 +40,7 @@ export async function openBench(overrides: Partial<BuildWorld> = {}): Promise<Be
     engine,
     broker: noBroker,
     identity: { stackId: `test-${randomUUID()}`, workerName: 'bench' },
+    running: new Set(),
     imageId: async () => (await engine.resolveImage(builderImage())).id,
     hostPolicy: { allowed: [], privateAllowed: [], appHostsCount: true },
     heartbeatMs: 200,

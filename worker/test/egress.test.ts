@@ -7,6 +7,7 @@ import { buffer } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import { pack } from 'tar-stream'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import type { BuildSpec } from '@capstan/migrations/messages'
 import { parseHostRule } from '../src/egress/host-policy.js'
 import { androidProject } from './android-project.js'
 import type { Bench } from './build-bench.js'
@@ -42,7 +43,12 @@ afterEach(async () => {
   await bench[Symbol.asyncDispose]()
 })
 
-async function build(scripts: Record<string, string>, files: Record<string, string> = {}): Promise<void> {
+async function build(
+  scripts: Record<string, string>,
+  files: Record<string, string> = {},
+  spec: Partial<BuildSpec> = { platform: 'web', type: null },
+  gradlew?: string,
+): Promise<void> {
   const addresses: Record<string, string> = { 'registry.test': '127.0.0.1', 'rebound.test': '169.254.169.254' }
   bench = await openBench({
     hostPolicy: {
@@ -52,9 +58,14 @@ async function build(scripts: Record<string, string>, files: Record<string, stri
     },
     resolve: (host) => Promise.resolve([{ address: addresses[host] ?? '10.0.0.1', family: 4 }]),
   })
-  bench.api.spec = { platform: 'web', type: null }
+  bench.api.spec = spec
   const replaced = Object.entries(files).map(([name, content]) => ({ name, content }))
-  bench.api.source = androidProject({ scripts, without: Object.keys(files), files: replaced })
+  bench.api.source = androidProject({
+    scripts,
+    without: Object.keys(files),
+    files: replaced,
+    ...(gradlew !== undefined && { gradlew }),
+  })
   await bench.run()
 }
 
@@ -84,6 +95,28 @@ test('npm installs from an allowed registry through the proxy, and the log tells
   const summary = new RegExp(`Network: registry.test:${port} allowed, \\d+ connections, ${tarball.length} bytes in`)
   expect(bench.api.log).toMatch(summary)
   expect(bench.api.lines).toContain('The network is disconnected.')
+})
+
+test.each([
+  ['on', 'succeeded'],
+  ['off', 'failed'],
+])('with ANDROID_NETWORK %s a Gradle build that calls an allowed registry has %s', async (network, status) => {
+  const gradlew = `#!/bin/sh
+set -e
+test -n "$HTTP_PROXY"
+curl() { node -e "require('http').get({host:'127.0.0.1',port:3128,path:'$1'},r=>process.exit(r.statusCode===200?0:1)).on('error',()=>process.exit(1))"; }
+curl http://registry.test:${port}/buoy/-/buoy-1.0.0.tgz
+mkdir -p app/build/outputs/apk/debug
+aapt package -f -M app/src/main/AndroidManifest.xml -A app/src/main/assets -I "$ANDROID_JAR" -F app/build/outputs/apk/debug/app-debug-unsigned.apk`
+  await build(
+    { build: web },
+    {},
+    { platform: 'android', type: 'debug', variables: { ANDROID_NETWORK: network } },
+    gradlew,
+  )
+  expect(bench.api.finishes).toMatchObject([{ status }])
+  const phases = bench.api.phases.filter(({ state }) => state === 'failed').map(({ phase }) => phase)
+  expect(phases).toEqual(status === 'failed' ? ['compile'] : [])
 })
 
 const ask = `

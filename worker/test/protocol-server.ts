@@ -1,5 +1,8 @@
 import {
   ArtifactDeclaration,
+  CacheDeclaration,
+  CacheQuestion,
+  CacheReport,
   ClaimRequest,
   FinishReport,
   LogBatch,
@@ -8,7 +11,7 @@ import {
   WaitingReport,
   WorkerReport,
 } from '@capstan/migrations/messages'
-import type { BuildSpec } from '@capstan/migrations/messages'
+import type { BuildSpec, CacheAnswer } from '@capstan/migrations/messages'
 import { createHash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -31,6 +34,11 @@ export class ProtocolServer {
   readonly waiting: WaitingReport[] = []
   readonly reports: WorkerReport[] = []
   readonly sources: SourceReport[] = []
+  readonly cacheQuestions: CacheQuestion[] = []
+  readonly cacheReports: CacheReport[] = []
+  /** What builds left; `bytes` are served again at `/store/<id>`. */
+  readonly caches: { id: string; declaration: CacheDeclaration; bytes?: Buffer; final: boolean }[] = []
+  cacheAnswer: CacheAnswer = { state: 'miss', maxBytes: 64 << 20 }
   readonly violations: string[] = []
   claims = 0
   heartbeats = 0
@@ -122,7 +130,8 @@ export class ProtocolServer {
   }
 
   #receive(id: string, request: IncomingMessage, bytes: Buffer, response: ServerResponse): void {
-    const artifact = this.artifacts.find((candidate) => candidate.id === id)
+    const artifact = [...this.artifacts, ...this.caches].find((candidate) => candidate.id === id)
+    if (request.method === 'GET') return void response.writeHead(artifact?.bytes ? 200 : 404).end(artifact?.bytes)
     if (request.method !== 'PUT' || Number(request.headers['content-length']) !== artifact?.declaration.sizeBytes) {
       this.violations.push(`${request.method} ${id} with length ${request.headers['content-length']}`)
     }
@@ -182,7 +191,25 @@ export class ProtocolServer {
       const id = randomUUID()
       this.artifacts.push({ id, declaration: ArtifactDeclaration.parse(body), final: false })
       return { artifactId: id, uploadUrl: `${this.url}/store/${id}` }
-    } else this.#finalize(z.string().parse(/^\/artifacts\/([^/]+)\/finalize$/.exec(path)?.[1]))
+    } else if (path.startsWith('/caches')) return this.#cache(path, body)
+    else this.#finalize(z.string().parse(/^\/artifacts\/([^/]+)\/finalize$/.exec(path)?.[1]))
+    return {}
+  }
+
+  #cache(path: string, body: unknown): unknown {
+    if (path === '/caches/find') {
+      this.cacheQuestions.push(CacheQuestion.parse(body))
+      return this.cacheAnswer
+    }
+    if (path === '/caches/report') this.cacheReports.push(CacheReport.parse(body))
+    else if (path === '/caches') {
+      const id = randomUUID()
+      this.caches.push({ id, declaration: CacheDeclaration.parse(body), final: false })
+      return { cacheId: id, uploadUrl: `${this.url}/store/${id}` }
+    } else {
+      const cache = this.caches.find(({ id }) => path === `/caches/${id}/finalize`)
+      if (cache) cache.final = true
+    }
     return {}
   }
 

@@ -1,6 +1,7 @@
 import {
   accessReviewItems,
   accessReviews,
+  apiTokens,
   memberships,
   newId,
   roleGrants,
@@ -8,7 +9,7 @@ import {
   type Transaction,
   withOrg,
 } from '@capstan/migrations'
-import { and, isNull, ne } from 'drizzle-orm'
+import { and, eq, gt, isNull, ne } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
@@ -46,13 +47,18 @@ export async function createReview(ctx: Context, { dueAt }: { dueAt: Date }): Pr
   })
 }
 
-async function itemsOf(tx: Transaction, { id: reviewId, orgId }: AccessReview): Promise<NewItem[]> {
+async function itemsOf(tx: Transaction, { id: reviewId, orgId, createdAt }: AccessReview): Promise<NewItem[]> {
   const own = { orgId, reviewId }
   const roles = await tx
     .select()
     .from(memberships)
     .where(and(isNull(memberships.suspendedAt), ne(memberships.role, 'none')))
   const grants = await tx.select().from(roleGrants).where(isNull(roleGrants.suspendedAt))
+  const isLive = and(isNull(apiTokens.revokedAt), gt(apiTokens.expiresAt, createdAt))
+  const tokens = await tx
+    .select({ tokenId: apiTokens.id, lastUsedAt: apiTokens.lastUsedAt })
+    .from(apiTokens)
+    .where(and(eq(apiTokens.kind, 'service'), isLive))
   const inTeams = await tx.select().from(teamMembers).where(isNull(teamMembers.suspendedAt))
   return [
     ...roles.map(({ userId, role, lastUsedAt }): NewItem => {
@@ -62,5 +68,6 @@ async function itemsOf(tx: Transaction, { id: reviewId, orgId }: AccessReview): 
       return { id: newId(), ...own, kind: 'grant', grantId, userId, teamId, role, appId, channelId, lastUsedAt }
     }),
     ...inTeams.map(({ teamId, userId }): NewItem => ({ id: newId(), ...own, kind: 'team-member', teamId, userId })),
+    ...tokens.map((token): NewItem => ({ id: newId(), ...own, kind: 'service-token', ...token })),
   ]
 }

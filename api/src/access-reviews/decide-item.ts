@@ -2,12 +2,14 @@ import { accessReviewItems, memberships, roleGrants, type Transaction, withOrg }
 import { and, eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
+import { namesOf } from '../grants/create-grant.js'
 import { takeBackGrant } from '../grants/delete-grant.js'
 import { setRole } from '../members/change-role.js'
 import { lockMemberships } from '../members/keep-an-owner.js'
 import { refuseEscalation } from '../members/refuse-escalation.js'
 import { Problem } from '../problems.js'
 import { leaveTeam } from '../teams/change-team-members.js'
+import { endToken } from '../tokens/revoke-token.js'
 import { requireReview } from './list-reviews.js'
 
 export type ReviewItem = typeof accessReviewItems.$inferSelect
@@ -52,6 +54,8 @@ async function lockItem(tx: Transaction, ctx: Context, key: { reviewId: string; 
 async function takeBack(tx: Transaction, ctx: Context, item: ReviewItem): Promise<void> {
   if (item.kind === 'grant') {
     if (item.grantId) await takeBackGrant(tx, ctx, eq(roleGrants.id, item.grantId))
+  } else if (item.kind === 'service-token') {
+    if (item.tokenId) await endToken(tx, ctx, item.tokenId)
   } else if (item.kind === 'team-member') {
     if (item.teamId && item.userId) await leaveTeam(tx, ctx, { teamId: item.teamId, userId: item.userId })
   } else if (item.userId) {
@@ -63,7 +67,14 @@ async function takeBack(tx: Transaction, ctx: Context, item: ReviewItem): Promis
 }
 
 export function targetOfItem(item: ReviewItem): Record<string, string> {
-  const { reviewId, userId, teamId, grantId, appId, channelId } = item
-  const all = { review: reviewId, user: userId, team: teamId, grant: grantId, app: appId, channel: channelId }
-  return Object.fromEntries(Object.entries(all).flatMap(([key, value]) => (value === null ? [] : [[key, value]])))
+  const { reviewId, userId, teamId, grantId, tokenId, appId, channelId } = item
+  return namesOf({
+    review: reviewId,
+    user: userId,
+    team: teamId,
+    grant: grantId,
+    token: tokenId,
+    app: appId,
+    channel: channelId,
+  })
 }

@@ -22,11 +22,12 @@ export const AccessReviewItem = z
   .object({
     id: Id,
     reviewId: Id,
-    /** A role in the organization, a grant of a person or a team, or that a person is in a team. */
+    /** A role in the organization, a grant of a person or a team, that a person is in a team, or a token of its own. */
     kind: z.enum(reviewItemKinds),
     userId: Id.nullable(),
     teamId: Id.nullable(),
     grantId: Id.nullable(),
+    tokenId: Id.nullable(),
     role: z.enum(roles).nullable(),
     appId: Id.nullable(),
     appChannelId: Id.nullable(),
@@ -49,7 +50,7 @@ export function presentReview(row: typeof accessReviews.$inferSelect): z.infer<t
 }
 
 export function presentItem(row: typeof accessReviewItems.$inferSelect): z.infer<typeof AccessReviewItem> {
-  const { id, reviewId, kind, userId, teamId, grantId, role, appId, decision, decidedBy } = row
+  const { id, reviewId, kind, userId, teamId, grantId, tokenId, role, appId, decision, decidedBy } = row
   return {
     id,
     reviewId,
@@ -57,6 +58,7 @@ export function presentItem(row: typeof accessReviewItems.$inferSelect): z.infer
     userId,
     teamId,
     grantId,
+    tokenId,
     role,
     appId,
     appChannelId: row.channelId,

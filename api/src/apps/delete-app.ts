@@ -6,6 +6,8 @@ import { beginChange, finishChange, returnApproval, type Spent } from '../change
 import { type Context, requireScope } from '../context.js'
 import { removeCredential } from '../credentials/delete-credential.js'
 import { entitiesOfApp } from '../change-requests/supersede.js'
+import { deleteDiscarded } from '../jobs/delete-discarded.js'
+import { noteDiscarded } from '../objects/note-discarded.js'
 import { Problem } from '../problems.js'
 import { shredKeys } from '../sealed-values/shred-keys.js'
 import type { ShredOwner } from '../vault/seal-client.js'
@@ -32,7 +34,7 @@ export async function deleteApp(ctx: Context, appId: string): Promise<void> {
     await withOrg(ctx.db, ctx.orgId, (tx) => returnApproval(tx, ctx, approval))
     throw error
   }
-  for await (const { key } of ctx.objects.list(appObjectPrefix(ctx.orgId, appId))) await ctx.objects.delete(key)
+  await deleteDiscarded(ctx.objects, ctx.log, [appObjectPrefix(ctx.orgId, appId)])
 }
 
 async function removeApp(ctx: Context, appId: string, finish: (tx: Transaction) => Promise<Spent>): Promise<void> {
@@ -48,6 +50,7 @@ async function removeApp(ctx: Context, appId: string, finish: (tx: Transaction) 
       throw new Problem('request-conflict', 'A credential was added while the app was being deleted. Delete it again.')
     }
     await tx.delete(apps).where(eq(apps.id, appId))
+    await noteDiscarded(tx, ctx.orgId, [appObjectPrefix(ctx.orgId, appId)])
     const approval = await finish(tx)
     await recordAudit(tx, ctx, { action: 'app.deleted', target: { app: appId }, data: { approval } })
   })

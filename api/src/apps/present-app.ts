@@ -15,10 +15,13 @@ export const App = z
     appChannelId: Id.nullable(),
     appEnvironmentId: Id.nullable(),
     appChannelDiscoveryEnabled: z.boolean(),
+    staticDeliveryEnabled: z.boolean(),
     egressHosts: z.array(z.string()),
     nextAppBuildNumber: z.number().int(),
     /** What provisioning profiles of the app must be for; null: anything. */
     iosBundleId: z.string().nullable(),
+    /** Whether signed builds use a cache of dependencies that only signed builds write. */
+    releaseCacheEnabled: z.boolean(),
     createdAt: Timestamp,
     updatedAt: Timestamp,
   })
@@ -33,9 +36,11 @@ export function presentApp(row: typeof apps.$inferSelect): z.infer<typeof App> {
     appChannelId: row.appChannelId,
     appEnvironmentId: row.appEnvironmentId,
     appChannelDiscoveryEnabled: row.appChannelDiscoveryEnabled,
+    staticDeliveryEnabled: row.staticDeliveryEnabled,
     egressHosts: row.egressHosts,
     nextAppBuildNumber: row.nextBuildNumber,
     iosBundleId: row.iosBundleId,
+    releaseCacheEnabled: row.releaseCache,
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),
   }

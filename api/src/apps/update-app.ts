@@ -14,15 +14,20 @@ export type UpdateApp = {
   type?: (typeof appTypes)[number] | undefined
   appChannelId?: string | null | undefined
   appChannelDiscoveryEnabled?: boolean | undefined
+  staticDeliveryEnabled?: boolean | undefined
   nextAppBuildNumber?: number | undefined
   appEnvironmentId?: string | null | undefined
   egressHosts?: string[] | undefined
   iosBundleId?: string | null | undefined
+  releaseCacheEnabled?: boolean | undefined
 }
 
 /** Absent keys stay as they are; `null` clears the default channel or environment. */
 export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof apps.$inferSelect> {
   requireScope(ctx, 'apps:write')
+  if (input.staticDeliveryEnabled === true && (ctx.staticPlace === null || ctx.channelStatementKey === null)) {
+    throw new Problem('static-delivery-unavailable', 'This server has no place for static objects: see STATIC_DIR.')
+  }
   const approval = await approveEgress(ctx, input)
   const moved = await approveDefaultChannel(ctx, input)
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
@@ -38,10 +43,12 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
         ...(input.appChannelDiscoveryEnabled === undefined
           ? {}
           : { appChannelDiscoveryEnabled: input.appChannelDiscoveryEnabled }),
+        ...(input.staticDeliveryEnabled === undefined ? {} : { staticDeliveryEnabled: input.staticDeliveryEnabled }),
         ...(input.appEnvironmentId === undefined ? {} : { appEnvironmentId: input.appEnvironmentId }),
         ...(input.egressHosts === undefined ? {} : { egressHosts: [...new Set(input.egressHosts)] }),
         ...(nextNumber === undefined ? {} : { nextBuildNumber: nextNumber }),
         ...(input.iosBundleId === undefined ? {} : { iosBundleId: input.iosBundleId }),
+        ...(input.releaseCacheEnabled === undefined ? {} : { releaseCache: input.releaseCacheEnabled }),
         updatedAt: sql`now()`,
       })
       .where(
@@ -54,7 +61,12 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
     await recordAudit(tx, ctx, {
       action: 'app.updated',
       target: { app: app.id },
-      ...(input.egressHosts && { data: { egressHosts: app.egressHosts, ...(spent && { approval: spent }) } }),
+      data: {
+        ...(input.egressHosts && { egressHosts: app.egressHosts }),
+        ...(input.staticDeliveryEnabled !== undefined && { staticDeliveryEnabled: app.staticDeliveryEnabled }),
+        ...(input.releaseCacheEnabled !== undefined && { releaseCacheEnabled: app.releaseCache }),
+        ...(spent && { approval: spent }),
+      },
     })
     return app
   })

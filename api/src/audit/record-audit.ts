@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { auditEvents, auditHeads, type Transaction } from '@capstan/migrations'
 import { eq, sql } from 'drizzle-orm'
 import type { Actor } from '../context.js'
+import { Problem } from '../problems.js'
 import { canonicalData, canonicalJson, canonicalText, type CanonicalValue } from './canonical-json.js'
 
 const GENESIS = '0'.repeat(64)
@@ -24,6 +25,29 @@ export type Auditor = { orgId: string; actor: Actor; requestId: string }
  * is no change. Call it last: it locks the head of the chain until the transaction ends.
  */
 export async function recordAudit(tx: Transaction, by: Auditor, entry: AuditEntry): Promise<void> {
+  try {
+    await append(tx, by, entry)
+  } catch (error) {
+    if (refusesToRecord(error)) {
+      throw new Problem(
+        'audit-unavailable',
+        'The audit log takes no event just now, so nothing was changed. Try again.',
+        [],
+        error,
+      )
+    }
+    throw error
+  }
+}
+
+/** No right to write, no room, read-only, shutting down: not a conflict that a repetition would solve at once. */
+function refusesToRecord(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  return /^(?:42501|25006|53|57P|08)/.test(code)
+}
+
+async function append(tx: Transaction, by: Auditor, entry: AuditEntry): Promise<void> {
   const { seq, prev, ts } = await lockHead(tx, by.orgId)
   const event = canonicalJson({
     v: 1,

@@ -8,6 +8,7 @@ import { Problem } from '../problems.js'
 import { authenticate, type Principal } from './authenticate.js'
 import { networksOf } from './client-address.js'
 import { requireDevice } from './device-access.js'
+import { noteStranger } from './note-stranger.js'
 import { isScope, type Scope } from './permissions.js'
 import { channelsWith, type Reach, reachOf, scopesIn } from './reach.js'
 import { type Standing, standingIn } from './standing.js'
@@ -150,6 +151,7 @@ export async function contextFor(
   appId: string | null = null,
 ): Promise<Context> {
   const standing = await standingIn(c.get('deps'), principal, { orgId, appId })
+  if (!standing) noteStranger(c.get('deps'), principal, { orgId, requestId: c.get('requestId') })
   if (!standing || (appId !== null && !seesApp(standing, appId))) throw new Problem('not-found')
   refuseByPolicy(standing, principal, c.get('address'))
   await standing.noteUse()

@@ -13,7 +13,10 @@ export function networksOf(texts: readonly string[]): Networks {
   }
   return {
     includes: (address) =>
-      address !== null && isIP(address) !== 0 && list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6'),
+      texts.length > 0 &&
+      address !== null &&
+      isIP(address) !== 0 &&
+      list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6'),
   }
 }
 

@@ -39,6 +39,22 @@ const administer = [
 const approve = ['change-requests:approve'] as const
 const own = ['organizations:write', 'organizations:terminate', 'policies:write'] as const
 
+/** Of a role in a single app these count, for that app; the rest is of the whole organization. */
+export const appScopes: ReadonlySet<Scope> = new Set([
+  'apps:read',
+  'apps:write',
+  'credentials:read',
+  'credentials:write',
+  'builds:read',
+  'environments:read',
+  'channels:read',
+  'bundles:read',
+  'deployments:read',
+  'devices:read',
+  'public-keys:write',
+  ...develop,
+])
+
 /** Of a role on a single channel these count, for that channel. */
 export const channelScopes: ReadonlySet<Scope> = new Set([
   'channels:read',

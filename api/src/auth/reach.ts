@@ -1,5 +1,5 @@
 import type { Role } from '@capstan/migrations'
-import { channelScopes, type Scope, scopesOf } from './permissions.js'
+import { appScopes, channelScopes, type Scope, scopesOf } from './permissions.js'
 
 /** A role and where it counts: the whole organization, one app, or one channel of an app. */
 export type Held = { role: Role; appId: string | null; channelId: string | null }
@@ -14,7 +14,8 @@ export type Reach = { appId: string | null; channelId: string | null; scopes: Re
 export function reachOf(held: readonly Held[], keep: (scope: Scope) => boolean): Reach[] {
   return held.flatMap(({ role, appId, channelId }): Reach[] => {
     const kept = [...scopesOf(role)].filter(keep)
-    if (channelId === null) return [{ appId, channelId, scopes: new Set(kept) }]
+    if (appId === null) return [{ appId, channelId, scopes: new Set(kept) }]
+    if (channelId === null) return [{ appId, channelId, scopes: new Set(kept.filter((scope) => appScopes.has(scope))) }]
     return [
       { appId, channelId, scopes: new Set(kept.filter((scope) => channelScopes.has(scope))) },
       { appId, channelId: null, scopes: new Set(kept.filter((scope) => scope === 'apps:read')) },

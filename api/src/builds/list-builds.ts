@@ -30,7 +30,6 @@ export async function listBuilds(ctx: Context, input: ListBuilds): Promise<Loade
       .orderBy(desc(builds.number))
       .limit(input.limit)
       .offset(input.offset)
-    // The logs of a whole page could be gigabytes; they are read build by build.
-    return loadBuilds(tx, rows, new Set([...input.relations].filter((name) => name !== 'job.jobLogs')))
+    return loadBuilds(tx, rows, input.relations)
   })
 }

@@ -1,6 +1,5 @@
 import { artifacts, type builds, bundles, jobs, type Transaction } from '@capstan/migrations'
 import { and, asc, inArray, ne } from 'drizzle-orm'
-import { readLogLines } from '../jobs/read-log-lines.js'
 import type { LoadedBuild } from './present-build.js'
 
 /** Adds to build rows what belongs to them: always the job, and what `relations` names. */
@@ -21,18 +20,15 @@ export async function loadBuilds(
     .select({ id: bundles.id, buildId: bundles.buildId })
     .from(bundles)
     .where(inArray(bundles.buildId, ids))
-  return Promise.all(
-    rows.map(async (build) => {
-      const job = jobRows.find((row) => row.buildId === build.id) ?? null
-      const own = files.filter((file) => file.buildId === build.id)
-      const ready = own.find((file) => file.status === 'ready') ?? uploaded.find((row) => row.buildId === build.id)
-      return {
-        build,
-        job,
-        artifactId: ready?.id ?? null,
-        ...(job && relations.has('job.jobLogs') ? { lines: await readLogLines(tx, job.id) } : {}),
-        ...(relations.has('appBuildArtifacts') ? { files: own } : {}),
-      }
-    }),
-  )
+  return rows.map((build) => {
+    const job = jobRows.find((row) => row.buildId === build.id) ?? null
+    const own = files.filter((file) => file.buildId === build.id)
+    const ready = own.find((file) => file.status === 'ready') ?? uploaded.find((row) => row.buildId === build.id)
+    return {
+      build,
+      job,
+      artifactId: ready?.id ?? null,
+      ...(relations.has('appBuildArtifacts') ? { files: own } : {}),
+    }
+  })
 }

@@ -1,4 +1,4 @@
-import type { artifacts, builds, jobs, LogLine } from '@capstan/migrations'
+import type { artifacts, builds, jobs } from '@capstan/migrations'
 import { z } from '@hono/zod-openapi'
 import { Artifact, presentArtifact } from '../artifacts/present-artifact.js'
 import { Id, Timestamp } from '../define-route.js'
@@ -50,12 +50,11 @@ export const Build = z
   })
   .openapi('AppBuild')
 
-/** A build with what belongs to it; `lines` and `files` are there when they were asked for. */
+/** A build with what belongs to it; `files` are there when they were asked for. */
 export type LoadedBuild = {
   build: typeof builds.$inferSelect
   job: typeof jobs.$inferSelect | null
   artifactId: string | null
-  lines?: LogLine[]
   files?: (typeof artifacts.$inferSelect)[]
 }
 
@@ -85,7 +84,7 @@ export function presentBuild(loaded: LoadedBuild, relations: ReadonlySet<string>
     createdAt: build.createdAt.toISOString(),
     updatedAt: build.updatedAt.toISOString(),
     ...(relations.has('job') || relations.has('job.jobLogs')
-      ? { job: job ? presentJob(job, loaded.lines) : presentUploadJob(build) }
+      ? { job: job ? presentJob(job) : presentUploadJob(build) }
       : {}),
     ...(files ? { appBuildArtifacts: files.map(presentArtifact) } : {}),
   }

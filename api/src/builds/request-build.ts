@@ -3,6 +3,7 @@ import { BuildMessage } from '@capstan/migrations/messages'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import { requireUsable } from '../credential-versions/pre-flight.js'
+import { releasesAreCached } from '../dependency-caches/cache-place.js'
 import { Problem } from '../problems.js'
 import { sealValue } from '../sealed-values/seal-value.js'
 import { chooseCertificate } from './choose-certificate.js'
@@ -67,8 +68,8 @@ export async function requestBuild(ctx: Context, input: RequestBuild): Promise<L
         configurationId: configuration?.id ?? null,
         native: configuration?.native ?? {},
         git: source.gitRef ? { ref: source.gitRef } : {},
-        // What a cache holds could end up in what customers sign: a release asks for it.
-        useCache: input.useCache ?? !certificate,
+        // What a cache holds could end up in what customers sign: a release, or its app, asks for it.
+        useCache: input.useCache ?? (!certificate || (await releasesAreCached(tx, input.appId))),
         timeoutMinutes: input.timeoutInMinutes ?? 60,
       })
       .returning()

@@ -1,6 +1,9 @@
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../auth/access.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Relations } from '../define-route.js'
+import { presentLog } from '../jobs/present-job.js'
+import { readLog } from '../jobs/read-log.js'
+import { streamJson } from '../stream-json.js'
 import { BuildVariables, storableText } from './build-variables.js'
 import { getBuild } from './get-build.js'
 import { listBuilds } from './list-builds.js'
@@ -114,7 +117,13 @@ export function registerBuildRoutes(app: OpenAPIHono<Env>): void {
   })
   app.openapi(getBuildRoute, async (c) => {
     const { relations } = c.req.valid('query')
-    return c.json(presentBuild(await getBuild(c.get('ctx'), c.req.valid('param'), relations), relations), 200)
+    const ctx = c.get('ctx')
+    const loaded = await getBuild(ctx, c.req.valid('param'), relations)
+    const build = presentBuild(loaded, relations)
+    if (!relations.has('job.jobLogs') || !loaded.job) return c.json(build, 200)
+    // The job was read before its lines, so a finished one is never shown without its last.
+    const pages = presentLog(loaded.job.id, readLog(ctx, loaded.job.id))
+    return streamJson((list) => ({ ...build, job: { ...build.job, jobLogs: list } }), pages)
   })
   app.openapi(updateBuildRoute, async (c) => {
     const loaded = await updateBuild(c.get('ctx'), { ...c.req.valid('json'), ...c.req.valid('param') })

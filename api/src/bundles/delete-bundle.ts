@@ -4,6 +4,8 @@ import { recordAudit } from '../audit/record-audit.js'
 import { type Approval, requireApproval } from '../change-requests/require-approval.js'
 import { spendApproval } from '../change-requests/spend-approval.js'
 import { type Context, requireScope } from '../context.js'
+import { deleteDiscarded } from '../jobs/delete-discarded.js'
+import { noteDiscarded } from '../objects/note-discarded.js'
 import { Problem } from '../problems.js'
 import { bundleObjectFolder, requireBundle } from './queries.js'
 
@@ -11,7 +13,7 @@ import { bundleObjectFolder, requireBundle } from './queries.js'
 export async function deleteBundle(ctx: Context, input: { appId: string; bundleId: string }): Promise<void> {
   requireScope(ctx, 'bundles:write')
   const approval = await approveDeletion(ctx, input)
-  const { bundle, patches } = await withOrg(ctx.db, ctx.orgId, async (tx) => {
+  const discarded = await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const bundle = await requireBundle(tx, input.appId, input.bundleId)
     const served = tx
       .select({ id: deployments.appChannelId })
@@ -38,10 +40,12 @@ export async function deleteBundle(ctx: Context, input: { appId: string; bundleI
       target: { app: input.appId, bundle: bundle.id },
       ...(spent && { data: { approval: spent } }),
     })
-    return { bundle, patches }
+    const ofPatches = patches.flatMap(({ objectKey }) => objectKey ?? [])
+    const keys = [...ofPatches, `${bundleObjectFolder(bundle)}/`]
+    await noteDiscarded(tx, ctx.orgId, keys)
+    return keys
   })
-  for (const { objectKey } of patches) if (objectKey !== null) await ctx.objects.delete(objectKey)
-  for await (const { key } of ctx.objects.list(`${bundleObjectFolder(bundle)}/`)) await ctx.objects.delete(key)
+  await deleteDiscarded(ctx.objects, ctx.log, discarded)
 }
 
 /** Its deployments go with it, so devices of a protected channel would get something else. */

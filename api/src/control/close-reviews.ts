@@ -1,6 +1,7 @@
 import {
   accessReviewItems,
   accessReviews,
+  apiTokens,
   memberships,
   newId,
   organizations,
@@ -16,7 +17,7 @@ import type { ControlDeps } from './control-deps.js'
 
 type Due = { id: string; orgId: string }
 
-/** At the deadline of a review: suspends what nobody attested, but for one owner. */
+/** At the deadline of a review: suspends what nobody attested, but for one owner. A service token is revoked. */
 export async function closeReviews(deps: ControlDeps): Promise<number> {
   const due = await deps.db
     .select({ id: accessReviews.id, orgId: accessReviews.orgId })
@@ -86,7 +87,7 @@ async function ownerToKeep(tx: Transaction, reviewId: string): Promise<string | 
 
 /** Whether there was something left to suspend. Whoever is gone and came back is suspended too: nobody attested them. */
 async function suspend(tx: Transaction, item: ReviewItem, suspendedAt: Date): Promise<boolean> {
-  const { kind, grantId, teamId, userId } = item
+  const { kind, grantId, teamId, userId, tokenId } = item
   if (kind === 'grant' && grantId) {
     const match = and(eq(roleGrants.id, grantId), isNull(roleGrants.suspendedAt))
     return (await tx.update(roleGrants).set({ suspendedAt }).where(match).returning({ id: roleGrants.id })).length > 0
@@ -98,6 +99,11 @@ async function suspend(tx: Transaction, item: ReviewItem, suspendedAt: Date): Pr
       .set({ suspendedAt })
       .where(and(isTheirs, isNull(teamMembers.suspendedAt)))
     return (await rows.returning({ id: teamMembers.userId })).length > 0
+  }
+  if (kind === 'service-token' && tokenId) {
+    const isLive = and(eq(apiTokens.id, tokenId), isNull(apiTokens.revokedAt))
+    const rows = tx.update(apiTokens).set({ revokedAt: suspendedAt }).where(isLive)
+    return (await rows.returning({ id: apiTokens.id })).length > 0
   }
   if (kind !== 'membership' || !userId) throw new Error('The item of the review names nothing.')
   const isTheirs = and(eq(memberships.userId, userId), isNull(memberships.suspendedAt))

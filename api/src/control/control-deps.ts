@@ -2,6 +2,7 @@ import type { Database } from '@capstan/migrations'
 import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import type { ObjectStore } from '../objects/object-store.js'
+import type { StaticParts } from '../static-delivery/publish-app.js'
 import type { Outbound } from '../outbound/create-outbound.js'
 import type { BuildQueue } from './build-queue.js'
 
@@ -11,6 +12,8 @@ export type ControlDeps = {
   objects: ObjectStore
   queue: BuildQueue
   redis: Redis
+  /** With what static objects of live updates are written; null: there are none. */
+  staticParts: StaticParts | null
   log: Logger
   now: () => Date
   /** Calls hosts that organizations name. */

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { createAlarm } from '../alarm.js'
 
 export type RepeatOptions = {
   everyMs: number
@@ -8,17 +8,29 @@ export type RepeatOptions = {
   onFirstPass?: () => void
 }
 
+export type Repeated = {
+  /** Settles when the signal has ended it. */
+  ended: Promise<void>
+  /** Begins the next pass without waiting for its time. */
+  wake: () => void
+}
+
 /** Does `work` again and again until the signal: a pass that fails is reported, and the next one comes as usual. */
-export async function repeat(work: () => Promise<unknown>, options: RepeatOptions): Promise<void> {
-  let passed = false
-  while (!options.signal.aborted) {
-    try {
-      await work()
-      if (!passed) options.onFirstPass?.()
-      passed = true
-    } catch (error) {
-      options.onFailure(error)
+export function repeat(work: () => Promise<unknown>, options: RepeatOptions): Repeated {
+  const { everyMs, signal } = options
+  const alarm = createAlarm(signal)
+  const loop = async (): Promise<void> => {
+    let passed = false
+    while (!signal.aborted) {
+      try {
+        await work()
+        if (!passed) options.onFirstPass?.()
+        passed = true
+      } catch (error) {
+        options.onFailure(error)
+      }
+      await alarm.wait(everyMs)
     }
-    await sleep(options.everyMs, undefined, { signal: options.signal }).catch(() => undefined)
   }
+  return { ended: loop(), wake: alarm.ring }
 }

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events'
+import type { Listen } from '@capstan/migrations'
 import { QueueUnavailable } from './build-queue.js'
 import type { ControlDeps } from './control-deps.js'
 import { closeReviews } from './close-reviews.js'
@@ -15,14 +16,19 @@ import { dispatchLimits, relayOutbox } from './relay-outbox.js'
 import { repeat } from './repeat.js'
 import { retireVersions } from './retire-versions.js'
 import { ringAgain } from './ring-again.js'
+import { storeLogs } from './store-logs.js'
+import { sweepCaches } from './sweep-caches.js'
 import { sweepLeases } from './sweep-leases.js'
 import { sweepLeftovers } from './sweep-leftovers.js'
 import { watchChanges } from './watch-changes.js'
 import { sweepTelemetry } from './sweep-telemetry.js'
+import { publishStaticApps } from '../static-delivery/publish-static-apps.js'
+import { watchNotifications } from '../watch-notifications.js'
 
 const RING_AGAIN_AFTER_MS = 15_000
 const NOTICES_MS = 10 * 60_000
 const LEFTOVERS_MS = 10 * 60_000
+const STORE_LOGS_MS = 60_000
 const ACTIVITY_MS = 15 * 60_000
 const RETENTION_MS = 60 * 60_000
 
@@ -37,7 +43,10 @@ export type ControlOptions = {
 /**
  * Runs the loops below until disposed. `ready` settles once each has looked at the database; patches may take longer.
  */
-export function startControl(deps: ControlDeps, options: ControlOptions): AsyncDisposable & { ready: Promise<void> } {
+export function startControl(
+  deps: ControlDeps & { listen: Listen },
+  options: ControlOptions,
+): AsyncDisposable & { ready: Promise<void> } {
   const stopping = new AbortController()
   const { signal } = stopping
   // Each loop listens, and Node warns of more than ten as of a leak.
@@ -52,13 +61,22 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
       deps.log.warn({ reason: error.message, loop: name }, 'redis does not answer; builds wait')
       done()
     }
-    return { first, loop: repeat(work, { everyMs, signal, onFailure, onFirstPass: done }) }
+    const { ended, wake } = repeat(work, { everyMs, signal, onFailure, onFirstPass: done })
+    return { first, ended, wake }
   }
+  const outbox = watchNotifications(deps.listen, 'outbox', () => relay.wake())
+  const relay = start('relay', relayMs, async () => {
+    // First the ear, then the look: what is committed in between is heard.
+    await outbox.listen().catch((error: unknown) => deps.log.debug({ err: error }, 'notifications are not heard'))
+    return relayOutbox(deps, { ...dispatchLimits, ...options.limits })
+  })
   const loops = [
-    start('relay', relayMs, () => relayOutbox(deps, { ...dispatchLimits, ...options.limits })),
+    relay,
     start('sweep', sweepMs, () => sweepLeases(deps)),
     start('overdue', sweepMs, () => endOverdue(deps)),
     start('leftovers', LEFTOVERS_MS, () => sweepLeftovers(deps)),
+    start('store-logs', STORE_LOGS_MS, () => storeLogs(deps)),
+    start('sweep-caches', LEFTOVERS_MS, () => sweepCaches(deps)),
     start('retire-versions', sweepMs, () => retireVersions(deps)),
     start('expiry-notices', noticesMs, () => giveExpiryNotices(deps)),
     start('record-activity', ACTIVITY_MS, () => recordActivity(deps)),
@@ -71,13 +89,18 @@ export function startControl(deps: ControlDeps, options: ControlOptions): AsyncD
     start('erase-organizations', sweepMs, () => eraseOrganizations(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
   ]
-  // Making one takes a while; nobody waits for it.
+  // Making one takes a while, as copying bundles does; nobody waits for it.
   const patches = start('patches', sweepMs, () => makePatches(deps, signal))
+  const { staticParts } = deps
+  const statics = start('static-apps', relayMs, async () => {
+    if (staticParts) await publishStaticApps({ ...deps, staticParts })
+  })
   return {
     ready: Promise.all(loops.map(({ first }) => first)).then(() => undefined),
     async [Symbol.asyncDispose]() {
       stopping.abort()
-      await Promise.all([...loops, patches].map(({ loop }) => loop))
+      await Promise.all([...loops, patches, statics].map(({ ended }) => ended))
+      await outbox.stop()
     },
   }
 }

@@ -1,6 +1,7 @@
 import {
   artifacts,
   bundleFiles,
+  discardedObjects,
   newId,
   organizations,
   outbox,
@@ -8,10 +9,12 @@ import {
   uploads,
   withOrg,
 } from '@capstan/migrations'
-import { and, eq, exists, inArray, isNotNull, lt, not, sql } from 'drizzle-orm'
+import { and, asc, eq, exists, inArray, isNotNull, lt, not, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { deleteDiscarded } from '../jobs/delete-discarded.js'
+import { noteDiscarded } from '../objects/note-discarded.js'
 import type { ControlDeps } from './control-deps.js'
+import { LONGEST_LINK_MS } from './erase-organizations.js'
 
 const DAY_MS = 24 * 60 * 60_000
 const UPLOAD_DAYS = 2
@@ -21,13 +24,14 @@ const ROWS_AT_ONCE = 500
 
 /**
  * Removes what nobody waits for: files of builds older than their organization keeps them, uploads that were never
- * finished, rows of the outbox that were sent. A row goes before its object, so nothing points at what is gone; an object
- * that cannot be removed now is logged.
+ * finished, rows of the outbox that were sent. A row goes before its object, so nothing points at what is gone; what is to
+ * go is noted with it and removed here when it could not be removed at once.
  */
 export async function sweepLeftovers(
   deps: ControlDeps,
-): Promise<{ artifacts: number; uploads: number; outbox: number }> {
+): Promise<{ artifacts: number; uploads: number; outbox: number; discarded: number }> {
   return {
+    discarded: await removeDiscarded(deps),
     artifacts: await expireArtifacts(deps),
     uploads: await dropUploads(deps),
     outbox: await dropSentRows(deps),
@@ -75,6 +79,7 @@ async function expireArtifact(deps: ControlDeps, orgId: string, id: string): Pro
       target: { app: row.appId, build: row.buildId, artifact: id },
       data: { type: row.type, sha256: row.sha256 },
     })
+    await noteDiscarded(tx, orgId, [row.objectKey])
     return row
   })
   if (gone) await deleteDiscarded(deps.objects, deps.log, [gone.objectKey])
@@ -96,13 +101,39 @@ async function dropUploads(deps: ControlDeps): Promise<number> {
         .where(eq(uploadParts.uploadId, id))
       const open = and(eq(uploads.id, id), eq(uploads.status, 'open'))
       const removed = await tx.delete(uploads).where(open).returning({ id: uploads.id })
-      return removed.length > 0 ? parts.map(({ key }) => key) : null
+      if (removed.length === 0) return null
+      const keys = parts.map(({ key }) => key)
+      await noteDiscarded(tx, orgId, keys)
+      return keys
     })
     if (keys === null) continue
     await deleteDiscarded(deps.objects, deps.log, keys)
     dropped += 1
   }
   return dropped
+}
+
+/**
+ * Once more until no link to store something there can be valid any more: what came late goes as well. Answers how many
+ * notes are settled.
+ */
+async function removeDiscarded(deps: ControlDeps): Promise<number> {
+  const noted = await deps.db
+    .select()
+    .from(discardedObjects)
+    .orderBy(asc(discardedObjects.createdAt), asc(discardedObjects.id))
+    .limit(ROWS_AT_ONCE * 10)
+  let settled = 0
+  for (const { id, orgId, key, createdAt } of noted) {
+    // A note cannot name what is another organization's, whoever wrote it.
+    const isOwn = key.startsWith(`orgs/${orgId}/`)
+    if (!isOwn) deps.log.error({ orgId, key }, 'a note of a discarded object is not understood; set aside')
+    const isGone = !isOwn || (await deleteDiscarded(deps.objects, deps.log, [key]))
+    if (!isGone || deps.now().getTime() - createdAt.getTime() < LONGEST_LINK_MS) continue
+    await withOrg(deps.db, orgId, (tx) => tx.delete(discardedObjects).where(eq(discardedObjects.id, id)))
+    settled += 1
+  }
+  return settled
 }
 
 async function dropSentRows(deps: ControlDeps): Promise<number> {

@@ -21,8 +21,8 @@ export type Check<T> = { org: string; question: FileQuestion; Result: z.ZodType<
 
 /** Reads an uploaded file in a child process of its own and answers what it found; throws `CredentialRefusal`. */
 export function checkFile<T>({ org, question, Result }: Check<T>, asked = launcher): Promise<T> {
-  return inTurn(org, async () => {
-    const verdict = readVerdict(await asked.ask(Buffer.from(JSON.stringify(question), 'utf8')))
+  return inTurn(org, async (others) => {
+    const verdict = readVerdict(await asked.ask(Buffer.from(JSON.stringify(question), 'utf8'), others))
     if (!verdict.ok) throw new CredentialRefusal(verdict.code, verdict.message)
     const result = Result.safeParse(verdict.result)
     if (result.success) return result.data

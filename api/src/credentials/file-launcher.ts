@@ -5,9 +5,9 @@ import { createFrameReader, encodeFrame, type Outcome } from './frames.js'
 
 /**
  * Entry of the small process that starts the children for the API: to fork a process as large as the API stops every
- * request for tens of milliseconds. It passes questions on as they are and looks into none. While nothing is asked one
- * child waits, its program loaded, so that a file is judged without the start of a process before it; under a flood none is
- * started beside the one that works.
+ * request for tens of milliseconds. It passes questions on as they are and looks into none. One child is kept
+ * waiting, its program loaded, so that a file is judged without the start of a process before it; while others wait for their
+ * turn none is started beside the one that works.
  */
 const [ENTRY = ''] = process.argv.slice(2)
 // Processor time, so that a busy machine does not make a good file look costly; the clock is the backstop.
@@ -38,16 +38,16 @@ function start(): Child {
 }
 
 /** One that died while it waited is not given a question. */
-function takeChild(): Child {
+function takeChild(others: boolean): Child {
   const child = spare !== null && running.has(spare) ? spare : start()
-  spare = null
+  spare = others ? null : start()
   return child
 }
 
 type Answer = { outcome: Outcome; printed: Buffer }
 
-function ask(question: Buffer): Promise<Answer> {
-  const child = takeChild()
+function ask(question: Buffer, others: boolean): Promise<Answer> {
+  const child = takeChild(others)
   return new Promise((resolve) => {
     let outcome: Outcome = 'ended'
     const timer = setTimeout(() => {
@@ -72,8 +72,8 @@ function ask(question: Buffer): Promise<Answer> {
   })
 }
 
-const read = createFrameReader<{ id: number; bytes: number }>(({ head: { id }, body }) => {
-  void ask(body).then(({ outcome, printed }) => process.stdout.write(encodeFrame({ id, outcome }, printed)))
+const read = createFrameReader<{ id: number; others: boolean; bytes: number }>(({ head: { id, others }, body }) => {
+  void ask(body, others).then(({ outcome, printed }) => process.stdout.write(encodeFrame({ id, outcome }, printed)))
 })
 
 /** The API ended, or needs nobody here for now. */

@@ -6,7 +6,7 @@ const MAX_HEAD_BYTES = 200
 /** How a question ended: with what the child printed, with the child ended by itself or a limit, or by the clock. */
 export type Outcome = 'answered' | 'ended' | 'late'
 
-export function encodeFrame(head: { id: number; outcome?: Outcome }, body: Buffer): Buffer {
+export function encodeFrame(head: { id: number; others?: boolean; outcome?: Outcome }, body: Buffer): Buffer {
   return Buffer.concat([Buffer.from(`${JSON.stringify({ ...head, bytes: body.length })}\n`, 'latin1'), body])
 }
 

@@ -27,7 +27,8 @@ export class Launcher {
     this.#entry = entry
   }
 
-  ask(question: Buffer): Promise<Answer> {
+  /** `others`: more questions wait behind this one, so nothing is to be started beside its child. */
+  ask(question: Buffer, others = false): Promise<Answer> {
     clearTimeout(this.#idle)
     this.#started ??= this.#start()
     const { stdin } = this.#started
@@ -35,7 +36,7 @@ export class Launcher {
     hold(this.#started, true)
     return new Promise((resolve) => {
       this.#waiting.set(id, resolve)
-      stdin.write(encodeFrame({ id }, question))
+      stdin.write(encodeFrame({ id, others }, question))
     })
   }
 

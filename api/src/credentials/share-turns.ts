@@ -4,13 +4,13 @@ export type Turns = { atOnce: number; waitingOfOne: number; waiting: number }
 
 /**
  * Runs costly work a few pieces at a time, the owners in turn: whoever brings a hundred pieces waits for its own, and
- * nobody waits for all of them. What comes on top of a queue is refused.
+ * nobody waits for all of them. What comes on top of a queue is refused. Work is told whether others wait behind it.
  */
 export function shareTurns({
   atOnce,
   waitingOfOne,
   waiting,
-}: Turns): <T>(owner: string, work: () => Promise<T>) => Promise<T> {
+}: Turns): <T>(owner: string, work: (others: boolean) => Promise<T>) => Promise<T> {
   const queues = new Map<string, (() => void)[]>()
   let running = 0
   let queued = 0
@@ -39,7 +39,7 @@ export function shareTurns({
     if (running >= atOnce) await wait(owner)
     else running += 1
     try {
-      return await work()
+      return await work(queued > 0)
     } finally {
       // A place is handed on, never given back and taken again: nobody slips in between.
       const next = takeNext()

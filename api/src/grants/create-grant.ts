@@ -48,8 +48,12 @@ export async function createGrant(ctx: Context, input: CreateGrant): Promise<typ
 
 export function targetOf(grant: typeof roleGrants.$inferSelect): Record<string, string> {
   const { id, userId, teamId, appId, channelId } = grant
-  const all = { grant: id, user: userId, team: teamId, app: appId, channel: channelId }
-  return Object.fromEntries(Object.entries(all).flatMap(([key, value]) => (value === null ? [] : [[key, value]])))
+  return namesOf({ grant: id, user: userId, team: teamId, app: appId, channel: channelId })
+}
+
+/** Ids for the log, without those that are none. */
+export function namesOf(ids: Record<string, string | null>): Record<string, string> {
+  return Object.fromEntries(Object.entries(ids).flatMap(([key, id]) => (id === null ? [] : [[key, id]])))
 }
 
 function checkShape({ userId, teamId, role, appId, channelId }: CreateGrant): void {

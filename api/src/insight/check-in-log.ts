@@ -8,7 +8,7 @@ const KEPT_SECONDS = 60 * 60
 /** Written of one batch: a log that people read live need not hold every device of a large fleet. */
 const WRITTEN_AT_ONCE = 50
 
-export type LoggedCheckIn = Omit<CheckIn, 'orgId' | 'address'> & { cursor: string }
+export type LoggedCheckIn = Omit<CheckIn, 'orgId' | 'address' | 'lastSeenAt'> & { lastSeenAt: string; cursor: string }
 
 const keyOf = (appId: string) => `capstan:check-ins:${appId}`
 
@@ -31,7 +31,8 @@ async function logCheckIns(redis: Redis, batch: readonly CheckIn[]): Promise<voi
   }
   const pipeline = redis.pipeline()
   for (const [appId, list] of byApp) {
-    for (const { orgId: _org, address: _address, ...entry } of list.slice(-WRITTEN_AT_ONCE)) {
+    for (const { orgId: _org, address: _address, ...said } of list.slice(-WRITTEN_AT_ONCE)) {
+      const entry = { ...said, lastSeenAt: new Date(said.lastSeenAt).toISOString() }
       pipeline.xadd(keyOf(appId), 'MAXLEN', '~', KEPT, '*', 'entry', JSON.stringify(entry))
     }
     pipeline.expire(keyOf(appId), KEPT_SECONDS)
@@ -49,5 +50,8 @@ export async function readCheckIns(
     after === null
       ? (await redis.xrevrange(keyOf(appId), '+', '-', 'COUNT', limit)).toReversed()
       : await redis.xrange(keyOf(appId), `(${after}`, '+', 'COUNT', limit)
-  return found.map(([cursor, [, entry]]) => ({ ...(JSON.parse(entry ?? '{}') as CheckIn), cursor }))
+  return found.map(([cursor, [, entry]]) => ({
+    ...(JSON.parse(entry ?? '{}') as Omit<LoggedCheckIn, 'cursor'>),
+    cursor,
+  }))
 }

@@ -1,9 +1,23 @@
 import type { Logger } from 'pino'
 import type { ObjectStore } from '../objects/object-store.js'
 
-/** Removes objects that no row refers to any more. What cannot be removed now stays unreachable, and is logged. */
-export async function deleteDiscarded(objects: ObjectStore, log: Logger, keys: readonly string[]): Promise<void> {
+/**
+ * Removes objects that no row refers to any more; of a key that ends in a slash everything below it. What cannot be
+ * removed now is unreachable, is logged, and goes when the control process sweeps what was noted as discarded. Answers
+ * whether all is gone.
+ */
+export async function deleteDiscarded(objects: ObjectStore, log: Logger, keys: readonly string[]): Promise<boolean> {
+  let isGone = true
   for (const key of keys) {
-    await objects.delete(key).catch((error: unknown) => log.warn({ err: error, key }, 'object was not removed'))
+    await remove(objects, key).catch((error: unknown) => {
+      isGone = false
+      log.warn({ err: error, key }, 'object was not removed')
+    })
   }
+  return isGone
+}
+
+async function remove(objects: ObjectStore, key: string): Promise<void> {
+  if (!key.endsWith('/')) return objects.delete(key)
+  for await (const below of objects.list(key)) await objects.delete(below.key)
 }

@@ -11,7 +11,9 @@ import {
 import { BuildMessage } from '@capstan/migrations/messages'
 import { and, eq, inArray, ne, or, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import { noteDiscarded } from '../objects/note-discarded.js'
 import type { Actor } from '../context.js'
+import { settleCaches } from '../dependency-caches/settle-caches.js'
 import { appendLogLines, platformBatch } from './append-log-lines.js'
 
 type Job = typeof jobs.$inferSelect
@@ -46,7 +48,8 @@ export async function endAttempt(tx: Transaction, by: Auditor, job: Job, end: At
   const to = decide(job, end)
   if (to !== 'succeeded') await writeNote(tx, job, to, end)
   await closeAttempt(tx, job)
-  const discardedKeys = await discardArtifacts(tx, job, to)
+  const caches = await settleCaches(tx, job, to === 'succeeded')
+  const discardedKeys = [...(await discardArtifacts(tx, job, to)), ...caches.discardedKeys]
   const ended = await moveJob(tx, job, to, end)
   if (to === 'queued') {
     const payload: BuildMessage = BuildMessage.parse({ v: 1, orgId: job.orgId, buildId: job.buildId })
@@ -55,7 +58,12 @@ export async function endAttempt(tx: Transaction, by: Auditor, job: Job, end: At
   await recordAudit(tx, by, {
     action: actions[to],
     target: { app: job.appId, build: job.buildId, job: job.id },
-    data: { attempt: job.attempt, code: ended.statusCode, ...(to === 'queued' ? {} : { status: to }) },
+    data: {
+      attempt: job.attempt,
+      code: ended.statusCode,
+      ...(to === 'queued' ? {} : { status: to }),
+      ...(caches.ready && { cache: caches.ready }),
+    },
   })
   return { job: ended, discardedKeys }
 }
@@ -103,7 +111,9 @@ async function discardArtifacts(tx: Transaction, job: Job, to: JobStatus): Promi
     .set({ status: 'discarded' })
     .where(and(eq(artifacts.buildId, job.buildId), ne(artifacts.status, 'discarded'), superfluous))
     .returning({ key: artifacts.objectKey })
-  return rows.map((row) => row.key)
+  const keys = rows.map((row) => row.key)
+  await noteDiscarded(tx, job.orgId, keys)
+  return keys
 }
 
 async function moveJob(tx: Transaction, job: Job, to: EndStatus | 'queued', end: AttemptEnd): Promise<Job> {

@@ -1,11 +1,11 @@
 import { type LogLine, withOrg } from '@capstan/migrations'
+import { createAlarm } from '../alarm.js'
 import { type Context, requireScope } from '../context.js'
 import { findJob } from './find-job.js'
 import { listenToLogs } from './log-bell.js'
-import { readLogLines } from './read-log-lines.js'
+import { readLog, readRows } from './read-log.js'
 
 const POLL_MS = 2_000
-const BATCHES_AT_ONCE = 50
 /** A reader whose token was revoked hears nothing more after this long. */
 const RECHECK_MS = 3_000
 
@@ -16,7 +16,8 @@ export type LogEvent =
 
 /**
  * The lines of a job after `after` as they come, then one `end`. `idle` is said when nothing came for a while, so that
- * a reader that has gone away is noticed. Ends without `end` when the caller would not be let in any more. Woken by Redis; looks for itself every two seconds in case Redis is away.
+ * a reader that has gone away is noticed. Ends without `end` when the caller would not be let in any more. Woken by Redis; looks
+ * for itself every two seconds in case Redis is away.
  */
 export async function* followLog(
   ctx: Context,
@@ -42,6 +43,14 @@ export async function* followLog(
       }
       if (lines.length > 0) continue
       if (job.finishedAt) {
+        // Its rows may be gone from the database already.
+        for await (const page of readLog(ctx, jobId, last)) {
+          for (const line of page) {
+            last = line.number
+            yield { kind: 'line', line }
+          }
+          if (signal.aborted) return
+        }
         yield { kind: 'end', status: job.status, statusCode: job.statusCode, statusMessage: job.statusMessage }
         return
       }
@@ -57,33 +66,6 @@ export async function* followLog(
 function readNext(ctx: Context, jobId: string, after: number) {
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const job = await findJob(tx, jobId)
-    return { job, lines: await readLogLines(tx, jobId, after, BATCHES_AT_ONCE) }
+    return { job, lines: await readRows(tx, jobId, after) }
   })
-}
-
-/** A bell that is rung while nobody waits is heard at the next wait. */
-function createAlarm(signal: AbortSignal) {
-  let rung = false
-  let wake: (() => void) | null = null
-  const ring = () => {
-    rung = true
-    wake?.()
-  }
-  signal.addEventListener('abort', ring, { once: true })
-  return {
-    ring,
-    async wait(milliseconds: number): Promise<void> {
-      if (!rung) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, milliseconds)
-          wake = () => {
-            clearTimeout(timer)
-            resolve()
-          }
-        })
-      }
-      rung = false
-      wake = null
-    },
-  }
 }

@@ -1,4 +1,4 @@
-import { jobStatuses, type builds, type jobs, type LogLine } from '@capstan/migrations'
+import { cachedManagers, jobStatuses, type builds, type JobCache, type jobs, type LogLine } from '@capstan/migrations'
 import { z } from '@hono/zod-openapi'
 import { Id, Timestamp } from '../define-route.js'
 
@@ -37,11 +37,22 @@ export const Job = z
     pendingTimeInSeconds: Seconds,
     inProgressTimeInSeconds: Seconds,
     totalTimeInSeconds: Seconds,
+    cache: z
+      .object({
+        outcome: z.enum(['hit', 'miss', 'refused', 'off']),
+        packageManager: z.enum(cachedManagers),
+        key: z.string(),
+        sizeInBytes: z.number().int().nullable(),
+        restoreTimeInSeconds: Seconds,
+        installTimeInSeconds: Seconds,
+        saveTimeInSeconds: Seconds,
+      })
+      .nullable(),
     jobLogs: z.array(JobLog).optional(),
   })
   .openapi('Job')
 
-export function presentJob(row: typeof jobs.$inferSelect, lines?: readonly LogLine[]): z.infer<typeof Job> {
+export function presentJob(row: typeof jobs.$inferSelect): z.infer<typeof Job> {
   return {
     id: row.id,
     organizationId: row.orgId,
@@ -64,7 +75,7 @@ export function presentJob(row: typeof jobs.$inferSelect, lines?: readonly LogLi
     pendingTimeInSeconds: secondsBetween(row.pendingAt, row.inProgressAt),
     inProgressTimeInSeconds: secondsBetween(row.inProgressAt, row.finishedAt),
     totalTimeInSeconds: secondsBetween(row.queuedAt, row.finishedAt),
-    ...(lines ? { jobLogs: lines.map((line) => presentLogLine(row.id, line)) } : {}),
+    cache: row.cache && presentCache(row.cache),
   }
 }
 
@@ -74,8 +85,8 @@ export function presentJob(row: typeof jobs.$inferSelect, lines?: readonly LogLi
  */
 export function presentUploadJob(build: typeof builds.$inferSelect): z.infer<typeof Job> {
   const at = build.createdAt
-  return presentJob(
-    {
+  return {
+    ...presentJob({
       id: build.id,
       orgId: build.orgId,
       appId: build.appId,
@@ -88,6 +99,8 @@ export function presentUploadJob(build: typeof builds.$inferSelect): z.infer<typ
       nextLogNumber: 1,
       logBytes: 0,
       logLinesDropped: 0,
+      cache: null,
+      logStoredAt: null,
       cancelRequestedAt: null,
       createdBy: build.createdBy,
       queuedAt: at,
@@ -98,13 +111,30 @@ export function presentUploadJob(build: typeof builds.$inferSelect): z.infer<typ
       finishedAt: at,
       createdAt: at,
       updatedAt: at,
-    },
-    [],
-  )
+    }),
+    jobLogs: [],
+  }
+}
+
+export async function* presentLog(jobId: string, pages: AsyncIterable<readonly LogLine[]>) {
+  for await (const lines of pages) yield lines.map((line) => presentLogLine(jobId, line))
 }
 
 export function presentLogLine(jobId: string, line: LogLine): z.infer<typeof JobLog> {
   return { jobId, number: line.number, payload: line.text, phase: line.phase, timestamp: line.at }
+}
+
+function presentCache(cache: JobCache): NonNullable<z.infer<typeof Job>['cache']> {
+  const seconds = (milliseconds?: number) => (milliseconds === undefined ? null : milliseconds / 1000)
+  return {
+    outcome: cache.outcome,
+    packageManager: cache.packageManager,
+    key: cache.key,
+    sizeInBytes: cache.sizeBytes ?? null,
+    restoreTimeInSeconds: seconds(cache.restoreMs),
+    installTimeInSeconds: seconds(cache.installMs),
+    saveTimeInSeconds: seconds(cache.saveMs),
+  }
 }
 
 function secondsBetween(from: Date | null, to: Date | null): number | null {

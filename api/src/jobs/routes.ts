@@ -1,15 +1,18 @@
-import { jobStatuses } from '@capstan/migrations'
+import { jobStatuses, type LogLine } from '@capstan/migrations'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import { streamSSE } from 'hono/streaming'
 import { contextFor, type Env } from '../auth/access.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Relations } from '../define-route.js'
+import { attachmentNamed } from '../objects/attachment-named.js'
 import { Problem } from '../problems.js'
+import { streamJson, streamText } from '../stream-json.js'
 import { cancelJob } from './cancel-job.js'
 import { followLog, type LogEvent } from './follow-log.js'
 import { getJob } from './get-job.js'
 import { listJobs } from './list-jobs.js'
 import { listLogLines } from './list-log-lines.js'
-import { Job, JobLog, presentJob, presentLogLine } from './present-job.js'
+import { Job, JobLog, presentJob, presentLog, presentLogLine } from './present-job.js'
+import { readLog } from './read-log.js'
 import { summarizeFailure } from './summarize-failure.js'
 
 const JobParams = z.object({ jobId: Id })
@@ -59,6 +62,16 @@ const listLogsRoute = defineRoute({
   responses: { 200: jsonResponse(z.array(JobLog), 'Lines') },
 })
 
+const downloadLogRoute = defineRoute({
+  method: 'get',
+  path: '/v1/jobs/{jobId}/logs/download',
+  operationId: 'downloadJobLog',
+  summary: 'The whole log as text, line by line as it is kept',
+  access: { kind: 'job', scope: 'builds:read' },
+  request: { params: JobParams },
+  responses: { 200: { description: 'The log', content: { 'text/plain': { schema: z.string() } } } },
+})
+
 const streamLogsRoute = defineRoute({
   method: 'get',
   path: '/v1/jobs/{jobId}/logs/stream',
@@ -98,8 +111,12 @@ export function registerJobRoutes(app: OpenAPIHono<Env>): void {
     )
   })
   app.openapi(getJobRoute, async (c) => {
-    const { job, lines } = await getJob(c.get('ctx'), c.req.valid('param').jobId, c.req.valid('query').relations)
-    return c.json(presentJob(job, lines), 200)
+    const { jobId } = c.req.valid('param')
+    const job = presentJob(await getJob(c.get('ctx'), jobId))
+    if (!c.req.valid('query').relations.has('jobLogs')) return c.json(job, 200)
+    // The job was read before its lines, so a finished one is never shown without its last.
+    const pages = presentLog(jobId, readLog(c.get('ctx'), jobId))
+    return streamJson((list) => ({ ...job, jobLogs: list }), pages)
   })
   app.openapi(updateJobRoute, async (c) =>
     c.json(presentJob(await cancelJob(c.get('ctx'), c.req.valid('param').jobId)), 200),
@@ -113,11 +130,19 @@ export function registerJobRoutes(app: OpenAPIHono<Env>): void {
 function registerLogRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(listLogsRoute, async (c) => {
     const { jobId } = c.req.valid('param')
-    const lines = await listLogLines(c.get('ctx'), { jobId, after: c.req.valid('query').after })
-    return c.json(
-      lines.map((line) => presentLogLine(jobId, line)),
-      200,
-    )
+    const pages = await listLogLines(c.get('ctx'), { jobId, after: c.req.valid('query').after })
+    return streamJson((list) => list, presentLog(jobId, pages))
+  })
+  app.openapi(downloadLogRoute, async (c) => {
+    const { jobId } = c.req.valid('param')
+    const pages = await listLogLines(c.get('ctx'), { jobId, after: 0 })
+    return streamText(textOf(pages), {
+      'content-disposition': attachmentNamed(`job-${jobId}.log`),
+      'x-content-type-options': 'nosniff',
+      // A build writes what it likes: a browser keeps it as a file and runs none of it.
+      'content-security-policy': "default-src 'none'; sandbox",
+      'cache-control': 'private, no-store',
+    })
   })
   app.openapi(streamLogsRoute, (c) => {
     const ctx = c.get('ctx')
@@ -138,6 +163,10 @@ function registerLogRoutes(app: OpenAPIHono<Env>): void {
       }
     })
   })
+}
+
+async function* textOf(pages: AsyncIterable<readonly LogLine[]>): AsyncGenerator<string> {
+  for await (const lines of pages) yield lines.map(({ text }) => `${text}\n`).join('')
 }
 
 function toServerEvent(jobId: string, event: Exclude<LogEvent, { kind: 'idle' }>) {

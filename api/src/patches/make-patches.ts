@@ -23,19 +23,40 @@ export async function makePatches(deps: Deps, signal: AbortSignal): Promise<numb
   return made
 }
 
-/** Makes one patch: fast ones before better ones, those to the newest bundle first. Answers whether there was one. */
+/** Makes one patch. Answers whether there was one. */
 async function makeNextPatch(deps: Deps, signal: AbortSignal): Promise<boolean> {
   const now = deps.now()
-  const [due] = await deps.db
-    .select({ id: bundlePatches.id, orgId: bundlePatches.orgId })
-    .from(bundlePatches)
-    .where(and(sql`${bundlePatches.wantedEffort} is not null`, isFree(now)))
-    .orderBy(desc(bundlePatches.wantedEffort), desc(bundlePatches.createdAt))
-    .limit(1)
+  const due = await findNext(deps.db, now)
   if (!due) return false
   const work = await withOrg(deps.db, due.orgId, (tx) => claim(tx, due.id, now))
   if (work) await make(deps, work, signal)
   return true
+}
+
+/**
+ * Fast ones before better ones; of these, one of the organization that waits the longest since its last, and of its own one
+ * to the newest bundle. So nobody's line is stood behind, however long it is.
+ */
+async function findNext(db: Deps['db'], now: Date): Promise<{ id: string; orgId: string } | undefined> {
+  const first = db
+    .selectDistinctOn([bundlePatches.orgId], {
+      id: bundlePatches.id,
+      orgId: bundlePatches.orgId,
+      wantedEffort: bundlePatches.wantedEffort,
+    })
+    .from(bundlePatches)
+    .where(and(sql`${bundlePatches.wantedEffort} is not null`, isFree(now)))
+    .orderBy(bundlePatches.orgId, desc(bundlePatches.wantedEffort), desc(bundlePatches.createdAt))
+    .as('first')
+  // Whatever was worked on was changed after it was ordered.
+  const servedAt = sql`(select max(updated_at) from bundle_patches
+    where org_id = ${first.orgId} and updated_at > created_at)`
+  const [next] = await db
+    .select({ id: first.id, orgId: first.orgId })
+    .from(first)
+    .orderBy(desc(first.wantedEffort), sql`${servedAt} nulls first`, first.id)
+    .limit(1)
+  return next
 }
 
 const isFree = (now: Date) => or(isNull(bundlePatches.claimedUntil), lt(bundlePatches.claimedUntil, now))
@@ -44,7 +65,11 @@ const isFree = (now: Date) => or(isNull(bundlePatches.claimedUntil), lt(bundlePa
 async function claim(tx: Transaction, id: string, now: Date): Promise<Work | null> {
   const [patch] = await tx
     .update(bundlePatches)
-    .set({ claimedUntil: new Date(now.getTime() + CLAIM_MS), attempts: sql`${bundlePatches.attempts} + 1` })
+    .set({
+      claimedUntil: new Date(now.getTime() + CLAIM_MS),
+      attempts: sql`${bundlePatches.attempts} + 1`,
+      updatedAt: sql`now()`,
+    })
     .where(and(eq(bundlePatches.id, id), sql`${bundlePatches.wantedEffort} is not null`, isFree(now)))
     .returning()
   if (!patch?.wantedEffort) return null

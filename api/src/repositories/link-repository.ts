@@ -27,7 +27,7 @@ export async function linkRepository(ctx: Context, input: LinkRepository): Promi
     const url = checkRemoteUrl(target.url, rules)
     if (connection) {
       // It opens every repository of its host, and not only this app's.
-      requireScopeEverywhere(ctx, 'git-connections:read')
+      requireScopeEverywhere(ctx, 'apps:write')
       requireFit(connection, url)
     }
     const row = { ...target, url: url.href, gitConnectionId: connection?.id ?? null }

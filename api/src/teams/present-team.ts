@@ -53,7 +53,7 @@ export function presentTeamMember(row: TeamMemberRow): z.infer<typeof TeamMember
 }
 
 /** Nothing for a grant that is not of a team in an app. */
-export function presentTeamApp({ id, teamId, appId, role, ...row }: RoleGrant): z.infer<typeof TeamApp>[] {
+function presentTeamApp({ id, teamId, appId, role, ...row }: RoleGrant): z.infer<typeof TeamApp>[] {
   if (teamId === null || appId === null) return []
   const suspendedAt = row.suspendedAt?.toISOString() ?? null
   return [{ teamId, appId, role, grantId: id, suspendedAt, createdAt: row.createdAt.toISOString() }]

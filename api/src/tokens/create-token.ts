@@ -39,7 +39,7 @@ export async function createApiToken(ctx: Context, input: CreateApiToken) {
 }
 
 type NewToken = Pick<typeof apiTokens.$inferInsert, 'name' | 'kind' | 'scopes' | 'cidrs' | 'expiresAt'> &
-  Partial<Pick<typeof apiTokens.$inferInsert, 'userId' | 'replacesId' | 'rotatedBy'>>
+  Partial<Pick<typeof apiTokens.$inferInsert, 'userId' | 'replacesId' | 'rotatedBy' | 'trustPolicyId'>>
 
 export async function insertToken(tx: Transaction, ctx: Context, token: string, values: NewToken) {
   const [row] = await tx

@@ -1,4 +1,4 @@
-import { apiTokens, withOrg } from '@capstan/migrations'
+import { apiTokens, type Transaction, withOrg } from '@capstan/migrations'
 import { and, eq, isNull } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
@@ -8,12 +8,18 @@ import { Problem } from '../problems.js'
 export async function revokeApiToken(ctx: Context, tokenId: string): Promise<void> {
   requireScope(ctx, 'tokens:write')
   await withOrg(ctx.db, ctx.orgId, async (tx) => {
-    const revoked = await tx
-      .update(apiTokens)
-      .set({ revokedAt: ctx.now() })
-      .where(and(eq(apiTokens.id, tokenId), isNull(apiTokens.revokedAt)))
-      .returning({ id: apiTokens.id })
-    if (revoked.length === 0) throw new Problem('not-found', 'There is no such live token.')
-    await recordAudit(tx, ctx, { action: 'token.revoked', target: { token: tokenId } })
+    if (!(await endToken(tx, ctx, tokenId))) throw new Problem('not-found', 'There is no such live token.')
   })
+}
+
+/** Whether there was such a live one. */
+export async function endToken(tx: Transaction, ctx: Context, tokenId: string): Promise<boolean> {
+  const revoked = await tx
+    .update(apiTokens)
+    .set({ revokedAt: ctx.now() })
+    .where(and(eq(apiTokens.id, tokenId), isNull(apiTokens.revokedAt)))
+    .returning({ id: apiTokens.id })
+  if (revoked.length === 0) return false
+  await recordAudit(tx, ctx, { action: 'token.revoked', target: { token: tokenId } })
+  return true
 }

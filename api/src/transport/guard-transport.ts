@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { v7 } from 'uuid'
 import { networksOf, type Networks } from '../auth/client-address.js'
 import { Problem, problemHeaders, toProblemDocument } from '../problems.js'
+import { rawHeader } from './raw-header.js'
 
 const YEAR_SECONDS = 365 * 24 * 60 * 60
 const loopback = networksOf(['127.0.0.0/8', '::1'])
@@ -36,15 +38,7 @@ export function guardTransport(
   response: ServerResponse,
   { proxies, publicUrl }: { proxies: Networks; publicUrl: string },
 ): boolean {
-  const header = request.headers['x-forwarded-proto']
-  const came = judgeTransport(
-    {
-      encrypted: request.socket instanceof TLSSocket,
-      peer: request.socket.remoteAddress,
-      forwardedProto: Array.isArray(header) ? header.join(',') : header,
-    },
-    proxies,
-  )
+  const came = judgeRequest(request, proxies)
   if (came === 'secure') response.setHeader('strict-transport-security', `max-age=${YEAR_SECONDS}`)
   if (came !== 'clear') return false
   const problem = new Problem(
@@ -54,4 +48,18 @@ export function guardTransport(
   response.writeHead(403, { ...problemHeaders, connection: 'close' })
   response.end(JSON.stringify(toProblemDocument(problem, publicUrl, v7())))
   return true
+}
+
+/** What a proxy says holds for one request; without it, a connection is what it is for all of its requests. */
+const judged = new WeakMap<Socket, ReturnType<typeof judgeTransport>>()
+
+function judgeRequest(request: IncomingMessage, proxies: Networks): ReturnType<typeof judgeTransport> {
+  const { socket } = request
+  const forwardedProto = rawHeader(request, 'x-forwarded-proto')
+  const known = forwardedProto === undefined ? judged.get(socket) : undefined
+  if (known !== undefined) return known
+  const facts = { encrypted: socket instanceof TLSSocket, peer: socket.remoteAddress, forwardedProto }
+  const came = judgeTransport(facts, proxies)
+  if (forwardedProto === undefined) judged.set(socket, came)
+  return came
 }

@@ -12,8 +12,8 @@ const addresses = new Map<string, { left: number; at: number }>()
  * Whether one more unknown device may be written down. Nobody signs in as a device, so a stranger could invent them
  * without end; what is not admitted gets its update all the same, and is written down another time.
  */
-export function admitNewDevice(device: { appId: string; address: string; lastSeenAt: string }): boolean {
-  const at = Date.parse(device.lastSeenAt)
+export function admitNewDevice(device: { appId: string; address: string; lastSeenAt: number }): boolean {
+  const at = device.lastSeenAt
   const ofApp = replenish(apps, device.appId, OF_APP, at)
   const ofAddress = replenish(addresses, device.address, OF_ADDRESS, at)
   if (ofApp.left < 1 || ofAddress.left < 1) return false

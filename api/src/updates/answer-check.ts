@@ -21,13 +21,12 @@ export function answerCheck(deps: Deps, { appId, url, address, isProbe }: Check)
   const app = deps.published.find(appId)
   if (!app) throw new Problem('not-found')
   const asked = readAsked(app.id, readDeviceQuery(url))
-  const at = deps.now()
-  const now = at.getTime()
+  const now = deps.now().getTime()
   if (!isProbe && asked.deviceId !== null && deps.isTooOften(`${address} ${app.id} ${asked.deviceId}`, now)) {
     throw new Problem('too-many-requests', 'This device asked many times within a minute. Ask again in a minute.')
   }
   const decision = decide(app, asked, now)
-  if (!isProbe) noteDevice(deps, { app, asked, address, decision, at })
+  if (!isProbe) noteDevice(deps, { app, asked, address, decision, now })
   if ('refusal' in decision) throw new Problem('no-update', decision.refusal)
   const { channel, offer } = decision
   return deps.makeAnswer({ app, channel, offer, platform: asked.platform, runs: asked.bundleId }, now)
@@ -35,7 +34,7 @@ export function answerCheck(deps: Deps, { appId, url, address, isProbe }: Check)
 
 function noteDevice(
   deps: Deps,
-  seen: { app: PublishedApp; asked: CheckForUpdate; address: string; decision: Decision; at: Date },
+  seen: { app: PublishedApp; asked: CheckForUpdate; address: string; decision: Decision; now: number },
 ): void {
   const { app, asked, decision } = seen
   if (asked.deviceId === null) return
@@ -54,17 +53,18 @@ function noteDevice(
     // A device that runs what it was offered is on that deployment.
     appDeploymentId: offer !== null && offer.bundle.id === asked.bundleId ? offer.deploymentId : null,
     bundleId: asked.bundleId,
-    lastSeenAt: seen.at.toISOString(),
+    lastSeenAt: seen.now,
     address: seen.address,
   })
 }
 
+const PLATFORMS = ['0', '1', '2', '3']
 const MAX_TEXT = 200
 const MAX_DEVICE_ID = 128
 
 function readAsked(appId: string, query: DeviceQuery): CheckForUpdate {
   const platform = query.get('platform')
-  if (platform === null || !/^[0-3]$/.test(platform)) {
+  if (platform === null || !PLATFORMS.includes(platform)) {
     throw new Problem('request-invalid', 'platform: send 0 for Android, 1 for iOS, 2 for Electron, 3 for the web.')
   }
   const text = (name: string, most = MAX_TEXT) => {

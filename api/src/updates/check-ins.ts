@@ -16,8 +16,8 @@ export type CheckIn = {
   appChannelId: string | null
   appDeploymentId: string | null
   bundleId: string | null
-  /** ISO 8601. */
-  lastSeenAt: string
+  /** Milliseconds since 1970. */
+  lastSeenAt: number
   /** Where it asked from, as far as that is known. */
   address: string
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { fitsNativeVersion } from './fits-native-version.js'
+import { fitsVersionCodes } from '@capstan/sdk/release'
 import type { Offer, PublishedApp, PublishedBundle, PublishedChannel } from './published-app.js'
 
 /** What a device says about itself when it asks. */
@@ -45,7 +45,7 @@ function choose(channel: PublishedChannel, asked: CheckForUpdate, now: number): 
   if (channel.offers.length === 0) return `Channel "${channel.name}" has no deployment.`
   for (const offer of channel.offers) {
     if (!isInRollout(asked.deviceId ?? '', offer)) continue
-    if (fitsNativeVersion(offer.constraints, asked.platform, asked.appVersionCode)) return offer
+    if (fitsVersionCodes(asked.appVersionCode ?? '', offer.versionCodes[asked.platform] ?? {})) return offer
     return `The bundle is not for native version ${asked.appVersionCode ?? '(unknown)'}.`
   }
   return 'The rollout has not reached this device.'

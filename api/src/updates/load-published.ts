@@ -1,5 +1,6 @@
 import type { Transaction } from '@capstan/migrations'
 import { sql } from 'drizzle-orm'
+import { versionCodesOf } from './version-codes-of.js'
 import type { Offer, PublishedApp, PublishedBundle, PublishedChannel } from './published-app.js'
 
 /** How far back the search for a device outside a rollout goes. */
@@ -21,7 +22,7 @@ type OfferRow = {
   constraints: Record<string, string>
   custom_properties: Record<string, string>
 }
-type RootRow = { app_id: string; envelope: Record<string, unknown> }
+type RootRow = { app_id: string; version: number; envelope: Record<string, unknown> }
 type HazardRow = { from_bundle_id: string; to_bundle_id: string; href: string }
 type PatchRow = { from_bundle_id: string; to_bundle_id: string; from: string; sha256: string; size_bytes: number }
 type ForcedRow = { app_id: string; id: string; channel_id: string }
@@ -43,7 +44,9 @@ export async function loadPublished(tx: Transaction, appIds: readonly string[]):
     ? await rows<HazardRow>(sql`
         select from_bundle_id, to_bundle_id, href from bundle_copy_hazards where app_id in ${ids}`)
     : []
-  const roots = await rows<RootRow>(sql`select app_id, envelope from app_roots where app_id in ${ids} order by version`)
+  const roots = await rows<RootRow>(
+    sql`select app_id, version, envelope from app_roots where app_id in ${ids} order by version`,
+  )
   const [patches, releases] = [await loadPatches(tx, offers), await loadReleases(tx, offers)]
   return assemble({ apps, channels, offers, forced, hazards, patches, roots, releases })
 }
@@ -119,8 +122,8 @@ function assemble(loaded: Loaded): PublishedApp[] {
       bundles.get(id) ??
       toBundle(row, releases.get(id), { hazards: hazardsOf.get(id) ?? [], patches: patchesOf.get(id) ?? [] })
     bundles.set(id, bundle)
-    const { deployment_id: deploymentId, percentage, constraints } = row
-    return { deploymentId, percentage, constraints, bundle, made: new Map() }
+    const { deployment_id: deploymentId, percentage } = row
+    return { deploymentId, percentage, versionCodes: versionCodesOf(row.constraints), bundle, made: new Map() }
   }
   return apps.map((app) => {
     const byId = new Map<string, PublishedChannel>()
@@ -138,7 +141,7 @@ function assemble(loaded: Loaded): PublishedApp[] {
       defaultChannel: byId.get(app.app_channel_id ?? '') ?? null,
       channels: new Map([...byId.values()].map((channel) => [channel.name, channel])),
       forced: new Map(tied),
-      extra: rootsOf.has(app.id) ? { roots: rootsOf.get(app.id)?.map(({ envelope }) => envelope) } : {},
+      roots: (rootsOf.get(app.id) ?? []).map(({ version, envelope }) => ({ version, envelope })),
     }
   })
 }

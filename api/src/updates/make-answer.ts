@@ -1,10 +1,18 @@
-import { createHash } from 'node:crypto'
-import { type ChannelStatement, channelStatementLifetimeMs, type Envelope, platforms } from '@capstan/sdk/release'
-import type { Offer, PublishedApp, PublishedBundle, PublishedChannel } from './published-app.js'
-import { openStatementKey, signStatement } from './sign-channel-statement.js'
+import { channelStatementLifetimeMs } from '@capstan/sdk/release'
+import type { Offer, PublishedApp, PublishedChannel } from './published-app.js'
+import { openStatementKey } from './sign-channel-statement.js'
+import { stateOffer } from './state-offer.js'
 
-/** The JSON of an answer, in pieces to be sent one after the other. */
-export type AnswerBody = readonly Buffer[]
+/** The JSON of an answer, in pieces to be sent one after the other; a short one also as a text of its bytes. */
+export type AnswerBody = { pieces: readonly Buffer[]; text: string | null; /** Of all, in decimal. */ length: string }
+
+const TEXT_BYTES = 16 * 1024
+
+export function toAnswerBody(pieces: readonly Buffer[]): AnswerBody {
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
+  const text = length <= TEXT_BYTES ? Buffer.concat(pieces).toString('latin1') : null
+  return { pieces, text, length: String(length) }
+}
 
 type ChosenOffer = {
   app: PublishedApp
@@ -30,16 +38,17 @@ export function createAnswerMaker(options: { publicUrl: string; channelStatement
   const make = (chosen: ChosenOffer, now: number): AnswerBody => {
     const head = JSON.stringify(describeOffer(chosen, options.publicUrl))
     const { release } = chosen.offer.bundle
-    if (!release) return [Buffer.from(head)]
-    const statement = key ? stateOffer(chosen, release, now) : null
-    const tail = key && statement ? `,"channelStatement":${JSON.stringify(signStatement(statement, key))}}` : '}'
-    return [Buffer.from(`${head.slice(0, -1)},"release":`), release.json, Buffer.from(tail)]
+    if (!release) return toAnswerBody([Buffer.from(head)])
+    const { app, channel, offer, platform } = chosen
+    const statement = key ? stateOffer({ appId: app.id, channel, offer, release, platform }, key, now) : null
+    const tail = statement ? `,"channelStatement":${JSON.stringify(statement)}}` : '}'
+    return toAnswerBody([Buffer.from(`${head.slice(0, -1)},"release":`), release.json, Buffer.from(tail)])
   }
 
   return (chosen, now) => {
     const { made, bundle } = chosen.offer
-    const source =
-      chosen.runs !== null && (bundle.bySource.has(chosen.runs) || bundle.patches.has(chosen.runs)) ? chosen.runs : ''
+    const { runs } = chosen
+    const source = runs !== null && (bundle.bySource.has(runs) || bundle.patches.has(runs)) ? runs : ''
     const name = bundle.release ? `${chosen.platform}${source}` : source
     const before = made.get(name)
     const age = before ? now - before.at : Number.NaN
@@ -69,33 +78,10 @@ function describeOffer({ app, channel, offer, runs }: ChosenOffer, publicUrl: st
     signature: bundle.signature,
     customProperties: bundle.customProperties,
     url: bundle.url ?? `${address}/download`,
-    ...app.extra,
+    ...(app.roots.length > 0 ? { roots: app.roots.map(({ envelope }) => envelope) } : {}),
     ...(runs === null ? {} : bundle.bySource.get(runs)),
     ...(patch
       ? { patches: [{ from: patch.from, url: `${address}/patches/${patch.sha256}`, sizeBytes: patch.sizeBytes }] }
       : {}),
-  }
-}
-
-function stateOffer(
-  { app, channel, offer, platform: number }: ChosenOffer,
-  release: NonNullable<PublishedBundle['release']>,
-  now: number,
-): ChannelStatement | null {
-  const platform = platforms[number]
-  if (!platform) return null
-  const { payload } = JSON.parse(release.json.toString()) as Envelope
-  return {
-    _type: 'capstan-channel/v1',
-    appId: app.id,
-    channel: channel.name,
-    platform,
-    release: {
-      sha256: createHash('sha256').update(Buffer.from(payload, 'base64')).digest('hex'),
-      sequence: release.sequence,
-    },
-    rollout: { deploymentId: offer.deploymentId, percentage: offer.percentage },
-    issuedAt: new Date(now).toISOString(),
-    expiresAt: new Date(now + channelStatementLifetimeMs).toISOString(),
   }
 }

@@ -1,3 +1,6 @@
+import type { VersionCodes } from '@capstan/sdk/release'
+import type { AnswerBody } from './make-answer.js'
+
 /** What devices of one app may learn, as every API process holds it in memory. */
 export type PublishedApp = {
   id: string
@@ -7,8 +10,8 @@ export type PublishedApp = {
   channels: ReadonlyMap<string, PublishedChannel>
   /** Devices that somebody tied to a channel; all others are not held in memory. */
   forced: ReadonlyMap<string, PublishedChannel>
-  /** Keys that every answer of this app carries. */
-  extra: Readonly<Record<string, unknown>>
+  /** Its root statements, oldest first: every answer carries them. */
+  roots: readonly { version: number; envelope: Readonly<Record<string, unknown>> }[]
 }
 
 export type PublishedChannel = {
@@ -25,10 +28,11 @@ export type PublishedChannel = {
 export type Offer = {
   deploymentId: string
   percentage: number
-  constraints: Readonly<Record<string, string>>
+  /** Native versions that it is for, by the number of their platform. */
+  versionCodes: readonly VersionCodes[]
   bundle: PublishedBundle
   /** Answers that were made before, by platform and by what the device runs, with the time they were made at. */
-  made: Map<string, { body: readonly Buffer[]; at: number }>
+  made: Map<string, { body: AnswerBody; at: number }>
 }
 
 export type PublishedBundle = {

@@ -1,16 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  appChanges,
-  apps,
-  type Database,
-  type Listen,
-  type Listener,
-  type Transaction,
-  withPublished,
-} from '@capstan/migrations'
+import { appChanges, apps, type Database, type Listen, type Transaction, withPublished } from '@capstan/migrations'
 import { asc, gt, gte, sql } from 'drizzle-orm'
 import type { Logger } from 'pino'
 import { loadPublished } from './load-published.js'
+import { watchNotifications } from '../watch-notifications.js'
 import type { PublishedApp } from './published-app.js'
 
 const APPS_AT_ONCE = 1_000
@@ -48,7 +41,7 @@ export async function openPublishedIndex(options: PublishedIndexOptions): Promis
   let bell = createBell()
   let answeredAt = Date.now()
   let silent = false
-  const watcher = createWatcher(options.listen, () => bell.ring())
+  const watcher = watchNotifications(options.listen, 'app_changed', () => bell.ring())
   let mark = await loadAll(db, known, options)
 
   const pass = async () => {
@@ -155,22 +148,4 @@ function createBell(): { ring: () => void; rung: Promise<void> } {
   let ring: () => void = () => undefined
   const rung = new Promise<void>((resolve) => (ring = resolve))
   return { ring: () => ring(), rung }
-}
-
-/** Listens, and listens anew once the connection was lost. */
-function createWatcher(listen: Listen, onChange: () => void) {
-  let listener: Listener | null = null
-  const stop = async () => {
-    const old = listener
-    listener = null
-    await old?.[Symbol.asyncDispose]()
-  }
-  return {
-    stop,
-    async listen() {
-      if (listener && !listener.isLost()) return
-      await stop()
-      listener = await listen('app_changed', onChange)
-    },
-  }
 }

@@ -16,10 +16,14 @@ export function readDeviceQuery(url: string): DeviceQuery {
   const start = url.indexOf('?')
   const end = url.indexOf('#')
   const search = start < 0 ? '' : url.slice(start + 1, end < 0 ? undefined : end)
-  for (const pair of search.split('&')) {
-    const equals = pair.indexOf('=')
-    const name = decode(equals < 0 ? pair : pair.slice(0, equals))
-    if (!raw.has(name)) raw.set(name, equals < 0 ? '' : pair.slice(equals + 1))
+  for (let at = 0; at < search.length;) {
+    const next = search.indexOf('&', at)
+    const stop = next < 0 ? search.length : next
+    const equals = search.indexOf('=', at)
+    const hasValue = equals >= 0 && equals < stop
+    const name = decode(search.slice(at, hasValue ? equals : stop))
+    if (!raw.has(name)) raw.set(name, hasValue ? search.slice(equals + 1, stop) : '')
+    at = stop + 1
   }
   const get = (name: string) => decode(raw.get(name) ?? '') || null
   return {
@@ -27,13 +31,15 @@ export function readDeviceQuery(url: string): DeviceQuery {
     readings(name) {
       const value = get(name)
       if (value === null) return []
-      const asForm = decode((raw.get(name) ?? '').replaceAll('+', ' '))
-      return asForm === value ? [value] : [value, asForm]
+      const text = raw.get(name) ?? ''
+      if (!text.includes('+')) return [value]
+      return [value, decode(text.replaceAll('+', ' '))]
     },
   }
 }
 
 function decode(text: string): string {
+  if (!text.includes('%')) return text
   let value: string
   try {
     value = decodeURIComponent(text)

@@ -74,7 +74,7 @@ export function registerUpdateRoutes(app: OpenAPIHono<Env>): void {
     const { appId } = c.req.valid('param')
     const isProbe = ctx.actor.type !== 'device'
     const body = answerCheck(ctx, { appId, url: c.req.url, address: c.get('address') ?? '', isProbe })
-    return c.body(Buffer.concat(body), 200, {
+    return c.body(Buffer.concat(body.pieces), 200, {
       'content-type': 'application/json',
       'cache-control': 'no-store',
     }) as never

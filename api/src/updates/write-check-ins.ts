@@ -59,7 +59,7 @@ function toJson(batch: readonly CheckIn[]): string {
       app_channel_id: one.appChannelId,
       app_deployment_id: one.appDeploymentId,
       bundle_id: one.bundleId,
-      last_seen_at: one.lastSeenAt,
+      last_seen_at: new Date(one.lastSeenAt).toISOString(),
     })),
   )
 }

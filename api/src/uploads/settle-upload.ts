@@ -1,6 +1,8 @@
 import { uploadParts, uploads, withOrg, type Transaction } from '@capstan/migrations'
 import { eq, sql } from 'drizzle-orm'
 import type { Context } from '../context.js'
+import { deleteDiscarded } from '../jobs/delete-discarded.js'
+import { noteDiscarded } from '../objects/note-discarded.js'
 import { findUpload } from './find-upload.js'
 import type { UploadTarget } from './upload-target.js'
 
@@ -22,9 +24,13 @@ export async function settleUpload(
       .set({ status: 'completed', completedAt: sql`now()` })
       .where(eq(uploads.id, uploadId))
     await settle(tx)
-    return tx.select({ key: uploadParts.objectKey }).from(uploadParts).where(eq(uploadParts.uploadId, uploadId))
+    const parts = await tx
+      .select({ key: uploadParts.objectKey })
+      .from(uploadParts)
+      .where(eq(uploadParts.uploadId, uploadId))
+    const keys = parts.map(({ key }) => key)
+    await noteDiscarded(tx, ctx.orgId, keys)
+    return keys
   })
-  for (const { key } of parts) {
-    await ctx.objects.delete(key).catch((error: unknown) => ctx.log.warn({ err: error }, 'upload part was not removed'))
-  }
+  await deleteDiscarded(ctx.objects, ctx.log, parts)
 }

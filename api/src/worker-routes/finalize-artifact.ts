@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto'
 import { artifacts, withOrg, type Transaction } from '@capstan/migrations'
 import { and, eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import type { Lease } from '../auth/worker-access.js'
 import type { Context } from '../context.js'
 import { deleteDiscarded } from '../jobs/delete-discarded.js'
-import { ObjectStoreError } from '../objects/object-store.js'
+import { measureObject } from '../objects/measure-object.js'
 import { Problem } from '../problems.js'
 import { holdLease } from './hold-lease.js'
 
@@ -15,7 +14,13 @@ type Artifact = typeof artifacts.$inferSelect
 export async function finalizeArtifact(ctx: Context, lease: Lease, artifactId: string): Promise<void> {
   const artifact = await withOrg(ctx.db, ctx.orgId, (tx) => findOwn(tx, ctx, lease, artifactId))
   if (artifact.status === 'ready') return
-  const found = await measure(ctx, artifact.objectKey)
+  const found = await measureObject(ctx.objects, artifact.objectKey)
+  if (!found) {
+    throw new Problem(
+      'artifact-not-ready',
+      'The bytes of this artifact have not arrived. Upload them, then finalize it.',
+    )
+  }
   const matches = found.sizeBytes === artifact.fileSizeBytes && found.sha256 === artifact.sha256
   await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const { status } = await findOwn(tx, ctx, lease, artifactId)
@@ -49,22 +54,4 @@ async function findOwn(tx: Transaction, ctx: Context, lease: Lease, artifactId: 
     .where(and(eq(artifacts.id, artifactId), own))
   if (!artifact || artifact.status === 'discarded') throw new Problem('not-found')
   return artifact
-}
-
-async function measure(ctx: Context, key: string): Promise<{ sizeBytes: number; sha256: string }> {
-  const hash = createHash('sha256')
-  let sizeBytes = 0
-  try {
-    for await (const chunk of (await ctx.objects.get(key)).body) {
-      hash.update(chunk as Buffer)
-      sizeBytes += (chunk as Buffer).length
-    }
-  } catch (error) {
-    if (!(error instanceof ObjectStoreError) || error.code !== 'object-not-found') throw error
-    throw new Problem(
-      'artifact-not-ready',
-      'The bytes of this artifact have not arrived. Upload them, then finalize it.',
-    )
-  }
-  return { sizeBytes, sha256: hash.digest('hex') }
 }

@@ -10,6 +10,7 @@ import {
 import type { BuildSourceSpec } from '@capstan/migrations/messages'
 import { and, eq, or } from 'drizzle-orm'
 import { MAX_SOURCE_BYTES } from '../build-sources/create-build-source.js'
+import { type CachePlace, cachePlaceOf } from '../dependency-caches/cache-place.js'
 import { Problem } from '../problems.js'
 
 /** A stored archive still without the link that it is fetched by. */
@@ -23,6 +24,7 @@ export type BuildParts = {
   hasSecretVariables: boolean
   source: SourcePart
   credential: { id: string; version: number; name: string } | null
+  cache: CachePlace | null
 }
 
 /** What a build needs to run, or what of it has been deleted since it was requested. */
@@ -47,7 +49,7 @@ export async function loadBuildParts(
   if (!row) throw new Problem('not-found')
   const { build, credentialName, egressHosts } = row
   const source = row.source && sourcePart(row.source, row.authKind)
-  if (!source) return { missing: 'source' }
+  if (!row.source || !source) return { missing: 'source' }
   const chosen = build.credentialVersion !== null
   if (chosen && (!build.credentialId || credentialName === null)) return { missing: 'certificate' }
   const ofEnvironment = build.environmentId ? eq(sealedValues.environmentId, build.environmentId) : undefined
@@ -56,6 +58,7 @@ export async function loadBuildParts(
     build,
     egressHosts,
     source,
+    cache: cachePlaceOf(build, row.source),
     hasSecretVariables: (await tx.$count(sealedValues, secret)) > 0,
     credential:
       build.credentialId && build.credentialVersion !== null && credentialName !== null

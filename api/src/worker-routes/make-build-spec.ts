@@ -33,7 +33,7 @@ export async function makeBuildSpec(ctx: Context, parts: BuildParts): Promise<Bu
     source: await makeSource(ctx, parts.source),
     overrides: build.native,
     egressHosts: parts.egressHosts,
-    ...cacheOf(parts),
+    ...(parts.cache && { cache: parts.cache.mayWrite ? ('read-write' as const) : ('read' as const) }),
     signing: credential && {
       credentialId: credential.id,
       credentialVersion: credential.version,
@@ -48,12 +48,4 @@ async function makeSource(ctx: Context, source: BuildParts['source']): Promise<B
   const { objectKey, sha256, sizeBytes } = source
   const url = await ctx.objects.signedGetUrl(objectKey, { expiresInSeconds: SOURCE_URL_SECONDS })
   return { kind: 'archive', url, sha256, sizeBytes }
-}
-
-/**
- * A file at a foreign address is chosen by whoever serves it, so such a build may read what the app's own builds have
- * cached and leaves nothing for them.
- */
-function cacheOf({ build, source }: BuildParts): Pick<BuildSpec, 'cacheScope' | 'cacheReadOnly'> {
-  return build.useCache ? { cacheScope: 'members', cacheReadOnly: source.kind === 'url' } : {}
 }

@@ -1,6 +1,11 @@
 import {
   ArtifactDeclaration,
   ArtifactUpload,
+  CacheAnswer,
+  CacheDeclaration,
+  CacheQuestion,
+  CacheReport,
+  CacheUpload,
   Claim,
   ClaimRequest,
   FinishReport,
@@ -18,9 +23,13 @@ import { defineRoute, Id, jsonBody, jsonResponse } from '../define-route.js'
 import { appendLogs } from './append-logs.js'
 import { claimBuild } from './claim-build.js'
 import { declareArtifact } from './declare-artifact.js'
+import { declareCache } from './declare-cache.js'
 import { extendLease } from './extend-lease.js'
 import { finalizeArtifact } from './finalize-artifact.js'
+import { finalizeCache } from './finalize-cache.js'
+import { findCache } from './find-cache.js'
 import { finishBuild } from './finish-build.js'
+import { recordCache } from './record-cache.js'
 import { recordPhase } from './record-phase.js'
 import { recordSource } from './record-source.js'
 import { reportWaiting } from './report-waiting.js'
@@ -118,6 +127,46 @@ const finalizeRoute = defineRoute({
   responses: stored,
 })
 
+const findCacheRoute = defineRoute({
+  method: 'post',
+  path: '/worker/v1/lease/caches/find',
+  operationId: 'findCache',
+  summary: 'Ask for the cache of dependencies that fits the build',
+  access: { kind: 'lease' },
+  request: { body: jsonBody(CacheQuestion) },
+  responses: { 200: jsonResponse(CacheAnswer, 'The cache, or whether one may be left') },
+})
+
+const declareCacheRoute = defineRoute({
+  method: 'post',
+  path: '/worker/v1/lease/caches',
+  operationId: 'declareCache',
+  summary: 'Announce a cache for the next build and learn where to PUT it',
+  access: { kind: 'lease' },
+  request: { body: jsonBody(CacheDeclaration) },
+  responses: { 201: jsonResponse(CacheUpload, 'Where the bytes go') },
+})
+
+const finalizeCacheRoute = defineRoute({
+  method: 'post',
+  path: '/worker/v1/lease/caches/{cacheId}/finalize',
+  operationId: 'finalizeCache',
+  summary: 'Have the uploaded cache compared',
+  access: { kind: 'lease' },
+  request: { params: z.object({ cacheId: Id }) },
+  responses: stored,
+})
+
+const reportCacheRoute = defineRoute({
+  method: 'post',
+  path: '/worker/v1/lease/caches/report',
+  operationId: 'recordCache',
+  summary: 'What the cache took and saved',
+  access: { kind: 'lease' },
+  request: { body: jsonBody(CacheReport) },
+  responses: stored,
+})
+
 const finishRoute = defineRoute({
   method: 'post',
   path: '/worker/v1/lease/finish',
@@ -162,8 +211,26 @@ export function registerWorkerRoutes(app: OpenAPIHono<Env>): void {
     await finalizeArtifact(c.get('ctx'), c.get('lease'), c.req.valid('param').artifactId)
     return c.body(null, 204)
   })
+  registerCacheRoutes(app)
   app.openapi(finishRoute, async (c) => {
     await finishBuild(c.get('ctx'), c.get('lease'), c.req.valid('json'))
+    return c.body(null, 204)
+  })
+}
+
+function registerCacheRoutes(app: OpenAPIHono<Env>): void {
+  app.openapi(findCacheRoute, async (c) =>
+    c.json(await findCache(c.get('ctx'), c.get('lease'), c.req.valid('json')), 200),
+  )
+  app.openapi(declareCacheRoute, async (c) =>
+    c.json(await declareCache(c.get('ctx'), c.get('lease'), c.req.valid('json')), 201),
+  )
+  app.openapi(finalizeCacheRoute, async (c) => {
+    await finalizeCache(c.get('ctx'), c.get('lease'), c.req.valid('param').cacheId)
+    return c.body(null, 204)
+  })
+  app.openapi(reportCacheRoute, async (c) => {
+    await recordCache(c.get('ctx'), c.get('lease'), c.req.valid('json'))
     return c.body(null, 204)
   })
 }

@@ -107,6 +107,23 @@ describe('ids of another organization', () => {
     await expectHidden({ ...real, appId: sibling.appId }, victim.tokens.owner)
   })
 
+  test('are an event in the log of the organization that was asked about, few a minute', async () => {
+    const rows = async () => {
+      const path = `/v1/organizations/${victim.id}/audit-events?action=authz.denied`
+      const answer = await fixture.request('GET', path, { token: victim.tokens.owner })
+      return (await answer.json<{ event: string }[]>()).map(({ event }) => JSON.parse(event))
+    }
+    await fixture.request('GET', `/v1/apps/${real.appId}`, { token: attacker.tokens.viewer })
+    await expect
+      .poll(async () => (await rows()).map(({ actor }) => actor.id), { timeout: 10_000 })
+      .toEqual([attacker.userIds.viewer, attacker.userIds.owner])
+    expect((await rows())[0]).toMatchObject({
+      outcome: 'refused',
+      actor: { type: 'user', via: { type: 'token' } },
+      target: { organization: victim.id },
+    })
+  })
+
   test('were changed by nothing of that', async () => {
     const token = victim.tokens.owner
     const paths = [

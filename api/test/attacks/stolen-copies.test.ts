@@ -29,6 +29,7 @@ let owner: OpenDatabase
 let firstLsn: string
 /** Everything that must be nowhere, and what must be found by the same search. */
 const secrets: (string | Uint8Array)[] = []
+const ids: Record<string, string> = {}
 const plain = [unique('plain'), unique('plain'), unique('plain')]
 
 beforeAll(async () => {
@@ -98,10 +99,15 @@ async function useEverything(): Promise<void> {
   await expectStatus(await upload(`certificates/${id}/versions`, keystore, 'k.p12', { password }), 201)
   const active = { expectedActiveVersion: 1 }
   await expectStatus(await send('POST', `/v1/apps/${app.id}/certificates/${id}/versions/2/activate`, active), 200)
+  Object.assign(ids, { appId: app.id, organizationId: app.org.id, certificateId: id, version: '2' })
   await uploadKeys(webPassword)
   const basic = { name: 'Ours', provider: 'github', auth: { kind: 'basic', username: 'ci', password: git } }
-  await expectStatus(await send('POST', `/v1/organizations/${app.org.id}/git-connections`, basic), 201)
+  const connections = `/v1/organizations/${app.org.id}/git-connections`
+  Object.assign(ids, {
+    connectionId: (await expectStatus<{ id: string }>(await send('POST', connections, basic), 201)).id,
+  })
   const environmentId = await createEnvironment(environment)
+  Object.assign(ids, { environmentId })
   await build(id, { environmentId, environment, adHoc })
   await askSocket(sockets.adminSocket, '/rotate', { body: { org: app.org.id } })
   await askSocket(sockets.adminSocket, '/rewrap', { body: { org: app.org.id } })
@@ -113,7 +119,8 @@ async function useEverything(): Promise<void> {
 async function uploadKeys(webPassword: string): Promise<void> {
   const p8 = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
   hide(p8, String(p8.export(pem)))
-  await expectStatus(await upload('apple-api-keys', String(p8.export(pem)), 'AuthKey_ABCDE12345.p8'), 201)
+  const key = await upload('apple-api-keys', String(p8.export(pem)), 'AuthKey_ABCDE12345.p8')
+  Object.assign(ids, { appleApiKeyId: (await expectStatus<{ id: string }>(key, 201)).id })
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
   const account = {
     type: 'service_account',
@@ -144,13 +151,14 @@ async function createEnvironment(value: string): Promise<string> {
 
 type Given = { environmentId: string; environment: string; adHoc: string }
 async function build(certificateId: string, { environmentId, environment, adHoc }: Given): Promise<void> {
-  const { id } = await queueBuild(fixture, app, {
+  const { id, jobId } = await queueBuild(fixture, app, {
     platform: 'android',
     type: 'release',
     appCertificateId: certificateId,
     appEnvironmentId: environmentId,
     adHocEnvironmentVariables: { AD_HOC: adHoc },
   })
+  Object.assign(ids, { buildId: id, jobId })
   const claim = await claimed(fixture, await fixture.createWorker(), id)
   const { token } = claim.lease
   secrets.push(token)
@@ -227,6 +235,28 @@ test.each([
   const copy = await take()
   expect(copy.length).toBeGreaterThan(0)
   expect(foundIn(copy, secrets)).toBe(0)
+})
+
+test('no route answers a secret, whoever asks', async () => {
+  const document = fixture.app.getOpenAPI31Document({ openapi: '3.1.0', info: { title: 'x', version: '1' } })
+  // The stream of a running job has no end; its lines are those of the job.
+  const endless = (item: object) => JSON.stringify(item).includes('text/event-stream')
+  const paths = Object.entries(document.paths ?? {}).flatMap(([path, item]) =>
+    item.get && !endless(item.get) ? [path] : [],
+  )
+  let shown = 0
+  for (const path of paths) {
+    const known = path.replaceAll(/\{([^}]+)\}/g, (_, name: string) => ids[name] ?? newId())
+    const relations = /environments|builds|jobs/.test(path)
+      ? '?relations=appEnvironmentVariables,appEnvironmentSecrets,job,job.jobLogs,jobLogs'
+      : ''
+    for (const url of [known, `${known}${relations}`]) {
+      const answer = await fixture.request('GET', url, { token: app.org.tokens.owner })
+      if (answer.status === 200) shown += 1
+      expect([url, foundIn(Buffer.from(await answer.text()), secrets)]).toEqual([url, 0])
+    }
+  }
+  expect(shown).toBeGreaterThan(40)
 })
 
 test('the search knows the forms', () => {

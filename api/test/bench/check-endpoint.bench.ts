@@ -12,7 +12,9 @@ import { median, report, rounded } from './report.js'
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 6)
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 3)
-const SIZES = { apps: 10_000, bundles: 100_000, devices: 1_000_000 }
+/** A part of the fleet, for a first look. */
+const SCALE = Number(process.env.BENCH_SCALE ?? 1)
+const SIZES = { apps: 10_000 * SCALE, bundles: 100_000 * SCALE, devices: 1_000_000 * SCALE }
 
 type Served = { child: ChildProcess; url: string; loadMs: number; ask(question: string): Promise<number> }
 

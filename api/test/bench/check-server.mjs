@@ -18,7 +18,7 @@ async function startOwn() {
   const publicUrl = 'http://capstan.test'
   const updates = await openUpdates({ ...database, log, publicUrl, channelStatementKey: null })
   const deps = { ...updates.parts, proxies: networksOf([]), db: database.db, log, publicUrl, now: () => new Date() }
-  return serveApp(createApp(deps), { host: '127.0.0.1', port: 0, first: serveCheck(deps) })
+  return serveApp(createApp(deps), { host: '127.0.0.1', port: 0, first: serveCheck(deps), guard: deps })
 }
 
 async function startHono() {

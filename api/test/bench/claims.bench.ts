@@ -11,10 +11,11 @@ import { createFixture } from '../fixture.js'
 import { median, report, rounded } from './report.js'
 
 const QUEUED = 10_000
-const CLAIMS = 200
+const CLAIMS = 80
+const ROUNDS = 5
 const AT_ONCE = 8
 
-test('claims with 10,000 builds queued, against a bare conditional UPDATE in a transaction', async () => {
+test('claims with 10,000 builds queued, against a bare conditional UPDATE of the same rows, each in a transaction', async () => {
   await using fixture = await createFixture()
   await using owner = openDatabase({ url: fixture.ownerUrl, poolSize: AT_ONCE })
   await using control = openDatabase({ url: fixture.databaseUrl('control'), poolSize: 2 })
@@ -31,14 +32,22 @@ test('claims with 10,000 builds queued, against a bare conditional UPDATE in a t
   await owner.sql`analyze`
   const ids = made.map(({ build_id }) => build_id)
 
-  const own = await perSecond(ids.slice(0, CLAIMS), async (id) => {
-    expect((await claim(fixture, worker, id)).status).toBe(200)
-  })
-  const bare = await perSecond(ids.slice(CLAIMS, CLAIMS * 2), async (id) => {
-    await owner.sql.begin(async (tx) => {
-      await tx`update jobs set status = 'in_progress', attempt = attempt + 1 where build_id = ${id} and status = 'queued'`
+  const rounds: { own: number; bare: number }[] = []
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const rows = ids.slice(round * CLAIMS, (round + 1) * CLAIMS)
+    const bare = await perSecond(rows, async (id) => {
+      await owner.sql.begin(async (tx) => {
+        await tx`update jobs set status = 'in_progress', attempt = attempt + 1 where build_id = ${id} and status = 'queued'`
+      })
     })
-  })
+    await owner.sql`update jobs set status = 'queued' where build_id = any(${rows})`
+    const own = await perSecond(rows, async (id) => {
+      expect((await claim(fixture, worker, id)).status).toBe(200)
+    })
+    rounds.push({ own, bare })
+  }
+  const own = median(rounds.map((round) => round.own))
+  const bare = median(rounds.map((round) => round.bare))
   const queue = { ring: async () => {}, has: async () => true, close: async () => {} } satisfies BuildQueue
   const deps = {
     db: control.db,
@@ -57,7 +66,7 @@ test('claims with 10,000 builds queued, against a bare conditional UPDATE in a t
     name: 'claims-10000-queued',
     perSecond: rounded(own),
     bareUpdatesPerSecond: rounded(bare),
-    ratio: rounded(own / bare, 3),
+    ratio: rounded(median(rounds.map((round) => round.own / round.bare)), 3),
     chooseNextMs: rounded(median(choosing), 2),
   })
 })

@@ -48,6 +48,13 @@ const components = {
     brewCommand: 'brew install openssl',
     services: [],
   },
+  sshServer: {
+    name: 'an ssh server',
+    programs: ['sshd'],
+    debianPackages: ['openssh-server'],
+    brewCommand: 'brew install openssh',
+    services: ['ssh.service', 'ssh.socket'],
+  },
   chromium: {
     name: 'Chromium',
     programs: ['chromium'],

@@ -46,6 +46,7 @@ describe.runIf(image)('the builder image', () => {
     ['pnpm --version', /^10\.34\.9$/],
     ['yarn --version', /^1\.22\.22$/],
     ['git --version', /^git version 2\./],
+    ['ssh -V', /^OpenSSH_9/],
     ['javac -version', /^javac 17\./],
     ['keytool -help | head -1', /^Key and Certificate Management Tool/],
     ['aapt version', /^Android Asset Packaging Tool/],

@@ -23,31 +23,29 @@ export async function askDocker(
   dockerHost: string,
   method: string,
   path: string,
-  timeoutMs = 30_000,
+  { timeoutMs = 30_000, json }: { timeoutMs?: number; json?: object } = {},
 ): Promise<DockerAnswer> {
+  const headers = { host: 'docker', ...(json && { 'content-type': 'application/json' }) }
   return new Promise((resolve, reject) => {
-    const call = request(
-      { ...address(dockerHost), method, path, timeout: timeoutMs, headers: { host: 'docker' } },
-      (response) => {
-        let body = ''
-        response.setEncoding('utf8')
-        response.on('data', (text: string) => {
-          body += text
-        })
-        response.once('error', reject)
-        response.once('end', () => resolve({ status: response.statusCode ?? 0, body }))
-      },
-    )
+    const call = request({ ...address(dockerHost), method, path, timeout: timeoutMs, headers }, (response) => {
+      let body = ''
+      response.setEncoding('utf8')
+      response.on('data', (text: string) => {
+        body += text
+      })
+      response.once('error', reject)
+      response.once('end', () => resolve({ status: response.statusCode ?? 0, body }))
+    })
     call.once('timeout', () => call.destroy(new Error(`the Docker daemon did not answer within ${timeoutMs / 1000} s`)))
     call.once('error', reject)
-    call.end()
+    call.end(json && JSON.stringify(json))
   })
 }
 
 /** Undefined when the daemon answers, else why not. */
 export async function dockerProblem(dockerHost: string): Promise<NodeJS.ErrnoException | undefined> {
   try {
-    const { status } = await askDocker(dockerHost, 'GET', '/_ping', 5000)
+    const { status } = await askDocker(dockerHost, 'GET', '/_ping', { timeoutMs: 5000 })
     return status === 200 ? undefined : new Error(`the Docker daemon answered ${status}`)
   } catch (error) {
     return error as NodeJS.ErrnoException

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Config } from '../config.js'
 import { saidReady } from './read-log.js'
-import { type Connections, workerTokenFile } from './stack-connections.js'
+import { type Connections, firstWorker, workerTokenName } from './stack-connections.js'
 import type { StackFolders } from './stack-folders.js'
 import type { StackSecrets } from './stack-secrets.js'
 import type { ProcessSpec } from './supervised-process.js'
@@ -30,6 +30,10 @@ const entryPoints: Record<OwnProcess, readonly string[]> = {
 function objectStoreEnv({ config, folders, secrets }: ProcessSettings): Record<string, string> {
   if (config.objectStore['S3_BUCKET']) return { ...config.objectStore }
   return { OBJECT_STORE_DIR: folders.objects, OBJECT_STORE_KEY_FILE: secrets.objectStoreKeyFile }
+}
+
+function staticEnv({ folders, secrets }: ProcessSettings): Record<string, string> {
+  return { STATIC_DIR: folders.static, CHANNEL_STATEMENT_KEY_FILE: secrets.channelStatementKeyFile }
 }
 
 /** What each process is told; a secret only ever by the name of its file. */
@@ -63,19 +67,20 @@ function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, st
       PUBLIC_URL: apiUrl,
       TOKEN_PEPPER_FILE: secrets.tokenPepperFile,
       BROKER_SEAL_SOCKET: sealSocket,
-      CHANNEL_STATEMENT_KEY_FILE: secrets.channelStatementKeyFile,
+      ...staticEnv(settings),
     },
     control: {
       ...connections.database.control,
       ...connections.redis.control,
       ...objectStoreEnv(settings),
+      ...staticEnv(settings),
       PUBLIC_URL: apiUrl,
     },
     worker: {
       ...connections.redis.worker,
       API_URL: apiUrl,
-      WORKER_TOKEN_FILE: workerTokenFile(folders.secrets),
-      WORKER_NAME: 'worker-1',
+      WORKER_TOKEN_FILE: join(folders.secrets, workerTokenName(firstWorker)),
+      WORKER_NAME: firstWorker,
       BROKER_OPEN_SOCKET: openSocket,
       DOCKER_HOST: settings.dockerHost,
       BUILDER_IMAGE: settings.builderImage,
@@ -107,6 +112,20 @@ export function describeProcess(settings: ProcessSettings, name: OwnProcess): Pr
     env: processEnv(settings, name),
     cwd: settings.folders.run,
     logFile,
+    isReady: (logOffset) => Promise.resolve(saidReady(logFile, logOffset)),
+  }
+}
+
+/** One more worker beside the first, under a name and a token of its own. */
+export function describeMoreWorker(settings: ProcessSettings, name: string): ProcessSpec {
+  const spec = describeProcess(settings, 'worker')
+  const logFile = join(settings.folders.logs, `${name}.log`)
+  const tokenFile = join(settings.folders.secrets, workerTokenName(name))
+  return {
+    ...spec,
+    name,
+    logFile,
+    env: { ...spec.env, WORKER_NAME: name, WORKER_TOKEN_FILE: tokenFile },
     isReady: (logOffset) => Promise.resolve(saidReady(logFile, logOffset)),
   }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Failure } from '../failure.js'
 import { runTool } from '../run-tool.js'
 import { processEnv, type ProcessSettings } from './describe-processes.js'
+import { workerTokenName } from './stack-connections.js'
 import { randomPassword, secretFile } from './stack-folders.js'
 
 /** The people of an organization by the names under which `dev.json` shows them. */
@@ -33,7 +34,7 @@ interface ProvisionAnswer {
   readonly workers: readonly { readonly name: string; readonly token: string }[]
 }
 
-function request(): {
+function request(workers: readonly string[]): {
   organizations: { name: string; users: Record<string, string>[] }[]
   workers: { name: string }[]
 } {
@@ -48,7 +49,7 @@ function request(): {
   })
   return {
     organizations: [organization('Demo', names), organization('Rival', ['owner'])],
-    workers: [{ name: 'worker-1' }],
+    workers: workers.map((name) => ({ name })),
   }
 }
 
@@ -63,16 +64,21 @@ async function callProvision(settings: ProcessSettings, input: string): Promise<
   return JSON.parse(answer) as ProvisionAnswer
 }
 
-/** Makes two organizations with a user of each role, their tokens, and the worker's token; once for a data folder. */
-export async function provisionStack(settings: ProcessSettings): Promise<readonly StackOrganization[]> {
+/** Makes two organizations with a user of each role, their tokens, and each worker's token; once for a data folder. */
+export async function provisionStack(
+  settings: ProcessSettings,
+  workers: readonly string[],
+): Promise<readonly StackOrganization[]> {
   const { secrets } = settings.folders
   const kept = join(secrets, 'organizations.json')
   if (existsSync(kept)) return JSON.parse(readFileSync(kept, 'utf8')) as StackOrganization[]
-  const wanted = request()
+  const wanted = request(workers)
   const answer = await callProvision(settings, JSON.stringify(wanted))
-  const worker = answer.workers[0]
-  if (!worker) throw new Failure('The provisioning step answered without a worker token.')
-  secretFile(secrets, 'worker-token', () => worker.token)
+  for (const [index, name] of workers.entries()) {
+    const token = answer.workers[index]?.token
+    if (!token) throw new Failure('The provisioning step answered without a worker token.')
+    secretFile(secrets, workerTokenName(name), () => token)
+  }
   const organizations = answer.organizations.map((made, index): StackOrganization => {
     const passwords = new Map(wanted.organizations[index]?.users.map((user) => [user['role'], user['password'] ?? '']))
     const byName = <T>(byRole: Readonly<Record<string, T>>) =>

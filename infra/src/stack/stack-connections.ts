@@ -69,4 +69,9 @@ export function describeConnections(
   }
 }
 
-export const workerTokenFile = (secretsFolder: string): string => join(secretsFolder, 'worker-token')
+/** The worker that every stack has. */
+export const firstWorker = 'worker-1'
+
+/** Name of the secret with a worker's token. */
+export const workerTokenName = (worker: string): string =>
+  worker === firstWorker ? 'worker-token' : `worker-token-${worker}`

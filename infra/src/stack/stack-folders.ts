@@ -13,6 +13,7 @@ export interface StackFolders {
   readonly keys: string
   /** What the broker signed last of each audit chain: apart from the database, too. */
   readonly checkpoints: string
+  readonly static: string
   readonly run: string
   /** Unix sockets; elsewhere when the data folder's path is too long for one. */
   readonly sockets: string
@@ -33,7 +34,7 @@ export function makeStackFolders(dataDir: string): StackFolders {
   const folder = (name: string): string => join(dataDir, name)
   mkdirSync(dataDir, { recursive: true })
   chmodSync(dataDir, 0o711)
-  for (const name of ['logs', 'secrets', 'objects', 'keys', 'checkpoints', 'run'])
+  for (const name of ['logs', 'secrets', 'objects', 'keys', 'checkpoints', 'static', 'run'])
     mkdirSync(folder(name), { recursive: true, mode: 0o700 })
   return {
     dataDir,
@@ -42,6 +43,7 @@ export function makeStackFolders(dataDir: string): StackFolders {
     objects: folder('objects'),
     keys: folder('keys'),
     checkpoints: folder('checkpoints'),
+    static: folder('static'),
     run: folder('run'),
     sockets: socketFolder(folder('run')),
     postgres: folder('postgres'),

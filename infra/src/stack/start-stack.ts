@@ -6,11 +6,11 @@ import { ensureBuilderImages } from '../images/ensure-builder-images.js'
 import type { Say } from '../report-progress.js'
 import { removeLabelled } from './ask-docker.js'
 import type { Ports } from './choose-ports.js'
-import { describeProcess, type OwnProcess, type ProcessSettings } from './describe-processes.js'
+import { describeMoreWorker, describeProcess, type OwnProcess, type ProcessSettings } from './describe-processes.js'
 import { removeDevJson, writeDevJson } from './dev-json.js'
 import { keepStorage, launch, openRun, type Run } from './open-run.js'
 import { provisionStack, type StackOrganization } from './provision-stack.js'
-import { describeConnections, type RedisSource } from './stack-connections.js'
+import { describeConnections, firstWorker, type RedisSource } from './stack-connections.js'
 import { readSecret, type StackFolders } from './stack-folders.js'
 import { preparePostgres } from './start-postgres.js'
 import { prepareRedis } from './start-redis.js'
@@ -29,6 +29,8 @@ export interface StackOptions {
   /** An image that is there already; without it the builder images are made. */
   readonly builderImage?: string
   readonly overrides?: ProcessSettings['overrides']
+  /** Names of workers beside the first. */
+  readonly moreWorkers?: readonly string[]
   /** Undoes the start when it is interrupted half way. */
   readonly teardown?: Teardown
   readonly onGivenUp?: (failure: Failure) => void
@@ -125,8 +127,10 @@ async function startOwnProcesses(run: Run, settings: ProcessSettings): Promise<r
   const start = (name: OwnProcess): Promise<void> => launch(run, describeProcess(settings, name))
   await start('broker')
   await Promise.all([start('api'), start('control')])
-  const organizations = await provisionStack(settings)
+  const { moreWorkers = [] } = run.options
+  const organizations = await provisionStack(settings, [firstWorker, ...moreWorkers])
   await start('worker')
+  for (const name of moreWorkers) await launch(run, describeMoreWorker(settings, name))
   return organizations
 }
 

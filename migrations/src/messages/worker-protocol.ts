@@ -13,7 +13,9 @@ const Label = z.string().min(1).max(200)
 export const buildPhases = [
   'prepare',
   'fetch-source',
+  'restore-cache',
   'install',
+  'save-cache',
   'build-web',
   'sync-native',
   'compile',
@@ -85,10 +87,11 @@ export const BuildSpec = z.object({
   overrides: z.object({ displayName: z.string().optional(), packageName: z.string().optional() }).optional(),
   /** Hosts of the app's own that the build may call, besides those of the worker: `host` or `*.host`. */
   egressHosts: z.array(z.string().max(260)).max(100).optional(),
-  /** Trust tier of what the build may take from caches of the app; absent: none. */
-  cacheScope: z.string().max(100).optional(),
-  /** The source is not one that members of the app chose: such a build leaves nothing in the cache. */
-  cacheReadOnly: z.boolean().optional(),
+  /**
+   * Whether the build uses a cache of dependencies; absent: none. `read`: the source is not one that members of the app
+   * chose, so such a build leaves nothing in the cache.
+   */
+  cache: z.enum(['read', 'read-write']).optional(),
   /** Present when the output is to be signed; the credential is opened at the broker in the phase `sign`. */
   signing: z.object({ credentialId: z.uuid(), credentialVersion: z.number().int(), name: z.string() }).nullable(),
   limits: z.object({
@@ -160,6 +163,45 @@ export const ArtifactDeclaration = z.strictObject({
 export type ArtifactDeclaration = z.infer<typeof ArtifactDeclaration>
 export const ArtifactUpload = z.object({ artifactId: z.uuid(), uploadUrl: z.url() })
 export type ArtifactUpload = z.infer<typeof ArtifactUpload>
+
+/**
+ * `POST /worker/v1/lease/caches/find`: is there a cache of dependencies for this build? The API adds what it knows itself
+ * (organization, app, trust tier, branch) to what is asked here, so a worker cannot ask for another app's.
+ */
+export const CacheQuestion = z.strictObject({
+  packageManager: z.enum(['npm', 'pnpm', 'yarn', 'yarn-berry', 'bun']),
+  lockfileSha256: Sha256,
+  /** Of the builder image, as the container engine names it. */
+  imageId: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+})
+export type CacheQuestion = z.infer<typeof CacheQuestion>
+
+/** `hit`: fetched by the link, compared, then unpacked. `miss`: up to `maxBytes` may be left for the next; null: nothing. */
+export const CacheAnswer = z.discriminatedUnion('state', [
+  z.object({ state: z.literal('hit'), url: z.url(), sha256: Sha256, sizeBytes: z.number().int() }),
+  z.object({ state: z.literal('miss'), maxBytes: z.number().int().nullable() }),
+  z.object({ state: z.literal('off'), reason: z.string() }),
+])
+export type CacheAnswer = z.infer<typeof CacheAnswer>
+
+/**
+ * `POST /worker/v1/lease/caches` answers where to PUT an archive (tar); `POST /worker/v1/lease/caches/{id}/finalize` makes
+ * the control plane hash and compare it. It counts once the build has succeeded.
+ */
+export const CacheDeclaration = CacheQuestion.extend({ sizeBytes: z.number().int().min(1), sha256: Sha256 })
+export type CacheDeclaration = z.infer<typeof CacheDeclaration>
+export const CacheUpload = z.object({ cacheId: z.uuid(), uploadUrl: z.url() })
+export type CacheUpload = z.infer<typeof CacheUpload>
+
+/** `POST /worker/v1/lease/caches/report`: what the cache took and saved. `refused`: it was not what had been stored. */
+export const CacheReport = z.strictObject({
+  refused: z.boolean().default(false),
+  sizeBytes: z.number().int().min(0).optional(),
+  restoreMs: z.number().int().min(0).optional(),
+  installMs: z.number().int().min(0).optional(),
+  saveMs: z.number().int().min(0).optional(),
+})
+export type CacheReport = z.infer<typeof CacheReport>
 
 /** `POST /worker/v1/lease/finish`. `retryable` asks for another attempt: the fault was the platform's, not the build's. */
 export const FinishReport = z.strictObject({

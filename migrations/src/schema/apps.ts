@@ -9,11 +9,14 @@ export const apps = pgTable('apps', {
   type: text('type', { enum: ['android', 'capacitor', 'cordova', 'ios'] }).notNull(),
   appChannelId: uuid('app_channel_id'),
   appChannelDiscoveryEnabled: boolean('app_channel_discovery_enabled').notNull().default(false),
+  staticDeliveryEnabled: boolean('static_delivery_enabled').notNull().default(false),
   appEnvironmentId: uuid('app_environment_id'),
   egressHosts: text('egress_hosts').array().notNull().default([]),
   nextBuildNumber: integer('next_build_number').notNull().default(1),
   /** What provisioning profiles are compared with. */
   iosBundleId: text('ios_bundle_id'),
+  /** Whether signed builds use a cache of dependencies. */
+  releaseCache: boolean('release_cache').notNull().default(false),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
 })

@@ -81,6 +81,26 @@ export const builds = pgTable('builds', {
 export const workerPools = ['standard', 'macos'] as const
 export type WorkerPool = (typeof workerPools)[number]
 
+/** Package managers whose downloads can be kept for the next build. */
+export const cachedManagers = ['npm', 'pnpm', 'yarn', 'yarn-berry', 'bun'] as const
+export const cacheTiers = ['members', 'release'] as const
+
+/**
+ * What the cache of dependencies did for the last attempt of a job, in milliseconds. `off`: it was left out because it costs
+ * more than it saves. `refused`: it was not what had been stored.
+ */
+export type JobCache = {
+  key: string
+  tier: (typeof cacheTiers)[number]
+  packageManager: (typeof cachedManagers)[number]
+  outcome: 'hit' | 'miss' | 'refused' | 'off'
+  cacheId?: string
+  sizeBytes?: number | undefined
+  restoreMs?: number | undefined
+  installMs?: number | undefined
+  saveMs?: number | undefined
+}
+
 export const jobs = pgTable('jobs', {
   id: id(),
   orgId: orgId(),
@@ -94,6 +114,8 @@ export const jobs = pgTable('jobs', {
   nextLogNumber: integer('next_log_number').notNull().default(1),
   logBytes: bigint('log_bytes', { mode: 'number' }).notNull().default(0),
   logLinesDropped: bigint('log_lines_dropped', { mode: 'number' }).notNull().default(0),
+  logStoredAt: at('log_stored_at'),
+  cache: jsonb('cache').$type<JobCache>(),
   cancelRequestedAt: at('cancel_requested_at'),
   createdBy: uuid('created_by'),
   queuedAt: at('queued_at').notNull().defaultNow(),
@@ -137,6 +159,21 @@ export const jobLogs = pgTable(
   },
   (table) => [primaryKey({ columns: [table.jobId, table.attempt, table.batch] })],
 )
+
+/** A part of a log object: the lines `first` to `last`, at a place of its own in the object. */
+export type LogChunk = { first: number; last: number; offset: number; bytes: number; sha256: string }
+
+export const jobLogObjects = pgTable('job_log_objects', {
+  jobId: uuid('job_id').primaryKey(),
+  orgId: orgId(),
+  objectKey: text('object_key').notNull(),
+  sizeBytes: bigint('size_bytes', { mode: 'number' }).notNull(),
+  sha256: text('sha256').notNull(),
+  lastNumber: integer('last_number').notNull(),
+  chunks: jsonb('chunks').$type<LogChunk[]>().notNull(),
+  rowsDeletedAt: at('rows_deleted_at'),
+  createdAt: createdAt(),
+})
 
 export const leases = pgTable('leases', {
   id: id(),
@@ -196,6 +233,26 @@ export const artifacts = pgTable('artifacts', {
   createdAt: createdAt(),
 })
 
+export const dependencyCaches = pgTable('dependency_caches', {
+  id: id(),
+  orgId: orgId(),
+  appId: uuid('app_id').notNull(),
+  buildId: uuid('build_id').notNull(),
+  attempt: integer('attempt').notNull(),
+  key: text('key').notNull(),
+  tier: text('tier', { enum: cacheTiers }).notNull(),
+  branch: text('branch').notNull(),
+  packageManager: text('package_manager', { enum: cachedManagers }).notNull(),
+  status: text('status', { enum: ['pending', 'stored', 'ready'] })
+    .notNull()
+    .default('pending'),
+  sizeBytes: bigint('size_bytes', { mode: 'number' }).notNull(),
+  sha256: text('sha256').notNull(),
+  objectKey: text('object_key').notNull(),
+  lastUsedAt: at('last_used_at').notNull().defaultNow(),
+  createdAt: createdAt(),
+})
+
 export const buildShares = pgTable('build_shares', {
   id: id(),
   orgId: orgId(),
@@ -211,6 +268,13 @@ export const artifactProvenance = pgTable('artifact_provenance', {
   artifactId: uuid('artifact_id').primaryKey(),
   orgId: orgId(),
   envelope: jsonb('envelope').$type<Record<string, unknown>>().notNull(),
+  createdAt: createdAt(),
+})
+
+export const discardedObjects = pgTable('discarded_objects', {
+  id: id(),
+  orgId: orgId(),
+  key: text('key').notNull(),
   createdAt: createdAt(),
 })
 

@@ -112,6 +112,27 @@ export const appChanges = pgTable('app_changes', {
   changedIn: bigint('changed_in', { mode: 'number' }).notNull(),
 })
 
+export const staticApps = pgTable('static_apps', {
+  appId: uuid('app_id').primaryKey(),
+  orgId: orgId(),
+  changedIn: bigint('changed_in', { mode: 'number' }),
+  renewAt: at('renew_at'),
+  claimedUntil: at('claimed_until'),
+})
+
+export const staticObjects = pgTable(
+  'static_objects',
+  {
+    appId: uuid('app_id').notNull(),
+    orgId: orgId(),
+    path: text('path').notNull(),
+    digest: text('digest').notNull(),
+    writtenAt: at('written_at').notNull(),
+    unusedSince: at('unused_since'),
+  },
+  (table) => [primaryKey({ columns: [table.appId, table.path] })],
+)
+
 export const bundlePatches = pgTable('bundle_patches', {
   id: id(),
   orgId: orgId(),

@@ -68,7 +68,7 @@ export const accessReviews = pgTable('access_reviews', {
   createdAt: createdAt(),
 })
 
-export const reviewItemKinds = ['membership', 'grant', 'team-member'] as const
+export const reviewItemKinds = ['membership', 'grant', 'team-member', 'service-token'] as const
 export const reviewDecisions = ['attested', 'revoked', 'suspended', 'kept'] as const
 
 export const accessReviewItems = pgTable('access_review_items', {
@@ -82,6 +82,7 @@ export const accessReviewItems = pgTable('access_review_items', {
   role: text('role', { enum: roles }),
   appId: uuid('app_id'),
   channelId: uuid('channel_id'),
+  tokenId: uuid('token_id'),
   lastUsedAt: at('last_used_at'),
   decision: text('decision', { enum: reviewDecisions }),
   decidedBy: uuid('decided_by'),

@@ -85,6 +85,8 @@ export const apiTokens = pgTable('api_tokens', {
   replacesId: uuid('replaces_id'),
   rotatedBy: uuid('rotated_by'),
   createdThrough: uuid('created_through'),
+  /** The policy by which it was exchanged for a foreign token. */
+  trustPolicyId: uuid('trust_policy_id'),
   expiresAt: at('expires_at').notNull(),
   lastUsedAt: at('last_used_at'),
   revokedAt: at('revoked_at'),

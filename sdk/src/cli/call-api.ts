@@ -34,7 +34,8 @@ async function readToken(options: Arguments, terminal: Terminal): Promise<string
   return token
 }
 
-function readServer(text: string): string {
+/** The address of a server: https, or the machine itself. */
+export function readServer(text: string): string {
   let url: URL
   try {
     url = new URL(text)
@@ -73,6 +74,11 @@ async function send(server: string, path: string, init: RequestInit): Promise<Re
 /** Reads something that the server tells everybody. */
 export function askPublicly(options: Arguments, path: string): Promise<object> {
   return send(readServer(options.need('server')), path, { method: 'GET' })
+}
+
+/** Sends a form that needs no token of the server. */
+export function askForm(server: string, path: string, form: Record<string, string>): Promise<Record<string, unknown>> {
+  return send(server, path, { method: 'POST', body: new URLSearchParams(form) })
 }
 
 /**

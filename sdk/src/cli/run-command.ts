@@ -1,3 +1,4 @@
+import { ciToken } from './ci-token.js'
 import { type Command, CommandError, type Terminal, UsageError } from './command.js'
 import { keygen } from './keygen.js'
 import { keys } from './keys/keys.js'
@@ -20,6 +21,7 @@ const commands: Record<string, Command> = {
   'rotate-root': rotateRoot,
   'verify-artifact': verifyArtifact,
   'verify-audit': verifyAudit,
+  'ci-token': ciToken,
   keys,
 }
 

@@ -1,6 +1,14 @@
-import { isInRollout, type SequenceFloor, type VerifiedRelease, verifyRelease } from '../release/index.js'
+import { sha256Hex } from '../archive/sha256.js'
+import {
+  compareVersions,
+  isInRollout,
+  type SequenceFloor,
+  type VerifiedRelease,
+  verifyRelease,
+} from '../release/index.js'
+import { fetchBytes } from './fetch-bytes.js'
 import { learnRoots } from './learn-roots.js'
-import { LiveUpdateError } from './live-update-error.js'
+import { LiveUpdateError, type LiveUpdateErrorCode } from './live-update-error.js'
 import { type Latest, queryLatest } from './query-latest.js'
 import type { Session } from './session.js'
 import type { State } from './state.js'
@@ -58,19 +66,33 @@ function compare(state: State, candidate: Candidate): CheckResult {
   return { status: 'available', bundleId: candidate.bundleId, candidate }
 }
 
+function refuse(code: LiveUpdateErrorCode, message: string): never {
+  throw new LiveUpdateError(code, message)
+}
+
+async function query(session: Session, state: State): Promise<Latest | null> {
+  const { config, world } = session
+  const device = {
+    deviceId: state.deviceId,
+    channel: channelOf(session, state),
+    bundleId: state.current?.bundleId ?? config.builtInBundleId ?? null,
+  }
+  if (config.staticUrl === undefined) return queryLatest(world.fetch, config, device)
+  const { queryStatic } = await import('./query-static.js')
+  const rootVersion = Math.max(config.trust.rootVersion, ...state.roots.map(({ version }) => version))
+  const tools = { fetchBytes, sha256Hex, isInRollout, compareVersions, refuse }
+  return queryStatic(session, { ...device, rootVersion, now: world.now() }, tools)
+}
+
 /**
- * Asks the server what is current and, in the release profile, checks both statements. Nothing is downloaded.
+ * Asks the server, or the CDN, what is current and, in the release profile, checks both statements. Nothing is downloaded.
  *
  * @throws {LiveUpdateError}
  */
 export async function checkUpdate(session: Session): Promise<CheckResult> {
   const { config, world } = session
   const before = await session.load()
-  const latest = await queryLatest(world.fetch, config, {
-    deviceId: before.deviceId,
-    channel: channelOf(session, before),
-    bundleId: before.current?.bundleId ?? config.builtInBundleId ?? null,
-  })
+  const latest = await query(session, before)
   if (latest === null) return { status: 'none', bundleId: null, candidate: null }
   if (config.profile === 'compat') {
     return compare(await session.load(), { latest, bundleId: latest.bundleId, verified: null })

@@ -129,6 +129,9 @@ export async function confirmLaunch(session: LaunchSession, nonce: string | null
     if (state.trial?.nonce !== nonce) {
       throw new LiveUpdateError('NONCE_MISMATCH', 'This launch was confirmed before, or another one is running.')
     }
+    // [K5] it works, and is revoked all the same
+    const isRevoked = state.current !== null && state.revoked?.includes(state.current.bundleId)
+    if (isRevoked) return Promise.resolve({ state: { ...state, trial: null }, result: null })
     return Promise.resolve({ state: { ...state, lastGood: state.current, trial: null }, result: state.current })
   })
   if (confirmed === null) return

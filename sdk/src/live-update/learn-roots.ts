@@ -1,6 +1,6 @@
 import { type Envelope, ReleaseError, type Trust, verifyNextRoot } from '../release/index.js'
 import type { Session } from './session.js'
-import type { State } from './state.js'
+import type { BundleRef, State } from './state.js'
 
 /** The trust that follows from the embedded keys and every root statement learned since. */
 async function currentTrust(session: Session, state: State): Promise<Trust> {
@@ -27,8 +27,15 @@ export async function learnRoots(session: Session, offered: readonly unknown[]):
       trust = next.trust
       roots.push({ version: next.root.version, envelope: envelope as Envelope })
     }
-    // What is staged and not yet run is never run once its customer revoked it.
-    const revoked = state.next !== null && trust.revokedBundleIds.includes(state.next.bundleId)
-    return { state: { ...state, roots, next: revoked ? null : state.next }, result: trust }
+    if (roots.length === 0) return { state, result: trust }
+    // [K5] what its customer revoked is not started any more; a page that runs is not torn from under its user
+    const revoked = trust.revokedBundleIds
+    const unrevoked = (bundle: BundleRef | null): BundleRef | null =>
+      bundle !== null && revoked.includes(bundle.bundleId) ? null : bundle
+    const { next, lastGood } = state
+    return {
+      state: { ...state, roots, revoked, next: unrevoked(next), lastGood: unrevoked(lastGood) },
+      result: trust,
+    }
   })
 }

@@ -23,8 +23,16 @@ const strategies: readonly Strategy[] = ['manual', 'next-start', 'background', '
 /** What an app compiles in. Keys come from the native app, never from a bundle. */
 export interface LiveUpdateOptions {
   appId: string
-  /** Origin of the server, with an optional path prefix: `https://updates.example.com`. Plain http on loopback only. */
-  serverUrl: string
+  /**
+   * Origin of the server, with an optional path prefix: `https://updates.example.com`. Plain http on loopback only. It may
+   * be missing where `staticUrl` is there and `telemetry` is not.
+   */
+  serverUrl?: string
+  /**
+   * Where the server's static objects can be fetched: `https://cdn.example.com/updates`. With it the server is not asked;
+   * a rollout is decided on the device. Release profile only.
+   */
+  staticUrl?: string
   /** Required in the release profile. */
   channel?: string
   /** `release` (default): two signed statements. `compat`: a signature over the zip, as the official plugins check it. */
@@ -71,6 +79,7 @@ export interface LiveUpdateOptions {
 export interface Config extends Omit<LiveUpdateOptions, 'publicKey' | 'platformKey' | 'transfer' | 'verifier'> {
   profile: 'release' | 'compat'
   channel: string
+  /** `''` where only static objects are asked for. */
   serverUrl: string
   nativeVersion: string
   /** The keys compiled in. */
@@ -98,6 +107,10 @@ export function checkUrl(address: string): URL {
     throw new LiveUpdateError('INSECURE_URL', `Addresses must be https and hold no credentials; ${url.origin} is not.`)
   }
   return url
+}
+
+function trimUrl(address: string): string {
+  return checkUrl(address).href.replace(/\/+$/, '')
 }
 
 function listKeys(keys: string | readonly string[] | undefined, option: string): readonly string[] {
@@ -141,6 +154,10 @@ export async function checkOptions(options: LiveUpdateOptions): Promise<Config> 
   }
   if (profile === 'release' && !options.channel)
     throw new LiveUpdateError('CONFIG', 'The release profile needs a channel.')
+  if (options.staticUrl !== undefined && profile !== 'release')
+    throw new LiveUpdateError('CONFIG', 'staticUrl needs the release profile.')
+  if (options.serverUrl === undefined && (options.staticUrl === undefined || options.telemetry === true))
+    throw new LiveUpdateError('CONFIG', 'serverUrl is missing.')
   if (verifier) await useVerifier(verifier).catch(rethrow)
   const releaseKeys = [...listKeys(publicKey, 'publicKey')]
   const platformKeys = profile === 'release' ? [...listKeys(platformKey, 'platformKey')] : []
@@ -150,7 +167,8 @@ export async function checkOptions(options: LiveUpdateOptions): Promise<Config> 
     ...rest,
     profile,
     channel: options.channel ?? '',
-    serverUrl: checkUrl(options.serverUrl).href.replace(/\/+$/, ''),
+    serverUrl: options.serverUrl === undefined ? '' : trimUrl(options.serverUrl),
+    ...(options.staticUrl === undefined ? {} : { staticUrl: trimUrl(options.staticUrl) }),
     nativeVersion: `${options.appVersionName} (${options.appVersionCode})`,
     trust,
     transfer: { ...defaultTransfer, ...transfer },

@@ -49,6 +49,8 @@ export interface State {
   history: Record<string, string[]>
   /** Root statements learned after the embedded one, oldest first. */
   roots: { version: number; envelope: Envelope }[]
+  /** What the newest of them revokes, in the customer's words: such a bundle never becomes the one to fall back to. */
+  revoked?: readonly string[]
   /** Bundles whose start was reported, in the server's words, newest last: each is reported once. */
   reported?: string[]
   /** What this device signs reports in with; `''` when the server gives it none. */

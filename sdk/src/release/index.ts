@@ -22,6 +22,8 @@ export {
   type RootStatement,
 } from './statements.js'
 export { importPlatformKey, importReleaseKey, type TrustedKey, verifySignature } from './trusted-key.js'
+export { chooseStaticOffer, fitsVersionCodes } from './choose-static-offer.js'
+export type { StaticChannel, StaticOffer, VersionCodes } from './static-channel.js'
 export {
   type DeviceFacts,
   type SequenceFloor,

@@ -4,6 +4,7 @@ import { fuzzAnswer } from './fuzz-answer.js'
 import { attacks, refusedSettings } from './attacks.js'
 import type { ClientSettings, ConformanceClient } from './contract.js'
 import { pemOf, readVectors, vectorSets } from '../wycheproof.js'
+import { rootRevoking } from '../update-fixture.js'
 import { type HostileServer, startHostileServer } from './hostile-server.js'
 
 interface Subject {
@@ -88,6 +89,35 @@ export function describeConformance(name: string, subject: Subject, fuzzed: numb
       },
     )
   })
+
+  test(
+    `${name}, revocation: what a new root revokes is not started again, and the next release is`,
+    { timeout: 60_000 },
+    async () => {
+      const server = await startHostileServer(subject.platform)
+      const client = await subject.open()
+      const start = async () => {
+        const answer = await client.current()
+        if (!answer.ok) throw new Error(answer.code)
+        return answer
+      }
+      await client.init(server.settings('release'))
+      const version = await server.offerHonest('release')
+      expect(await client.sync()).toMatchObject({ ok: true, status: 'staged' })
+      const { bundleId, page } = await start()
+      expect(page).toBe(version)
+      const root = await rootRevoking([bundleId ?? ''])
+      const { zip, sequence } = server.accepted
+      await server.offerRelease(zip, { sequence, release: { bundleId: bundleId ?? '' }, answer: { roots: [root] } })
+      expect(await client.sync()).toEqual({ ok: false, code: 'REVOKED' })
+      expect(await start()).toMatchObject({ bundleId: null, page: 'built-in' })
+      const later = await server.offerHonest('release')
+      expect(await client.sync()).toMatchObject({ ok: true, status: 'staged' })
+      expect((await start()).page).toBe(later)
+      await client.close()
+      await server.http.close()
+    },
+  )
 
   describe(`${name}, D22 vectors of others`, () => {
     let server: HostileServer

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -33,6 +34,7 @@ test('a Capacitor project is understood', () => {
     installCommand: null,
     webBuildCommand: null,
     packageManager: 'npm',
+    lockfileSha256: createHash('sha256').update('{}').digest('hex'),
     scripts: ['build', 'capawesome:sync'],
     hasCapacitorCli: true,
     webDir: 'out',
@@ -52,7 +54,9 @@ test.each([
   ['npm-unlocked', {}],
 ])('%s is told by its lockfile', (manager, files) => {
   write({ 'package.json': '{}', ...files })
-  expect(inspectProject(folder, appId).packageManager).toBe(manager)
+  const { packageManager, lockfileSha256 } = inspectProject(folder, appId)
+  expect(packageManager).toBe(manager)
+  expect(lockfileSha256 === null).toBe(manager === 'npm-unlocked')
 })
 
 test('an empty folder is no project and no crash', () => {

@@ -1,5 +1,6 @@
 // Runs inside the build container (`node --input-type=module - <source directory> <app id>`) and prints what the phases
 // need to know about the project and the image as one JSON line. One file, Node built-ins only.
+import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 
@@ -13,6 +14,8 @@ export type Project = {
   installCommand: string | null
   webBuildCommand: string | null
   packageManager: PackageManager | null
+  /** Of the file that says what is installed. */
+  lockfileSha256: string | null
   scripts: string[]
   hasCapacitorCli: boolean
   webDir: string | null
@@ -40,6 +43,7 @@ export function inspectProject(directory: string, appId: string): Project {
     installCommand: textSetting(root, settings, 'dependencyInstallCommand'),
     webBuildCommand: textSetting(root, settings, 'webBuildCommand'),
     packageManager: has('package.json') ? packageManagerOf(installDir) : null,
+    lockfileSha256: hashOfLockfile(installDir),
     scripts: Object.keys(asRecord(manifest['scripts'])),
     hasCapacitorCli: [manifest['dependencies'], manifest['devDependencies']].some(
       (group) => '@capacitor/cli' in asRecord(group),
@@ -99,6 +103,15 @@ function lockedFolder(root: string, folder: string): string {
     if (at === root) break
   }
   return folder
+}
+
+function hashOfLockfile(folder: string): string | null {
+  const name = lockfiles.find((candidate) => existsSync(join(folder, candidate)))
+  return name === undefined
+    ? null
+    : createHash('sha256')
+        .update(readFileSync(join(folder, name)))
+        .digest('hex')
 }
 
 function packageManagerOf(folder: string): PackageManager {

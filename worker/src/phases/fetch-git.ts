@@ -2,7 +2,9 @@ import type { BuildSourceSpec, GitCredential } from '@capstan/migrations/message
 import { BuildFailure } from '../build-failure.js'
 import type { BuildRun, Sandbox } from '../build-run.js'
 import { sourceDir, toolDir, toolEnvironment } from '../build-run.js'
+import { inContainerScript } from '../in-container-script.js'
 import { captureCommand, exitCodeOf, runCommand } from '../run-command.js'
+import { sshCommand } from './git-ssh.js'
 
 type GitSource = Extract<BuildSourceSpec, { kind: 'git' }>
 
@@ -45,13 +47,14 @@ case "$1" in Username*) cat ${credentialDir}/username ;; *) cat ${credentialDir}
 `
 
 export async function fetchGit(run: BuildRun, { containerId }: Sandbox, source: GitSource): Promise<void> {
+  refuseOdd(source)
   const credential =
     source.auth === 'none' ? null : await run.broker.openGitCredential(run.leaseToken, run.attempt, run.signal)
   if (credential) for (const secret of secretsOf(credential)) run.secrets.add(secret)
   const env = gitEnvironment(run, credential)
   run.logs.note('fetch-source', `Fetching ${source.ref} from ${source.url}`)
   try {
-    for (const [name, text] of Object.entries(credential ? filesOf(credential) : {})) {
+    for (const [name, text] of Object.entries(credential ? await filesOf(credential) : {})) {
       await writeFile(run, containerId, { name, text })
     }
     const argv = ['sh', '-c', script, 'sh', source.url, sourceDir, source.ref]
@@ -65,6 +68,16 @@ export async function fetchGit(run: BuildRun, { containerId }: Sandbox, source: 
   const [commitSha = '', commitMessage = ''] = said.split('\n')
   await run.lease.reportSource({ commitSha, commitMessage: commitMessage.slice(0, 500) }, { signal: run.signal })
   run.logs.note('fetch-source', `Commit ${commitSha}`)
+}
+
+const plainUrl = /^(https|ssh):\/\/(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*(?::\d{1,5})?\/[^\s\\]+$/
+const plainRef = /^[A-Za-z0-9][A-Za-z0-9._/+@#=-]{0,254}$/
+
+/** The API has checked both by stricter rules; what a tool could take for something else is not handed to it in any case. */
+function refuseOdd({ url, ref }: GitSource): void {
+  const isOdd = url.split('/').some((segment) => segment.startsWith('-') || segment === '..')
+  if (plainUrl.test(url) && !isOdd && plainRef.test(ref) && !/\.\.|@\{|\/\//.test(ref)) return
+  throw new BuildFailure('source-address-refused', 'The address or the reference of the source is not plain.')
 }
 
 function gitEnvironment(run: BuildRun, credential: GitCredential | null): Record<string, string> {
@@ -83,20 +96,16 @@ function gitEnvironment(run: BuildRun, credential: GitCredential | null): Record
     GIT_ALLOW_PROTOCOL: 'https:ssh',
     GIT_TERMINAL_PROMPT: '0',
     ...(credential?.kind === 'basic' && { GIT_ASKPASS: `${credentialDir}/askpass` }),
-    ...(credential?.kind === 'ssh' && { GIT_SSH_COMMAND: sshCommand }),
+    GIT_SSH_VARIANT: 'ssh',
+    GIT_SSH_COMMAND: credential?.kind === 'ssh' ? sshCommand(credentialDir) : 'false',
   }
 }
 
-const sshCommand = [
-  'ssh -F /dev/null',
-  `-i ${credentialDir}/key`,
-  ...['BatchMode=yes', 'IdentitiesOnly=yes', 'StrictHostKeyChecking=yes'].map((option) => `-o ${option}`),
-  `-o UserKnownHostsFile=${credentialDir}/known_hosts -o GlobalKnownHostsFile=/dev/null`,
-].join(' ')
-
-function filesOf(credential: GitCredential): Record<string, string> {
-  if (credential.kind === 'ssh') return { key: credential.privateKey, known_hosts: credential.knownHosts }
-  return { askpass, username: credential.username, password: credential.password }
+async function filesOf(credential: GitCredential): Promise<Record<string, string>> {
+  if (credential.kind === 'basic') return { askpass, username: credential.username, password: credential.password }
+  const connect = await inContainerScript('connect-through')
+  const { privateKey, knownHosts } = credential
+  return { key: privateKey, known_hosts: knownHosts, 'connect-through.mjs': connect.toString('utf8') }
 }
 
 const secretsOf = (credential: GitCredential): string[] =>
@@ -113,11 +122,14 @@ async function writeFile(
   await runCommand(run, { ...shared, containerId, argv, stdin: Buffer.from(text) })
 }
 
+const hints = {
+  none: 'If the repository is not public, store a git connection for its host.',
+  basic: 'Check that the git connection may read the repository.',
+  ssh: "Check that the git connection's key may read the repository and that its knownHosts are the keys of the host.",
+} as const
+
 function refused({ url, ref, auth }: GitSource): BuildFailure {
-  const hint =
-    auth === 'none'
-      ? 'If the repository is not public, store a git connection for its host.'
-      : 'Check that the git connection may read the repository.'
+  const hint = hints[auth]
   return new BuildFailure(
     'git-fetch-failed',
     `"${ref}" could not be fetched from ${url}; the log has git's words. ${hint}`,

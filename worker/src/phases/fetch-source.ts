@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { BuildSourceSpec } from '@capstan/migrations/messages'
-import { BuildFailure } from '../build-failure.js'
+import { BuildFailure, platformFailure } from '../build-failure.js'
 import type { BuildRun, Sandbox } from '../build-run.js'
 import { sourceDir, toolDir } from '../build-run.js'
 import type { HostRule } from '../egress/host-policy.js'
@@ -9,7 +9,7 @@ import { withEgress } from '../egress/open-egress.js'
 import { inContainerScript, scriptRunner } from '../in-container-script.js'
 import { exitDiskFull, exitInvalid } from '../in-container/unpack-source.js'
 import { exitCodeOf, runCommand } from '../run-command.js'
-import { download } from '../signed-url.js'
+import { download, TransferMismatch, TransferRefused } from '../signed-url.js'
 import { fetchGit } from './fetch-git.js'
 import { fetchUrl } from './fetch-url.js'
 
@@ -45,13 +45,30 @@ const shared = { phase: 'fetch-source', failureCode: 'source-failed', subject: '
 async function fetchArchive(run: BuildRun, sandbox: Sandbox, source: Archive): Promise<void> {
   const { limits } = run.spec
   if (source.sizeBytes > limits.diskBytes) throw diskFull(limits.diskBytes)
-  await download(source.url, source, (stdin) => store(run, sandbox, stdin), run.signal)
+  await download(source.url, source, (stdin) => store(run, sandbox, stdin), run.signal).catch(explain)
   run.logs.note('fetch-source', `Received ${source.sizeBytes} bytes, SHA-256 ${source.sha256}`)
   await unpack(run, sandbox)
 }
 
+function explain(error: unknown): never {
+  if (error instanceof TransferRefused) {
+    throw platformFailure('source-unavailable', `The source cannot be downloaded: ${error.message}.`, error)
+  }
+  if (!(error instanceof TransferMismatch)) throw error
+  throw new BuildFailure(
+    'source-corrupt',
+    'The source is not the one that was uploaded: size or SHA-256 differ. Upload it again.',
+    { cause: error },
+  )
+}
+
 function store(run: BuildRun, { containerId }: Sandbox, stdin: Readable): Promise<void> {
-  return runCommand(run, { ...shared, containerId, argv: ['sh', '-c', `cat > ${archive}`], stdin })
+  return runCommand(run, {
+    ...shared,
+    containerId,
+    argv: ['sh', '-c', `mkdir -p ${toolDir} && cat > ${archive}`],
+    stdin,
+  })
 }
 
 async function unpack(run: BuildRun, { containerId }: Sandbox): Promise<void> {
@@ -60,7 +77,7 @@ async function unpack(run: BuildRun, { containerId }: Sandbox): Promise<void> {
   const exitCode = await exitCodeOf(run, {
     ...shared,
     containerId,
-    argv: ['sh', '-c', `exec "$@" 2>&1`, 'sh', ...scriptRunner, archive, sourceDir],
+    argv: ['sh', '-c', `"$@" 2>&1; code=$?; rm -f ${archive}; exit $code`, 'sh', ...scriptRunner, archive, sourceDir],
     stdin: await inContainerScript('unpack-source'),
     onStdout: (chunk) => {
       if (complaint.length < 1_000) complaint += chunk.toString('utf8')
@@ -73,7 +90,6 @@ async function unpack(run: BuildRun, { containerId }: Sandbox): Promise<void> {
   }
   run.logs.note('fetch-source', said)
   if (exitCode !== 0) throw new BuildFailure('source-failed', `Unpacking the source failed with exit code ${exitCode}.`)
-  await runCommand(run, { ...shared, containerId, argv: ['rm', archive] })
 }
 
 const diskFull = (diskBytes: number) =>

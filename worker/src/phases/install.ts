@@ -1,7 +1,9 @@
 import type { BuildRun, Sandbox } from '../build-run.js'
 import { commandEnvironment, sourceDir } from '../build-run.js'
+import type { CacheUse } from './restore-cache.js'
 import type { Project } from '../inspect-sandbox.js'
 import { projectDir } from '../inspect-sandbox.js'
+import { stores } from '../cached-managers.js'
 import { runCommand } from '../run-command.js'
 
 type Manager = Exclude<Project['packageManager'], null>
@@ -16,8 +18,12 @@ const installCommands: Record<Manager, readonly string[]> = {
 }
 
 /** Installs what the lockfile names. */
-export async function install(run: BuildRun, sandbox: Sandbox, project: Project, manager: Manager): Promise<void> {
-  const { installCommand, installDir } = project
+export async function install(run: BuildRun, sandbox: Sandbox, project: Project, cache?: CacheUse): Promise<void> {
+  const { installCommand, installDir, packageManager: manager } = project
+  if (manager === null) {
+    run.logs.note('install', 'There is no package.json, so nothing is installed.')
+    return
+  }
   if (manager === 'npm-unlocked' && installCommand === null) {
     run.logs.note(
       'install',
@@ -28,7 +34,7 @@ export async function install(run: BuildRun, sandbox: Sandbox, project: Project,
     phase: 'install',
     containerId: sandbox.containerId,
     argv: installCommand === null ? installCommands[manager] : ['sh', '-c', installCommand],
-    env: commandEnvironment(run),
+    env: { ...commandEnvironment(run), ...(cache && stores[cache.question.packageManager].environment) },
     workingDir: installCommand === null ? `${sourceDir}/${installDir}` : projectDir(project),
     failureCode: 'install-failed',
     subject: 'Installing the dependencies',

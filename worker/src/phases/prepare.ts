@@ -1,8 +1,8 @@
 import { BuildFailure } from '../build-failure.js'
 import type { BuildRun, Sandbox } from '../build-run.js'
+import type { Labels } from '../container-engine.js'
 import { toolDir } from '../build-run.js'
-import { chooseVariant } from '../choose-variant.js'
-import { proxyFilesScript } from '../egress/proxy-settings.js'
+import { chooseVariant, compilesOnline } from '../choose-variant.js'
 import { runCommand } from '../run-command.js'
 
 const variableName = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/
@@ -11,11 +11,15 @@ const variableName = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/
 export async function prepare(run: BuildRun): Promise<Sandbox> {
   refuseUnbuildable(run)
   await openVariables(run)
-  if (run.spec.platform === 'android') chooseVariant(run)
+  if (run.spec.platform === 'android') {
+    chooseVariant(run)
+    compilesOnline(run)
+  }
   const { spec, engine, attempt } = run
   const imageId = await run.imageId()
-  // A container of an earlier attempt on this host has lost its lease.
-  await engine.removeLabelled({ capstan: run.stackId, 'capstan.build': spec.buildId })
+  // A container of an earlier attempt on this host has lost its lease. One of a later attempt is the build's own by now.
+  const isLater = ({ 'capstan.attempt': other }: Labels) => Number(other) > attempt
+  await engine.removeLabelled({ capstan: run.stackId, 'capstan.build': spec.buildId }, isLater)
   const name = `capstan-${spec.buildId}-${attempt}`
   const containerId = await engine.startContainer({
     kind: 'build',
@@ -24,15 +28,16 @@ export async function prepare(run: BuildRun): Promise<Sandbox> {
     labels: run.labels,
     limits: spec.limits,
   })
-  const storeCa = run.extraCa === undefined ? '' : `cat > ${toolDir}/extra-ca.pem`
-  await runCommand(run, {
-    phase: 'prepare',
-    containerId,
-    argv: ['sh', '-c', `set -e\nmkdir -p /work/home ${toolDir}\n${proxyFilesScript}\n${storeCa}`],
-    ...(run.extraCa !== undefined && { stdin: run.extraCa }),
-    failureCode: 'prepare-failed',
-    subject: 'Preparing the build container',
-  })
+  if (run.extraCa !== undefined) {
+    await runCommand(run, {
+      phase: 'prepare',
+      containerId,
+      argv: ['sh', '-c', `mkdir -p ${toolDir} && cat > ${toolDir}/extra-ca.pem`],
+      stdin: run.extraCa,
+      failureCode: 'prepare-failed',
+      subject: 'Preparing the build container',
+    })
+  }
   run.logs.note('prepare', `Build ${spec.number}, attempt ${attempt}, image ${imageId}`)
   return { containerId }
 }

@@ -10,7 +10,6 @@ import { collectFiles } from '../collect-files.js'
 import type { Project } from '../inspect-sandbox.js'
 import { projectDir } from '../inspect-sandbox.js'
 import { measureFile, openFile } from '../copy-file.js'
-import { exitCodeOf } from '../run-command.js'
 import { upload } from '../signed-url.js'
 import { webOutputMissing } from './sync-native.js'
 import type { VerifiedFile } from './verify.js'
@@ -42,9 +41,8 @@ export async function uploadAndroid(
 export async function uploadWeb(run: BuildRun, { containerId }: Sandbox, project: Project): Promise<void> {
   const { webDir } = project
   const directory = `${projectDir(project)}/${webDir ?? 'dist'}`
-  const isThere = await exitCodeOf(run, { ...uploading, containerId, argv: ['test', '-f', `${directory}/index.html`] })
-  if (isThere !== 0) throw webOutputMissing(webDir ?? 'dist')
   const files = await collectFiles(run, { ...uploading, containerId, directory }, webLimits)
+  if (!files.some(({ path }) => path === 'index.html')) throw webOutputMissing(webDir ?? 'dist')
   const zip = archive(files)
   const sha256 = createHash('sha256').update(zip).digest('hex')
   const fileName = `web-${run.spec.number}.zip`

@@ -1,5 +1,10 @@
+import { fitsVersionCodes } from '@capstan/sdk/release'
 import { describe, expect, test } from 'vitest'
-import { fitsNativeVersion } from './fits-native-version.js'
+
+import { versionCodesOf } from './version-codes-of.js'
+
+const fitsNativeVersion = (constraints: Record<string, string>, platform: number, code: string | null) =>
+  fitsVersionCodes(code ?? '', versionCodesOf(constraints)[platform] ?? {})
 
 const ANDROID = 0
 const IOS = 1

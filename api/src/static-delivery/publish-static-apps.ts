@@ -1,0 +1,100 @@
+import { staticApps, withOrg } from '@capstan/migrations'
+import { and, eq, lte, sql } from 'drizzle-orm'
+import type { ControlDeps } from '../control/control-deps.js'
+import { type AppKey, publishApp, type StaticDeps } from './publish-app.js'
+import { appFolder } from './static-paths.js'
+
+/** So few that what changes meanwhile is soon looked for again. */
+const MOST_A_PASS = 50
+const AT_ONCE = 4
+const CLAIM_MS = 30 * 60_000
+const RETRY_MS = 15_000
+
+type Deps = StaticDeps & Pick<ControlDeps, 'log'>
+type Due = AppKey & { isWanted: boolean }
+
+/** Writes the objects of every app that changed, or whose statements are in the second half of their life. */
+export async function publishStaticApps(deps: Deps): Promise<number> {
+  const due = await findDue(deps)
+  const left = [...due]
+  const work = async () => {
+    for (let app = left.shift(); app !== undefined; app = left.shift()) await bringUpToDate(deps, app)
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, work))
+  return due.length
+}
+
+/** Changes before renewals: a pause does not stand behind a fleet of apps whose statements are only getting old. */
+async function findDue({ db, now }: Deps): Promise<Due[]> {
+  const at = now().toISOString()
+  const rows = await db.execute<{ app_id: string; org_id: string; is_wanted: boolean }>(sql`
+    with wanted as (
+      select a.id, a.org_id from apps a where a.static_delivery_enabled
+        and not exists (select from organizations o where o.id = a.org_id and o.terminating_at is not null)
+    )
+    select coalesce(w.id, s.app_id) as app_id, coalesce(w.org_id, s.org_id) as org_id, w.id is not null as is_wanted
+    from wanted w full join static_apps s on s.app_id = w.id left join app_changes c on c.app_id = w.id
+    where (s.claimed_until is null or s.claimed_until <= ${at}) and (w.id is null or s.app_id is null
+      or s.renew_at is null or s.renew_at <= ${at} or s.changed_in is distinct from c.changed_in)
+    order by (w.id is null or s.changed_in is distinct from c.changed_in) desc, s.claimed_until nulls first, app_id
+    limit ${MOST_A_PASS}`)
+  return [...rows].map((row) => ({ appId: row.app_id, orgId: row.org_id, isWanted: row.is_wanted }))
+}
+
+async function bringUpToDate(deps: Deps, app: Due): Promise<void> {
+  const claimedUntil = await claim(deps, app)
+  if (claimedUntil === null) return
+  try {
+    if (!app.isWanted) return await remove(deps, app)
+    const shown = await publishApp(deps, app)
+    const isOurs = await settle(deps, app, claimedUntil, { ...shown, claimedUntil: null })
+    if (!isOurs) await disown(deps, app)
+  } catch (error) {
+    deps.log.error({ err: error, appId: app.appId }, 'the static objects of an app could not be written')
+    await settle(deps, app, claimedUntil, { claimedUntil: new Date(deps.now().getTime() + RETRY_MS) })
+  }
+}
+
+/** One of several control processes writes an app at a time; one that dies leaves it to the next. */
+async function claim({ db, now }: Deps, { appId, orgId }: Due): Promise<Date | null> {
+  const at = now()
+  const claimedUntil = new Date(at.getTime() + CLAIM_MS)
+  const isFree = sql`${staticApps.claimedUntil} is null or ${lte(staticApps.claimedUntil, at)}`
+  const rows = await withOrg(db, orgId, (tx) =>
+    tx
+      .insert(staticApps)
+      .values({ appId, orgId, claimedUntil })
+      .onConflictDoUpdate({ target: staticApps.appId, set: { claimedUntil }, setWhere: isFree })
+      .returning({ appId: staticApps.appId }),
+  )
+  return rows.length > 0 ? claimedUntil : null
+}
+
+type Settled = Partial<Omit<typeof staticApps.$inferInsert, 'appId' | 'orgId'>>
+
+async function settle({ db }: Deps, { appId, orgId }: Due, claimedUntil: Date, set: Settled): Promise<boolean> {
+  const rows = await withOrg(db, orgId, (tx) =>
+    tx
+      .update(staticApps)
+      .set(set)
+      .where(and(eq(staticApps.appId, appId), eq(staticApps.claimedUntil, claimedUntil)))
+      .returning({ appId: staticApps.appId }),
+  )
+  return rows.length > 0
+}
+
+/** The claim ran out while it was used: who has it now writes everything anew, or removed it and does so again. */
+async function disown({ db }: Deps, { appId, orgId }: Due): Promise<void> {
+  const again = { changedIn: null, renewAt: null }
+  await withOrg(db, orgId, (tx) =>
+    tx
+      .insert(staticApps)
+      .values({ appId, orgId, ...again })
+      .onConflictDoUpdate({ target: staticApps.appId, set: again }),
+  )
+}
+
+async function remove({ db, staticParts }: Deps, { appId, orgId }: Due): Promise<void> {
+  await staticParts.store.deleteFolder(appFolder(appId))
+  await withOrg(db, orgId, (tx) => tx.delete(staticApps).where(eq(staticApps.appId, appId)))
+}

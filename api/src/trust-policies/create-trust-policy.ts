@@ -1,0 +1,72 @@
+import { newId, trustPolicies, withOrg } from '@capstan/migrations'
+import { recordAudit } from '../audit/record-audit.js'
+import { acceptNetworks } from '../auth/client-address.js'
+import { sensitiveScopes } from '../auth/permissions.js'
+import { type Context, requireScope } from '../context.js'
+import { checkOutboundUrl } from '../outbound/check-outbound-url.js'
+import { Problem } from '../problems.js'
+import { grantScopes } from '../tokens/grant-scopes.js'
+import { acceptClaims } from './accept-claims.js'
+
+export type CreateTrustPolicy = {
+  name: string
+  issuer: string
+  audience?: string | undefined
+  claims: Readonly<Record<string, string | readonly string[]>>
+  scopes: readonly string[]
+  cidrs?: readonly string[] | undefined
+  tokenMinutes: number
+}
+
+const MOST = 200
+
+/**
+ * Lets jobs of a CI service get tokens of this organization. Whoever makes the policy answers for those tokens: they
+ * have no more than this person has at the time, and none once the person is gone.
+ */
+export async function createTrustPolicy(ctx: Context, input: CreateTrustPolicy) {
+  requireScope(ctx, 'tokens:write')
+  if (ctx.actor.type !== 'user' || ctx.actor.via?.type !== 'session') {
+    throw new Problem('session-needed', 'A trust policy outlives tokens. Sign in with a session to make one.')
+  }
+  const scopes = grantScopes(ctx, input.scopes)
+  const sensitive = scopes.find((scope) => sensitiveScopes.has(scope))
+  if (sensitive)
+    throw new Problem('trust-policy-invalid', `No CI job gets "${sensitive}": with it a job could give itself more.`)
+  const issuer = checkIssuer(input.issuer, ctx.outboundPrivateHosts)
+  const values = {
+    name: input.name,
+    issuer,
+    audience: input.audience ?? ctx.publicUrl,
+    claims: acceptClaims(issuer, input.claims),
+    scopes,
+    cidrs: input.cidrs ? acceptNetworks(input.cidrs) : null,
+    tokenSeconds: input.tokenMinutes * 60,
+  }
+  return withOrg(ctx.db, ctx.orgId, async (tx) => {
+    if ((await tx.$count(trustPolicies)) >= MOST) {
+      throw new Problem('trust-policy-invalid', `An organization has at most ${MOST} trust policies. Delete one first.`)
+    }
+    const [row] = await tx
+      .insert(trustPolicies)
+      .values({ id: newId(), orgId: ctx.orgId, createdBy: ctx.actor.id, createdAt: ctx.now(), ...values })
+      .returning()
+    if (!row) throw new Error('The trust policy was not inserted.')
+    const { audience, claims, cidrs } = row
+    await recordAudit(tx, ctx, {
+      action: 'trust-policy.created',
+      target: { trustPolicy: row.id },
+      data: { issuer, audience, claims, scopes, cidrs },
+    })
+    return row
+  })
+}
+
+/** An issuer is compared as it is written: no query, no fragment, and nothing that could be spelled in two ways. */
+export function checkIssuer(text: string, privateHosts: readonly string[]): string {
+  const url = checkOutboundUrl(text, privateHosts)
+  if (url.search !== '' || (url.href !== text && url.href !== `${text}/`)) {
+    throw new Problem('outbound-address-refused', `Write the issuer as it calls itself, for example ${url.origin}.`)
+  }
+  return text
+}

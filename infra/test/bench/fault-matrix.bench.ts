@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest'
+import { readConfig } from '../../src/config.js'
+import { ensureBuilderImages } from '../../src/images/ensure-builder-images.js'
+import {
+  boundaries,
+  edges,
+  kill,
+  oneEnd,
+  openRig,
+  strikeAt,
+  untilDockerIsEmpty,
+  type Ending,
+  type Rig,
+  type Strike,
+} from '../fault-rig.js'
+import { startOwnDocker, type OwnDocker } from '../own-docker.js'
+import { report } from './report.js'
+
+const victims = ['worker', 'control', 'api', 'redis', 'dockerd'] as const
+type Victim = (typeof victims)[number]
+
+test('each process killed with -9 at each boundary of a build: it ends once, with one set of artefacts', async () => {
+  const docker = await startOwnDocker(readConfig())
+  try {
+    const { id } = await ensureBuilderImages({ log: (line) => console.error(line) })
+    const builderImage = await docker.takeImage(id, 'whole')
+    const place = { builderImage, dockerHost: docker.dockerHost, moreWorkers: ['worker-2'], concurrency: 5 }
+    // Long enough for processes that start anew while ten builds go on.
+    await using rig = await openRig({ ...place, leaseMs: 20_000 })
+    const wrong: string[] = []
+    for (const victim of victims) for (const edge of edges) wrong.push(...(await play(rig, docker, victim, edge)))
+    expect(wrong).toEqual([])
+  } finally {
+    await docker.stop()
+  }
+}, 3_600_000)
+
+async function play(rig: Rig, docker: OwnDocker, victim: Victim, edge: (typeof edges)[number]): Promise<string[]> {
+  const cells = boundaries.map((boundary) => ({ boundary, edge }))
+  const endings = await strikeAt(rig, cells, strikeOf(rig, docker, victim))
+  const left = await untilDockerIsEmpty(rig.stack)
+  for (const { boundary, status, attempts } of endings) {
+    report({ name: 'fault', victim, boundary, edge, status, attempts, leftOnDocker: left.length })
+  }
+  const wrong = endings.filter((ending) => !isGood(ending)).map((ending) => `${victim}: ${JSON.stringify(ending)}`)
+  return left.length === 0 ? wrong : [...wrong, `${victim} ${edge}: ${left.length} left on the Docker daemon`]
+}
+
+function strikeOf({ stack }: Rig, docker: OwnDocker, victim: Victim): Strike {
+  if (victim === 'dockerd') return { harm: async () => docker.daemon.kill(), losesAt: [] }
+  const losesAt = victim === 'worker' ? edges : victim === 'api' ? (['after'] as const) : []
+  return { harm: async () => kill(stack, victim), losesAt }
+}
+
+const isGood = (ending: Ending): boolean =>
+  ending.status === 'succeeded' &&
+  Object.entries(oneEnd).every(([name, value]) => ending[name as keyof typeof oneEnd] === value)
