@@ -71,6 +71,19 @@ export const problems = {
   'checkpoint-not-found': { status: 404, title: 'There is no such checkpoint' },
   'confirmation-differs': { status: 422, title: 'The confirmation does not match' },
 
+  'approval-needed': { status: 409, title: 'Somebody else has to approve this' },
+  'approval-stale': { status: 409, title: 'Something else was approved' },
+  'approval-lapsed': { status: 409, title: 'The approval does not count any more' },
+  'approval-spent': { status: 409, title: 'The approval was used' },
+  'approval-too-early': { status: 425, title: 'It is too early to approve your own change' },
+  'approval-benefits-you': { status: 403, title: 'Nobody approves a role for themselves' },
+  'self-approval': { status: 403, title: 'Nobody approves their own change' },
+  'self-attestation': { status: 403, title: 'Nobody attests their own change' },
+  'self-reconciliation': { status: 403, title: 'Nobody reconciles their own change' },
+  'exception-not-alone': { status: 409, title: 'More than one person may approve' },
+  'change-request-refused': { status: 409, title: 'The change request is not in this state' },
+  'rollouts-frozen': { status: 423, title: 'Rollouts of this app are frozen' },
+
   'app-busy': { status: 409, title: 'The app has unfinished builds' },
 
   'cache-not-writable': { status: 403, title: 'The build may not write to the cache' },

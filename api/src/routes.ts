@@ -24,6 +24,7 @@ import { registerPages } from './pages/routes.js'
 import { registerSecondFactorRoutes } from './second-factors/routes.js'
 import { registerPasskeyRoutes } from './passkeys/routes.js'
 import { registerUserRoutes } from './users/routes.js'
+import { registerChangeRequestRoutes } from './change-requests/routes.js'
 import { registerCredentialRoutes } from './credentials/routes.js'
 import { registerProvisioningProfileRoutes } from './provisioning-profiles/routes.js'
 import { registerAppleApiKeyRoutes } from './apple-api-keys/routes.js'
@@ -79,6 +80,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerTrustPolicyRoutes(app)
   registerCiTokenRoutes(app)
   registerAuditRoutes(app)
+  registerChangeRequestRoutes(app)
   registerAppRoutes(app)
   registerCredentialRoutes(app)
   registerProvisioningProfileRoutes(app)

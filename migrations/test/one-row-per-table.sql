@@ -114,6 +114,12 @@ insert into build_shares (id, org_id, app_id, build_id)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid());
 insert into artifact_provenance (artifact_id, org_id, envelope)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', '{}');
+insert into change_requests (id, org_id, action, subject, content, content_hash, submitted_by, submitted_via, submitter_roots)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', '{}', '{}',
+    encode(sha256('approval-content-v1'::bytea || '\x00'::bytea || '{}'::bytea), 'hex'), gen_random_uuid(), 'session',
+    array[gen_random_uuid()]);
+insert into change_request_steps (id, org_id, change_request_id, step, actor_type, actor_id, roots)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'rejected', 'user', 'x', '{}');
 insert into trust_policies (id, org_id, created_by, name, issuer, audience, claims, scopes, token_seconds)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'x', 'x', '{"a": ["x"]}', '{x}', 60);
 insert into teams (id, org_id, name) values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x');

@@ -174,6 +174,7 @@ describe('the control role', () => {
       'artifacts',
       'audit_checkpoints',
       'bundle_patches',
+      'change_requests',
       'checkpoint_webhooks',
       'credential_versions',
       'dependency_caches',

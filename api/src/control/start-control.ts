@@ -21,6 +21,7 @@ import { storeLogs } from './store-logs.js'
 import { sweepCaches } from './sweep-caches.js'
 import { sweepLeases } from './sweep-leases.js'
 import { sweepLeftovers } from './sweep-leftovers.js'
+import { watchChanges } from './watch-changes.js'
 import { sweepTelemetry } from './sweep-telemetry.js'
 import { watchIncidents } from './watch-incidents.js'
 import { publishStaticApps } from '../static-delivery/publish-static-apps.js'
@@ -90,6 +91,7 @@ export function startControl(
     start('record-activity', ACTIVITY_MS, () => recordActivity(deps)),
     start('sweep-telemetry', RETENTION_MS, () => sweepTelemetry(deps)),
     start('advance-rollouts', sweepMs, () => advanceRollouts(deps)),
+    start('watch-changes', sweepMs, () => watchChanges(deps)),
     start('publish-checkpoints', sweepMs, () => publishCheckpoints(deps)),
     start('forget-expired', noticesMs, () => forgetExpired(deps)),
     start('watch-incidents', noticesMs, () => watchIncidents(deps)),

@@ -17,6 +17,10 @@ export const organizations = pgTable('organizations', {
   stepUpRequired: boolean('step_up_required').notNull().default(false),
   ipAllowlist: text('ip_allowlist').array(),
   artifactRetentionDays: integer('artifact_retention_days'),
+  separationOfDuties: boolean('separation_of_duties').notNull().default(false),
+  soleOperatorSince: at('sole_operator_since'),
+  soleOperatorUntil: at('sole_operator_until'),
+  soleOperatorReason: text('sole_operator_reason'),
   /** Since then nobody belongs to it, its keys are destroyed, and its content is being erased. */
   terminatingAt: at('terminating_at'),
   terminatedAt: at('terminated_at'),
@@ -84,6 +88,7 @@ export const apiTokens = pgTable('api_tokens', {
   cidrs: text('cidrs').array(),
   replacesId: uuid('replaces_id'),
   rotatedBy: uuid('rotated_by'),
+  createdThrough: uuid('created_through'),
   /** The policy by which it was exchanged for a foreign token. */
   trustPolicyId: uuid('trust_policy_id'),
   expiresAt: at('expires_at').notNull(),
