@@ -47,7 +47,8 @@ function keystoreForm(file: string, fields: Record<string, string>): FormData {
 }
 const upload = (name: string, file = 'rsa.p12') =>
   acme.app.call('POST', '/certificates', keystoreForm(file, { name, platform: 'android' }))
-const lastWith = async <T>(act: () => Promise<Answer>) => {
+type Made = { id: string; appDeploymentId: string }
+const lastWith = async (act: () => Promise<Answer>): Promise<{ id: string; made: Made }> => {
   const answers: Answer[] = []
   const id = await acme.carryOut(async () => {
     const answer = await act()
@@ -58,8 +59,8 @@ const lastWith = async <T>(act: () => Promise<Answer>) => {
     id,
     made: (await answers
       .at(-1)
-      ?.json<T>()
-      .catch(() => undefined)) as T,
+      ?.json<Made>()
+      .catch(() => undefined)) as Made,
   }
 }
 
@@ -97,7 +98,7 @@ describe('the official CLI', () => {
 
 describe('credentials', () => {
   test('are uploaded, rotated, retired, destroyed and deleted by two people', async () => {
-    const { id, made } = await lastWith<{ id: string }>(() => upload('Upload key'))
+    const { id, made } = await lastWith(() => upload('Upload key'))
     expect(await executed(id)).toMatchObject(matched)
     const path = `/certificates/${made.id}`
     const next = await acme.app.call('POST', `${path}/versions`, keystoreForm('ec.p12', {}))
@@ -164,9 +165,7 @@ describe('settings', () => {
 describe('who may sign updates', () => {
   test('is changed by two people: keys and roots', async () => {
     const other = createKeyPair()
-    const { id, made } = await lastWith<{ id: string }>(() =>
-      acme.app.call('POST', '/public-keys', { pem: other.publicPem }),
-    )
+    const { id, made } = await lastWith(() => acme.app.call('POST', '/public-keys', { pem: other.publicPem }))
     expect(await executed(id)).toMatchObject(matched)
     expect((await acme.app.call('POST', '/public-keys', { pem: other.publicPem })).status).toBe(201)
     const revocation = await acme.carryOut(() => acme.app.call('DELETE', `/public-keys/${made.id}`))
@@ -197,7 +196,7 @@ describe('a rollout on a protected channel', () => {
   }
 
   test('is approved as a whole, climbs alone, and is narrowed by anybody', async () => {
-    const { id, made } = await lastWith<{ id: string }>(plan(await acme.build()))
+    const { id, made } = await lastWith(plan(await acme.build()))
     expect(await executed(id)).toMatchObject(matched)
     const rollout = `/rollouts/${made.id}`
     expect((await acme.app.call('POST', `${rollout}/pause`, {})).status).toBe(200)
@@ -214,7 +213,7 @@ describe('a rollout on a protected channel', () => {
   })
 
   test('that was halted goes on only when two people want it to', async () => {
-    const { made } = await lastWith<{ id: string; appDeploymentId: string }>(plan(await acme.build()))
+    const { made } = await lastWith(plan(await acme.build()))
     await withOrg(stage.fixture.deps.db, acme.org.id, (tx) =>
       tx.insert(launchCounts).values({
         orgId: acme.org.id,
@@ -234,7 +233,7 @@ describe('a rollout on a protected channel', () => {
   })
 
   test('takes no further step while what devices get is not what was approved', async () => {
-    const { id, made } = await lastWith<{ id: string; appDeploymentId: string }>(plan(await acme.build()))
+    const { id, made } = await lastWith(plan(await acme.build()))
     await withOrg(stage.fixture.deps.db, acme.org.id, (tx) =>
       tx.execute(`update deployments set rollout_percentage = 0.5 where id = '${made.appDeploymentId}'`),
     )
