@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../auth/access.js'
+import { whileAdmitted } from '../auth/while-admitted.js'
 import { defineRoute, Id, jsonResponse, PageQuery } from '../define-route.js'
 import { registerCheckpointRoutes } from './checkpoints/routes.js'
 import { exportAuditEvents, listAuditEvents } from './list-audit-events.js'
@@ -42,8 +43,9 @@ export function registerAuditRoutes(app: OpenAPIHono<Env>): void {
   })
   app.openapi(exportRoute, (c) => {
     // A failure breaks the connection off: a chain that only ended early would still verify.
-    const lines = Readable.from(exportAuditEvents(c.get('ctx')), { highWaterMark: 1 })
-    const { log } = c.get('ctx')
+    const ctx = c.get('ctx')
+    const lines = Readable.from(whileAdmitted(ctx, 'audit:read', exportAuditEvents(ctx)), { highWaterMark: 1 })
+    const { log } = ctx
     lines.once('error', (error) => log.error({ err: error, requestId: c.get('requestId') }, 'audit export broke off'))
     return c.body(Readable.toWeb(lines) as ReadableStream, 200, {
       'content-type': 'application/x-ndjson',

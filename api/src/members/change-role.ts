@@ -4,6 +4,7 @@ import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import type { Approval } from '../credential-versions/require-approval.js'
 import { Problem } from '../problems.js'
+import { endServiceTokensBeyond } from './end-known-tokens.js'
 import { lockMemberships, requireAnOwner } from './keep-an-owner.js'
 import { getMember, requireMember } from './list-members.js'
 import type { MemberRow } from './present-member.js'
@@ -37,9 +38,10 @@ export async function setRole(tx: Transaction, ctx: Context, { membership, role,
   if (from === role && membership.suspendedAt === null) return
   await tx.update(memberships).set({ role, suspendedAt: null }).where(eq(memberships.userId, membership.userId))
   await requireAnOwner(tx)
+  const tokens = await endServiceTokensBeyond(tx, { userId: membership.userId, role }, ctx.now())
   await recordAudit(tx, ctx, {
     action: 'member.role_changed',
     target: { user: membership.userId },
-    data: { from, to: role, ...(approval ? { approval } : {}) },
+    data: { from, to: role, tokens, ...(approval ? { approval } : {}) },
   })
 }
