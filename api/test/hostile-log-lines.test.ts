@@ -25,7 +25,7 @@ test('lines that would be code, escapes or events are data in every answer, and 
   const build = await queueBuild(fixture, app)
   const taken = await claimed(fixture, await fixture.createWorker(), build.id)
   const lines = hostile.map((text) => line(text))
-  expect((await underLease(fixture, taken, 'logs', { batch: 1, lines })).status).toBe(200)
+  expect((await underLease(fixture, taken, 'logs', { batch: 1, lines })).status).toBe(204)
   await storeArtifact(fixture, taken, sourceZip())
   await underLease(fixture, taken, 'finish', { status: 'succeeded' })
 

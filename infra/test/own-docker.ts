@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -21,30 +21,53 @@ export interface OwnDocker {
 /** What nothing of a small web build reads. */
 const unneeded = ['usr/share', 'usr/lib/python3*', 'usr/lib/jvm', 'usr/lib/android-sdk', 'usr/lib/git-core', 'var']
 
+const unwatched = { onCrash: () => undefined, onStarted: () => undefined, onGivenUp: () => undefined }
+
+/** containerd as a process of its own, as distributions run it: it outlives a dockerd that is killed. */
+function containerd(config: Config, folder: string): SupervisedProcess {
+  const file = join(folder, 'containerd.toml')
+  const lines = [
+    'version = 2',
+    'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
+    `root = "${join(folder, 'containerd')}"`,
+    `state = "${join(folder, 'state')}"`,
+    '[grpc]',
+    `address = "${join(folder, 'containerd.sock')}"`,
+  ]
+  writeFileSync(file, `${lines.join('\n')}\n`)
+  return new SupervisedProcess(
+    {
+      name: 'containerd',
+      command: 'containerd',
+      args: ['--config', file],
+      env: config.baseEnv,
+      cwd: folder,
+      logFile: join(folder, 'containerd.log'),
+      isReady: async () => existsSync(join(folder, 'containerd.sock')),
+    },
+    unwatched,
+  )
+}
+
 /** A daemon that nobody else on this machine uses, so that it may be killed. */
 export async function startOwnDocker(config: Config): Promise<OwnDocker> {
   const folder = mkdtempSync(join(tmpdir(), 'dockerd-'))
   const dockerHost = `unix://${folder}/docker.sock`
+  const place = ['--containerd', join(folder, 'containerd.sock'), '--pidfile', join(folder, 'pid')]
   const folders = ['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')]
+  const shims = containerd(config, folder)
+  await shims.start()
   const daemon = new SupervisedProcess(
     {
       name: 'dockerd',
       command: 'dockerd',
-      args: [
-        '--host',
-        dockerHost,
-        ...folders,
-        '--pidfile',
-        join(folder, 'pid'),
-        '--iptables=false',
-        '--ip6tables=false',
-      ],
+      args: ['--host', dockerHost, ...place, ...folders, '--iptables=false', '--ip6tables=false'],
       env: config.baseEnv,
       cwd: folder,
       logFile: join(folder, 'log'),
       isReady: async () => (await dockerProblem(dockerHost)) === undefined,
     },
-    { onCrash: () => undefined, onStarted: () => undefined, onGivenUp: () => undefined },
+    unwatched,
   )
   await daemon.start()
   return {
@@ -62,6 +85,9 @@ export async function startOwnDocker(config: Config): Promise<OwnDocker> {
     },
     stop: async () => {
       await daemon.stop(20_000)
+      await shims.stop()
+      // A daemon that was killed leaves mounts behind that no later one undoes.
+      await shell('sh', ['-c', `grep -o ' ${folder}/[^ ]*' /proc/mounts | sort -r | xargs -r umount -l`])
       rmSync(folder, { recursive: true, force: true })
     },
   }

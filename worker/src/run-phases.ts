@@ -46,7 +46,9 @@ async function readProject(run: BuildRun, sandbox: Sandbox): Promise<Project> {
 
 /** Downloads of an earlier build first, then the install, then what it downloaded is kept for the next one. */
 async function installWithCache(run: BuildRun, sandbox: Sandbox, project: Project): Promise<void> {
-  if (run.spec.cache === undefined) return inPhase(run, 'install', () => installAndCut(run, sandbox, project))
+  if (run.spec.cache === undefined || project.packageManager === null) {
+    return inPhase(run, 'install', () => installAndCut(run, sandbox, project))
+  }
   const question = await cacheQuestion(run, project)
   if (typeof question === 'string') await skipPhases(run, ['restore-cache'], question)
   const use =

@@ -54,7 +54,8 @@ async function itemsOf(tx: Transaction, { id: reviewId, orgId, createdAt }: Acce
     .from(memberships)
     .where(and(isNull(memberships.suspendedAt), ne(memberships.role, 'none')))
   const grants = await tx.select().from(roleGrants).where(isNull(roleGrants.suspendedAt))
-  const isLive = and(isNull(apiTokens.revokedAt), gt(apiTokens.expiresAt, createdAt))
+  // Those of CI jobs last for minutes, and are made anew only while the maker of their policy still has a role.
+  const isLive = and(isNull(apiTokens.revokedAt), gt(apiTokens.expiresAt, createdAt), isNull(apiTokens.trustPolicyId))
   const tokens = await tx
     .select({ tokenId: apiTokens.id, lastUsedAt: apiTokens.lastUsedAt })
     .from(apiTokens)

@@ -2,6 +2,7 @@ import { dependencyCaches, jobs, newId, withOrg } from '@capstan/migrations'
 import { and, eq, isNotNull, lt, ne, or, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { deleteDiscarded } from '../jobs/delete-discarded.js'
+import { noteDiscarded } from '../objects/note-discarded.js'
 import type { ControlDeps } from './control-deps.js'
 
 const DAY_MS = 24 * 60 * 60_000
@@ -53,6 +54,7 @@ async function evict(deps: Needed, { id, orgId, reason }: Due): Promise<boolean>
   const gone = await withOrg(deps.db, orgId, async (tx) => {
     const [row] = await tx.delete(dependencyCaches).where(eq(dependencyCaches.id, id)).returning()
     if (!row) return null
+    await noteDiscarded(tx, orgId, [row.objectKey])
     const by = { orgId, actor: { type: 'system', id: 'control' } as const, requestId: newId() }
     await recordAudit(tx, by, {
       action: 'cache.evicted',

@@ -1,5 +1,6 @@
 import { dependencyCaches, type jobs, type Transaction } from '@capstan/migrations'
 import { and, eq, ne, sql } from 'drizzle-orm'
+import { noteDiscarded } from '../objects/note-discarded.js'
 
 /**
  * At the end of an attempt: what it stored counts from now on if the build succeeded and nobody was first with the same
@@ -16,7 +17,9 @@ export async function settleCaches(
     .delete(dependencyCaches)
     .where(and(ofBuild, ne(dependencyCaches.status, 'ready')))
     .returning({ key: dependencyCaches.objectKey })
-  return { ready, discardedKeys: gone.map(({ key }) => key) }
+  const discardedKeys = gone.map(({ key }) => key)
+  await noteDiscarded(tx, job.orgId, discardedKeys)
+  return { ready, discardedKeys }
 }
 
 async function makeReady(tx: Transaction, { buildId, attempt }: typeof jobs.$inferSelect) {

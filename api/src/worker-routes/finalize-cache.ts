@@ -5,6 +5,7 @@ import type { Lease } from '../auth/worker-access.js'
 import type { Context } from '../context.js'
 import { deleteDiscarded } from '../jobs/delete-discarded.js'
 import { measureObject } from '../objects/measure-object.js'
+import { noteDiscarded } from '../objects/note-discarded.js'
 import { Problem } from '../problems.js'
 import { holdLease } from './hold-lease.js'
 
@@ -20,7 +21,10 @@ export async function finalizeCache(ctx: Context, lease: Lease, cacheId: string)
     if (status !== 'pending') return
     const row = eq(dependencyCaches.id, cacheId)
     if (matches) await tx.update(dependencyCaches).set({ status: 'stored' }).where(row)
-    else await tx.delete(dependencyCaches).where(row)
+    else {
+      await tx.delete(dependencyCaches).where(row)
+      await noteDiscarded(tx, ctx.orgId, [cache.objectKey])
+    }
     await recordAudit(tx, ctx, {
       action: matches ? 'cache.stored' : 'cache.refused',
       outcome: matches ? 'success' : 'refused',

@@ -5,6 +5,7 @@ import { recordAudit } from '../audit/record-audit.js'
 import type { Lease } from '../auth/worker-access.js'
 import type { Context } from '../context.js'
 import { deleteDiscarded } from '../jobs/delete-discarded.js'
+import { noteDiscarded } from '../objects/note-discarded.js'
 import { holdLease } from './hold-lease.js'
 
 /** What the cache took and saved. One that was not what had been stored is given to nobody again. */
@@ -22,6 +23,7 @@ export async function recordCache(ctx: Context, lease: Lease, report: CacheRepor
     if (outcome !== 'refused' || cache.outcome === 'refused' || !cache.cacheId) return null
     const [row] = await tx.delete(dependencyCaches).where(eq(dependencyCaches.id, cache.cacheId)).returning()
     if (!row) return null
+    await noteDiscarded(tx, ctx.orgId, [row.objectKey])
     await recordAudit(tx, ctx, {
       action: 'cache.refused',
       outcome: 'refused',

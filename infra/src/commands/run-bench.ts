@@ -13,8 +13,9 @@ const note = (line: string): void => console.error(line)
 async function runMeasurements(config: Config, args: readonly string[], env: Record<string, string>): Promise<number> {
   const vitest = join(config.checkout, 'node_modules', 'vitest', 'vitest.mjs')
   const bench = join(config.checkout, 'vitest.bench.config.ts')
-  // These take many minutes, and are done when they are named.
-  const unasked = args.length === 0 ? ['--exclude', '**/fault-*.bench.ts'] : []
+  // These take many minutes, or need an image that `TEST_BUILDER_IMAGE` names, and are done when they are named.
+  const named = ['fault-*', 'cache-restore'].flatMap((name) => ['--exclude', `**/${name}.bench.ts`])
+  const unasked = args.length === 0 ? named : []
   const child = spawn(process.execPath, [vitest, 'run', '--config', bench, ...unasked, ...args], {
     cwd: config.checkout,
     env: { ...config.baseEnv, NODE_NO_WARNINGS: '1', ...env },

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../../src/config.js'
 import { ensureBuilderImages } from '../../src/images/ensure-builder-images.js'
 import {
@@ -19,25 +19,35 @@ import { report } from './report.js'
 const victims = ['worker', 'control', 'api', 'redis', 'dockerd'] as const
 type Victim = (typeof victims)[number]
 
-test('each process killed with -9 at each boundary of a build: it ends once, with one set of artefacts', async () => {
-  const docker = await startOwnDocker(readConfig())
-  try {
-    const { id } = await ensureBuilderImages({ log: (line) => console.error(line) })
-    const builderImage = await docker.takeImage(id, 'whole')
-    const place = { builderImage, dockerHost: docker.dockerHost, moreWorkers: ['worker-2'], concurrency: 5 }
-    // Long enough for processes that start anew while ten builds go on.
-    await using rig = await openRig({ ...place, leaseMs: 20_000 })
-    const wrong: string[] = []
-    for (const victim of victims) for (const edge of edges) wrong.push(...(await play(rig, docker, victim, edge)))
-    expect(wrong).toEqual([])
-  } finally {
-    await docker.stop()
-  }
-}, 3_600_000)
+let docker: OwnDocker
+let rig: Rig
 
-async function play(rig: Rig, docker: OwnDocker, victim: Victim, edge: (typeof edges)[number]): Promise<string[]> {
+beforeAll(async () => {
+  docker = await startOwnDocker(readConfig())
+  const { id } = await ensureBuilderImages({ log: (line) => console.error(line) })
+  const builderImage = await docker.takeImage(id, 'whole')
+  // A lease long enough for processes that start anew while ten builds go on.
+  const place = { builderImage, dockerHost: docker.dockerHost, leaseMs: 20_000 }
+  rig = await openRig({ ...place, moreWorkers: ['worker-2'], concurrency: 5 })
+}, 600_000)
+afterAll(async () => {
+  await rig?.[Symbol.asyncDispose]()
+  await docker?.stop()
+}, 120_000)
+
+test.each(victims)(
+  '%s killed with -9 at each boundary of a build: it ends once, with one set of artefacts',
+  async (victim) => {
+    const wrong: string[] = []
+    for (const edge of edges) wrong.push(...(await play(victim, edge)))
+    expect(wrong).toEqual([])
+  },
+  1_200_000,
+)
+
+async function play(victim: Victim, edge: (typeof edges)[number]): Promise<string[]> {
   const cells = boundaries.map((boundary) => ({ boundary, edge }))
-  const endings = await strikeAt(rig, cells, strikeOf(rig, docker, victim))
+  const endings = await strikeAt(rig, cells, strikeOf(victim))
   const left = await untilDockerIsEmpty(rig.stack)
   for (const { boundary, status, attempts } of endings) {
     report({ name: 'fault', victim, boundary, edge, status, attempts, leftOnDocker: left.length })
@@ -46,10 +56,10 @@ async function play(rig: Rig, docker: OwnDocker, victim: Victim, edge: (typeof e
   return left.length === 0 ? wrong : [...wrong, `${victim} ${edge}: ${left.length} left on the Docker daemon`]
 }
 
-function strikeOf({ stack }: Rig, docker: OwnDocker, victim: Victim): Strike {
+function strikeOf(victim: Victim): Strike {
   if (victim === 'dockerd') return { harm: async () => docker.daemon.kill(), losesAt: [] }
   const losesAt = victim === 'worker' ? edges : victim === 'api' ? (['after'] as const) : []
-  return { harm: async () => kill(stack, victim), losesAt }
+  return { harm: async () => kill(rig.stack, victim), losesAt }
 }
 
 const isGood = (ending: Ending): boolean =>

@@ -6,7 +6,7 @@ const answerCap = 16_384
 
 export function connectThrough(proxy: URL, host: string, port: string): void {
   const socket = connect(Number(proxy.port), proxy.hostname)
-  const fail = (why: string) => {
+  const fail = (why: string): never => {
     process.stderr.write(`The way out does not lead to ${host}:${port}: ${why}\n`)
     process.exit(1)
   }
@@ -14,9 +14,12 @@ export function connectThrough(proxy: URL, host: string, port: string): void {
   const onAnswer = (chunk: Buffer) => {
     answer = Buffer.concat([answer, chunk])
     const end = answer.indexOf('\r\n\r\n')
-    if (end < 0) return answer.length > answerCap ? fail('the proxy says too much') : undefined
+    if (end < 0) {
+      if (answer.length > answerCap) fail('the proxy says too much')
+      return
+    }
     const status = answer.toString('latin1', 0, answer.indexOf('\r\n'))
-    if (!/^HTTP\/1\.[01] 200 /.test(status)) return fail(status.slice(0, 200))
+    if (!/^HTTP\/1\.[01] 200 /.test(status)) fail(status.slice(0, 200))
     socket.off('data', onAnswer)
     process.stdout.write(answer.subarray(end + 4))
     process.stdin.pipe(socket)

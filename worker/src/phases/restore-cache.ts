@@ -6,6 +6,7 @@ import { toolDir } from '../build-run.js'
 import { cachedManagerOf, stores } from '../cached-managers.js'
 import type { Project } from '../inspect-sandbox.js'
 import { inContainerScript, scriptRunner } from '../in-container-script.js'
+import { exitInvalid } from '../in-container/unpack-cache.js'
 import { exitCodeOf, runCommand } from '../run-command.js'
 import { download, TransferMismatch } from '../signed-url.js'
 
@@ -103,7 +104,10 @@ async function restore(run: BuildRun, { containerId }: Sandbox, hit: Hit): Promi
       if (said.length < 1_000) said += chunk.toString('utf8')
     },
   })
-  if (exitCode !== 0) return { sentence: `${run.secrets.maskText(said.trim()).slice(0, 500)}.`, isCacheAtFault: true }
+  if (exitCode !== 0) {
+    const sentence = `${run.secrets.maskText(said.trim()).slice(0, 500)}.`
+    return { sentence, isCacheAtFault: exitCode === exitInvalid }
+  }
   await runCommand(run, { ...shared, containerId, argv: ['rm', cacheArchive] })
   run.logs.note('restore-cache', `Restored ${hit.sizeBytes} bytes, SHA-256 ${hit.sha256}, ${said.trim()}`)
   return undefined
