@@ -77,6 +77,8 @@ export const ApiConfig = z
     SOURCE_PRIVATE_HOSTS: HostList.default([]),
     /** Hosts of the operator's own network that this process may call for an organization. */
     OUTBOUND_PRIVATE_HOSTS: HostList.default([]),
+    /** 32 bytes that seal secrets of webhooks: the same for the API and the control process. */
+    WEBHOOK_KEY_FILE: Optional,
     TRUSTED_PROXIES: Networks,
     TLS_CERT_FILE: Optional,
     TLS_KEY_FILE: Optional,
@@ -121,6 +123,7 @@ export const ControlConfig = z
     SWEEP_MS: Milliseconds.default(5_000),
     RELAY_MS: Milliseconds.default(500),
     OUTBOUND_PRIVATE_HOSTS: HostList.default([]),
+    WEBHOOK_KEY_FILE: Optional,
     /** Builds of one organization that may be with workers at once, where it has no number of its own. */
     BUILDS_PER_ORGANIZATION: z.coerce.number().int().min(1).max(1000).default(20),
   })

@@ -49,6 +49,8 @@ export type Deps = {
   /** Calls hosts that organizations name; `outboundPrivateHosts` may be in the operator's own network. */
   outbound: Outbound
   outboundPrivateHosts: readonly string[]
+  /** Seals secrets of webhooks; the control process opens them. Null: no webhooks are sent. */
+  webhookKey: Uint8Array | null
   /** What issuers of foreign tokens say of themselves, and their keys, for a while. */
   issuers: Issuers
   /** PKCS#8 PEM of the platform's Ed25519 key for channel statements; null: none is signed. */
@@ -61,9 +63,9 @@ export type Deps = {
   appleRoots: readonly string[]
 }
 
-/** Who acts. `user` through a session or an API token; `device` without any; `worker` through a lease. */
+/** Who acts. `user` through a session or an API token; `device` without any; `worker` through a lease, `operator` of the installation. */
 export type Actor = {
-  type: 'user' | 'device' | 'worker' | 'system'
+  type: 'user' | 'device' | 'worker' | 'system' | 'operator'
   id: string
   role?: Role
   /** What this person may do in the organization or app that was asked about, through this token or session. */

@@ -17,6 +17,7 @@ import { createOutbound } from './outbound/create-outbound.js'
 import { openRedis } from './redis.js'
 import { openStaticStore } from './static-delivery/open-static-store.js'
 import { openStatementKey } from './updates/sign-channel-statement.js'
+import { readWebhookKey } from './checkpoint-webhooks/read-webhook-key.js'
 import { untilStopped } from './until-stopped.js'
 
 leaveNoMemoryInCores()
@@ -52,7 +53,12 @@ const control = startControl(
     now: () => new Date(),
     outbound: createOutbound({ privateHosts: config.OUTBOUND_PRIVATE_HOSTS }),
   },
-  { relayMs: config.RELAY_MS, sweepMs: config.SWEEP_MS, limits: { perOrganization: config.BUILDS_PER_ORGANIZATION } },
+  {
+    webhookKey: await readWebhookKey(config.WEBHOOK_KEY_FILE),
+    relayMs: config.RELAY_MS,
+    sweepMs: config.SWEEP_MS,
+    limits: { perOrganization: config.BUILDS_PER_ORGANIZATION },
+  },
 )
 
 await Promise.race([control.ready.then(() => log.info('ready')), stopped])

@@ -17,6 +17,7 @@ import { openUpdates } from './updates/open-updates.js'
 import { serveCheck } from './updates/serve-check.js'
 import { readCertificate } from './transport/read-certificate.js'
 import { renewCertificate } from './transport/renew-certificate.js'
+import { readWebhookKey } from './checkpoint-webhooks/read-webhook-key.js'
 import { untilStopped } from './until-stopped.js'
 import { serveApp } from './serve-app.js'
 import { createSealClient } from './vault/seal-client.js'
@@ -45,6 +46,7 @@ const stopping = new AbortController()
 void stopped.then(() => stopping.abort())
 const updates = await openUpdates({ ...database, log, publicUrl, channelStatementKey, signal: stopping.signal })
 const outbound = createOutbound({ privateHosts: config.OUTBOUND_PRIVATE_HOSTS })
+const webhookKey = await readWebhookKey(config.WEBHOOK_KEY_FILE)
 const deps: Deps = {
   ...updates.parts,
   db: database.db,
@@ -60,6 +62,7 @@ const deps: Deps = {
   leaseMs: config.LEASE_MS,
   workerReportMs: config.WORKER_REPORT_MS,
   sourcePrivateHosts: config.SOURCE_PRIVATE_HOSTS,
+  webhookKey,
   outbound,
   issuers: createIssuers(outbound),
   outboundPrivateHosts: config.OUTBOUND_PRIVATE_HOSTS,

@@ -4,6 +4,7 @@ import {
   memberships,
   newId,
   openDatabase,
+  operators,
   organizations,
   roles,
   userPasswords,
@@ -36,6 +37,8 @@ const Person = z.strictObject({
 const Input = z.strictObject({
   organizations: z.array(z.strictObject({ name: z.string().min(1), users: z.array(Person).min(1) })).default([]),
   workers: z.array(z.strictObject({ name: z.string().min(1) })).default([]),
+  /** People who run the installation: they may ask for support grants and handle incidents, and read nothing by that. */
+  operators: z.array(z.strictObject({ name: z.string().min(1).max(200) })).default([]),
 })
 const TOKEN_MS = 90 * 24 * 60 * 60 * 1000
 
@@ -45,10 +48,11 @@ const pepper = await exitOnBadConfiguration(readRawKeyFile(config.TOKEN_PEPPER_F
 const database = openDatabase({ url: config.DATABASE_URL, ...(password === undefined ? {} : { password }) })
 
 const input = Input.parse(JSON.parse(await text(process.stdin)))
-const answer = { organizations: [] as unknown[], workers: [] as unknown[] }
+const answer = { organizations: [] as unknown[], workers: [] as unknown[], operators: [] as unknown[] }
 for (const organization of input.organizations)
   answer.organizations.push(await provisionOrganization(database.db, organization))
 for (const worker of input.workers) answer.workers.push(await provisionWorker(database.db, worker.name))
+for (const { name } of input.operators) answer.operators.push(await provisionOperator(database.db, name))
 await database[Symbol.asyncDispose]()
 process.stdout.write(`${JSON.stringify(answer)}\n`)
 
@@ -97,5 +101,12 @@ async function provisionWorker(db: Database, name: string): Promise<{ name: stri
   const token = createToken('cw')
   const tokenHash = hashToken(pepper, token)
   await withLookup(db, tokenHash, (tx) => tx.insert(workers).values({ id: newId(), name, tokenHash }))
+  return { name, token }
+}
+
+async function provisionOperator(db: Database, name: string): Promise<{ name: string; token: string }> {
+  const token = createToken('co')
+  const tokenHash = hashToken(pepper, token)
+  await withLookup(db, tokenHash, (tx) => tx.insert(operators).values({ id: newId(), name, tokenHash }))
   return { name, token }
 }

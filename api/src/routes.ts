@@ -3,6 +3,8 @@ import { registerAppRoutes } from './apps/routes.js'
 import { registerAuditRoutes } from './audit/routes.js'
 import type { Env } from './auth/access.js'
 import { registerControlRoutes } from './controls/routes.js'
+import { registerIncidentRoutes } from './incidents/routes.js'
+import { registerSupportRoutes } from './support/routes.js'
 import { registerHealthRoutes } from './health/routes.js'
 import { registerObjectRoutes } from './objects/routes.js'
 import { registerMemberRoutes } from './members/routes.js'
@@ -13,12 +15,16 @@ import { registerAccessReviewRoutes } from './access-reviews/routes.js'
 import { registerOrganizationRoutes } from './organizations/routes.js'
 import { registerSessionRoutes } from './sessions/routes.js'
 import { registerTokenRoutes } from './tokens/routes.js'
+import { registerCheckpointWebhookRoutes } from './checkpoint-webhooks/routes.js'
+import { registerIdentityProviderRoutes } from './identity-providers/routes.js'
+import { registerProviderPages } from './pages/provider-routes.js'
 import { registerTrustPolicyRoutes } from './trust-policies/routes.js'
 import { registerCiTokenRoutes } from './ci-tokens/routes.js'
 import { registerPages } from './pages/routes.js'
 import { registerSecondFactorRoutes } from './second-factors/routes.js'
 import { registerPasskeyRoutes } from './passkeys/routes.js'
 import { registerUserRoutes } from './users/routes.js'
+import { registerChangeRequestRoutes } from './change-requests/routes.js'
 import { registerCredentialRoutes } from './credentials/routes.js'
 import { registerProvisioningProfileRoutes } from './provisioning-profiles/routes.js'
 import { registerAppleApiKeyRoutes } from './apple-api-keys/routes.js'
@@ -53,6 +59,8 @@ import { registerWorkerRoutes } from './worker-routes/routes.js'
 export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerHealthRoutes(app)
   registerControlRoutes(app)
+  registerSupportRoutes(app)
+  registerIncidentRoutes(app)
   registerSessionRoutes(app)
   registerPages(app)
   registerUserRoutes(app)
@@ -66,9 +74,13 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerAccessReviewRoutes(app)
   registerObjectRoutes(app)
   registerTokenRoutes(app)
+  registerCheckpointWebhookRoutes(app)
+  registerIdentityProviderRoutes(app)
+  registerProviderPages(app)
   registerTrustPolicyRoutes(app)
   registerCiTokenRoutes(app)
   registerAuditRoutes(app)
+  registerChangeRequestRoutes(app)
   registerAppRoutes(app)
   registerCredentialRoutes(app)
   registerProvisioningProfileRoutes(app)

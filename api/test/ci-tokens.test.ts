@@ -186,16 +186,14 @@ describe('a token of a CI job', () => {
       ...Array.from({ length: 4 }, () => exchange(policy.id, token)),
       ...Array.from({ length: 4 }, () => inOther()),
     ])
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, 400, 400, 400, 400, 400, 400, 400])
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, ...Array(7).fill(400)])
     expect(await refusal(policy.id, token)).toMatch(/exchanged before/)
     const twin = await policyOf({ name: 'twin' })
     expect(await refusal(twin.id, token)).toMatch(/exchanged before/)
     const actions = await auditOf()
     expect(actions.filter(({ action }) => action === 'ci-token.issued')).toHaveLength(1)
-    expect(actions.find(({ action }) => action === 'ci-token.refused')).toMatchObject({
-      outcome: 'refused',
-      actor: { id: org.userIds.admin, via: { type: 'trust-policy', id: policy.id } },
-    })
+    const actor = expect.objectContaining({ id: org.userIds.admin, via: { type: 'trust-policy', id: policy.id } })
+    expect(actions).toContainEqual(expect.objectContaining({ action: 'ci-token.refused', outcome: 'refused', actor }))
   })
 
   test('without an id of its own is exchanged once too', async () => {
@@ -339,8 +337,7 @@ describe('the issuer', () => {
   })
 
   test('that describes itself under another name is not believed, and one that fails is left alone for a while', async () => {
-    const third = await startTokenIssuer()
-    await using _third = third
+    await using third = await startTokenIssuer()
     const outboundPrivateHosts = [third.host]
     await using own = await createFixture({ overrides: { outboundPrivateHosts } })
     third.describe({ issuer: issuer.url })

@@ -38,7 +38,7 @@ describe('the controls', () => {
   test('are there for anybody, each with its state, and what is in place with its proof', async () => {
     const answer = await ask('/v1/controls')
     expect(answer.status).toBe(200)
-    const { certificates, controls } = await answer.json()
+    const { certificates, controls } = (await answer.json()) as { certificates: string[]; controls: object[] }
     expect(certificates).toEqual([])
     expect(controls.length).toBeGreaterThan(40)
     expect(controls).toContainEqual(expect.objectContaining({ id: 'CW-4.1', state: 'planned' }))
@@ -75,7 +75,8 @@ describe('the list of sub-processors', () => {
 
   test('changes with the configuration', async () => {
     const elsewhere = { ...settings, S3_ENDPOINT: 'https://objects.example.net:9000' }
-    const { processors } = await (await ask('/.well-known/subprocessors.json', {}, elsewhere)).json()
+    const answer = await ask('/.well-known/subprocessors.json', {}, elsewhere)
+    const { processors } = (await answer.json()) as { processors: object[] }
     expect(processors).toContainEqual(expect.objectContaining({ service: 'S3', host: 'objects.example.net' }))
   })
 })

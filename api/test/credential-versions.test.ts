@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import type { ControlDeps } from '../src/control/control-deps.js'
 import { retireVersions } from '../src/control/retire-versions.js'
-import { hashContent } from '../src/credential-versions/require-approval.js'
+import { contentOf, hashContent } from '../src/change-requests/change.js'
 import { claimed, createTestApp, queueBuild, type TestApp, type TestBuild, underLease } from './build-fixture.js'
 import { type Answer, createFixture, type Fixture } from './fixture.js'
 import { keystore } from './keystore-fixtures.js'
@@ -178,7 +178,12 @@ describe('the cut-over', () => {
     expect(await certificate.states()).toEqual(['1 retiring', '2 active'])
     expect(await shown()).toMatchObject({ version: 2, fingerprintSha256: keystore('ec.p12').sha256[0] })
     const fingerprint = keystore('ec.p12').sha256[0]!
-    const content = { action: 'credential.rotated', credential: certificate.id, from: 1, to: 2, fingerprint }
+    const content = contentOf(app.org.id, {
+      action: 'credential.rotate',
+      subject: { app: app.id, credential: certificate.id },
+      effect: { exists: true, activeVersion: 2, fingerprint },
+      details: { verb: 'credential.rotated', from: 1 },
+    })
     expect((await events()).at(-1)).toMatchObject({
       action: 'credential.rotated',
       actor: { type: 'user', id: app.org.userIds.admin },

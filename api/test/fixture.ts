@@ -100,6 +100,7 @@ export async function createFixture(
     leaseMs: 60_000,
     workerReportMs: 20_000,
     sourcePrivateHosts: [],
+    webhookKey: randomBytes(32),
     outbound,
     outboundPrivateHosts,
     issuers: createIssuers(outbound),

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { userPasswords, withUser } from '@capstan/migrations'
@@ -7,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hashPassword } from '../src/auth/password.js'
 import { openBrowser } from './browser.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
-import { type OfficialCli, startOfficialCli } from './official-cli.js'
+import { type OfficialCli, startBrowserLogin, startOfficialCli } from './official-cli.js'
 
 const PASSWORD = 'correct horse battery staple'
 
@@ -34,27 +33,6 @@ afterAll(async () => {
   await fixture[Symbol.asyncDispose]()
 })
 
-/** Starts `login` on a terminal, chooses the browser, and waits for the code. */
-async function startLogin() {
-  const child = cli.onTerminal('login')
-  let output = ''
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => (output += text))
-  const exit = once(child, 'exit') as Promise<[number]>
-  const until = async (pattern: RegExp) => {
-    for (let waited = 0; waited < 200 && !pattern.test(output); waited += 1) await new Promise((r) => setTimeout(r, 50))
-    const found = pattern.exec(output)
-    if (!found) throw new Error(`The tool did not say ${pattern}: ${output}`)
-    return found
-  }
-  await until(/How would you like/)
-  child.stdin?.write('\r')
-  const [, code = ''] = await until(/one-time code: (\w{4}-\w{4})/)
-  await until(/Select Yes/)
-  child.stdin?.write('\r')
-  await until(/Waiting for authentication/)
-  return { code, output: () => output, exit }
-}
-
 async function signInOnPage(page: Page, password = PASSWORD): Promise<void> {
   await page.goto(`${cli.url}/login/device`)
   await page.fill('#email', email)
@@ -64,7 +42,7 @@ async function signInOnPage(page: Page, password = PASSWORD): Promise<void> {
 
 describe('the official command line', () => {
   test('signs in through the page of this server, works, and signs out', async () => {
-    const login = await startLogin()
+    const login = await startBrowserLogin(cli)
     const context = await browser.newContext()
     const page = await context.newPage()
     const complaints: string[] = []
@@ -107,7 +85,7 @@ describe('the official command line', () => {
   }, 60_000)
 
   test('is told when the person refuses, and stays signed out', async () => {
-    const login = await startLogin()
+    const login = await startBrowserLogin(cli)
     const page = await (await browser.newContext()).newPage()
     await signInOnPage(page)
     await page.fill('#code', 'BBBB-BBBB')

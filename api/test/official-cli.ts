@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
@@ -109,4 +110,25 @@ function close(server: ServerType): Promise<void> {
     server.close(() => resolve())
     if ('closeAllConnections' in server) server.closeAllConnections()
   })
+}
+
+/** Starts `login` on a terminal, chooses the browser, and waits for the code that it shows. */
+export async function startBrowserLogin(cli: OfficialCli) {
+  const child = cli.onTerminal('login')
+  let output = ''
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => (output += text))
+  const exit = once(child, 'exit') as Promise<[number]>
+  const until = async (pattern: RegExp) => {
+    for (let waited = 0; waited < 400 && !pattern.test(output); waited += 1) await new Promise((r) => setTimeout(r, 50))
+    const found = pattern.exec(output)
+    if (!found) throw new Error(`The tool did not say ${pattern}: ${output}`)
+    return found
+  }
+  await until(/How would you like/)
+  child.stdin?.write('\r')
+  const [, code = ''] = await until(/one-time code: (\w{4}-\w{4})/)
+  await until(/Select Yes/)
+  child.stdin?.write('\r')
+  await until(/Waiting for authentication/)
+  return { code, output: () => output, exit }
 }

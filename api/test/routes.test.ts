@@ -131,9 +131,9 @@ const scopeOf = ({ operation }: Route): Scope | null => {
   return named[0] !== undefined && isScope(named[0]) ? named[0] : null
 }
 
-test('a route without a rule is of a device, of a worker, or of a short list', () => {
+test('a route without a rule is of a device, of a worker, of an operator, or of a short list', () => {
   const ruleless = routes.filter((route) => scopeOf(route) === null && (route.operation.security ?? []).length > 0)
-  const others = ruleless.filter(({ template }) => !template.startsWith('/worker/v1/'))
+  const others = ruleless.filter(({ template }) => !/^\/(?:worker|operator)\/v1\//.test(template))
   expect(others.map(({ operation }) => operation.operationId).sort()).toEqual([...PERSONAL, 'recordLaunches'].sort())
 })
 

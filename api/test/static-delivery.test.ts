@@ -41,7 +41,7 @@ const channelOf = async (app: LiveUpdateApp) => (await get(app, production())).j
 
 async function publish(app: LiveUpdateApp, text: string, options: { release?: object; bundle?: object } = {}) {
   count += 1
-  const files = { 'index.html': text, 'app.js': everSame }
+  const files = { 'index.html': text, 'app.js': everSame + text }
   return publishRelease(app, { channel: 'production', sequence: count, files, now: lab.clock.now, ...options })
 }
 

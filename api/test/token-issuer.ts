@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 
@@ -13,6 +13,8 @@ export type TokenIssuer = AsyncDisposable & {
   sign(claims: JWTPayload, options?: { kid?: string; alg?: string }): Promise<string>
   /** Replaces what it says of itself. */
   describe(changes: object): void
+  /** What its token endpoint answers with, made of the form it was sent. */
+  answerToken(make: (form: URLSearchParams, authorization: string) => Promise<object>): void
   /** What it shows of its key `RS256`. */
   publicJwk(): Record<string, unknown>
 }
@@ -29,14 +31,23 @@ export async function startTokenIssuer(): Promise<TokenIssuer> {
   )
   let changes: object = {}
   let asked = 0
+  let answer: (form: URLSearchParams, authorization: string) => Promise<object> = () => Promise.resolve({})
   const server = createServer((request, response) => {
     response.setHeader('content-type', 'application/json')
     if (request.url === '/jwks') {
       asked += 1
       return response.end(JSON.stringify({ keys: pairs.map(({ jwk }) => jwk) }))
     }
+    if (request.url === '/token') {
+      void readForm(request)
+        .then((form) => answer(form, request.headers.authorization ?? ''))
+        .then((body) => response.end(JSON.stringify(body)))
+      return response
+    }
     if (request.url !== '/.well-known/openid-configuration') return response.writeHead(404).end()
-    return response.end(JSON.stringify({ issuer: url, jwks_uri: `${url}/jwks`, ...changes }))
+    const described = { issuer: url, jwks_uri: `${url}/jwks`, id_token_signing_alg_values_supported: algorithms }
+    const endpoints = { authorization_endpoint: `${url}/authorize`, token_endpoint: `${url}/token` }
+    return response.end(JSON.stringify({ ...described, ...endpoints, ...changes }))
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -50,10 +61,17 @@ export async function startTokenIssuer(): Promise<TokenIssuer> {
       return new SignJWT(claims).setProtectedHeader({ alg: pair.alg, kid }).sign(pair.privateKey)
     },
     describe: (wanted) => (changes = wanted),
+    answerToken: (make) => (answer = make),
     publicJwk: () => pairs[0]!.jwk,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
     },
   }
+}
+
+async function readForm(request: IncomingMessage): Promise<URLSearchParams> {
+  let text = ''
+  for await (const chunk of request.setEncoding('utf8') as AsyncIterable<string>) text += chunk
+  return new URLSearchParams(text)
 }

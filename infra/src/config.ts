@@ -49,6 +49,11 @@ const inheritedNames = [
   'SSL_CERT_FILE',
   'CHROMIUM_PATH',
   'HTTP_PROXY',
+  // How much tests and measurements do.
+  'LONG_RUNS',
+  'BENCH_ROUNDS',
+  'BENCH_SCALE',
+  'BENCH_SECONDS',
 ]
 const registryNames = ['GOPROXY', 'GOSUMDB', 'PIP_INDEX_URL', 'PIP_CERT', 'PIP_CONFIG_FILE']
 const proxyNames = ['HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy']

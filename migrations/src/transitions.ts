@@ -82,3 +82,40 @@ export const rolloutTransitions = {
 export function rolloutSourcesOf(to: RolloutStatus): RolloutStatus[] {
   return rolloutStatuses.filter((from) => (rolloutTransitions[from] as readonly RolloutStatus[]).includes(to))
 }
+
+export const changeRequestStates = [
+  'submitted',
+  'approved',
+  'executing',
+  'executed',
+  'attested',
+  'reconciled',
+  'closed',
+  'rejected',
+  'canceled',
+  'voided',
+] as const
+export type ChangeRequestState = (typeof changeRequestStates)[number]
+
+/**
+ * What a change request may become (the database refuses the rest too). `executing` goes back to `approved` when nothing
+ * came of it; what was done before anybody was asked begins as `executed` and may be `rejected` afterwards.
+ */
+export const changeRequestTransitions = {
+  submitted: ['approved', 'rejected', 'canceled', 'voided'],
+  approved: ['executing', 'rejected', 'canceled', 'voided'],
+  executing: ['executed', 'approved', 'voided'],
+  executed: ['attested', 'closed', 'rejected'],
+  attested: ['reconciled', 'closed'],
+  reconciled: ['closed'],
+  closed: [],
+  rejected: [],
+  canceled: [],
+  voided: [],
+} as const satisfies Record<ChangeRequestState, readonly ChangeRequestState[]>
+
+/** States from which a change request may become `to`. */
+export function changeRequestSourcesOf(to: ChangeRequestState): ChangeRequestState[] {
+  const table: Record<ChangeRequestState, readonly ChangeRequestState[]> = changeRequestTransitions
+  return changeRequestStates.filter((from) => table[from].includes(to))
+}

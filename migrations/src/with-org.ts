@@ -6,6 +6,7 @@ import {
   builds,
   buildShares,
   deviceTokens,
+  supportGrants,
   invitations,
   jobs,
   leases,
@@ -82,6 +83,14 @@ export function withCheckIns<T>(db: Database, work: (tx: Transaction) => Promise
   })
 }
 
+/** The door to incidents, and to what the logs of all organizations tell of them: for operators alone. */
+export function withIncidents<T>(db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  return db.transaction(async (tx) => {
+    await setting(tx, 'app.view', 'incidents')
+    return work(tx)
+  })
+}
+
 const lookups = {
   app: { table: apps, key: apps.id },
   build: { table: builds, key: builds.id },
@@ -91,6 +100,7 @@ const lookups = {
   lease: { table: leases, key: leases.tokenHash },
   invitation: { table: invitations, key: invitations.tokenHash },
   deviceToken: { table: deviceTokens, key: deviceTokens.tokenHash },
+  supportGrant: { table: supportGrants, key: supportGrants.id },
 } as const
 
 /** Inside another door: shows that one row too, for a change of both in one transaction. */
@@ -101,6 +111,11 @@ export async function alsoLookup(tx: Transaction, value: string): Promise<void> 
 /** Inside another door: opens what belongs to that person too, for a person who is made in the same transaction. */
 export async function alsoUser(tx: Transaction, userId: string): Promise<void> {
   await setting(tx, 'app.user_id', userId)
+}
+
+/** Inside `withUser` or `withIncidents`: shows that organization too, for a change of both in one transaction. */
+export async function alsoOrg(tx: Transaction, orgId: string): Promise<void> {
+  await setting(tx, 'app.org_id', orgId)
 }
 
 /** The organization that owns a row, found by what the caller knows of it (an id or a token's hash); else null. */

@@ -114,6 +114,12 @@ insert into build_shares (id, org_id, app_id, build_id)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid());
 insert into artifact_provenance (artifact_id, org_id, envelope)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', '{}');
+insert into change_requests (id, org_id, action, subject, content, content_hash, submitted_by, submitted_via, submitter_roots)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', '{}', '{}',
+    encode(sha256('approval-content-v1'::bytea || '\x00'::bytea || '{}'::bytea), 'hex'), gen_random_uuid(), 'session',
+    array[gen_random_uuid()]);
+insert into change_request_steps (id, org_id, change_request_id, step, actor_type, actor_id, roots)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'rejected', 'user', 'x', '{}');
 insert into trust_policies (id, org_id, created_by, name, issuer, audience, claims, scopes, token_seconds)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'x', 'x', '{"a": ["x"]}', '{x}', 60);
 insert into teams (id, org_id, name) values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x');
@@ -125,9 +131,27 @@ insert into invitations (id, org_id, email, role, token_hash, expires_at)
 insert into access_reviews (id, org_id, due_at) values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', now());
 insert into access_review_items (id, org_id, review_id, kind, user_id)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'membership', gen_random_uuid());
+insert into operators (id, name, token_hash) values (gen_random_uuid(), 'x', 'h20');
+insert into support_grants (id, org_id, operator_id, operator_name, scope, case_reference, reason, hours)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'logs', 'x', 'x', 1);
+insert into incidents (id, title, classes, aware_at, created_by) values (gen_random_uuid(), 'x', '{other}', now(), gen_random_uuid());
+insert into incident_steps (id, incident_id, state, evidence, operator_id)
+  values (gen_random_uuid(), gen_random_uuid(), 'detect', 'x', gen_random_uuid());
+insert into incident_organizations (org_id, incident_id, events)
+  values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), 1);
+insert into incident_notices (id, org_id, incident_id, kind, message)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'personal_data', 'x');
 insert into dependency_caches (id, org_id, app_id, build_id, attempt, key, tier, branch, package_manager, size_bytes, sha256, object_key)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), 1, repeat('0', 64),
     'members', '', 'npm', 1, repeat('0', 64), 'x');
 insert into job_log_objects (job_id, org_id, object_key, size_bytes, sha256, last_number, chunks)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', 1, 'x', 1, '[]');
+insert into identity_providers (id, org_id, name, issuer, client_id)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', 'x', 'x');
+insert into user_identities (id, org_id, user_id, issuer, subject)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000002', 'x', 'x');
+insert into sign_in_flows (id, state_hash, browser_hash, provider_id, sealed_secrets, expires_at)
+  values (gen_random_uuid(), 'h11', 'x', gen_random_uuid(), '\x00', now());
+insert into checkpoint_webhooks (id, org_id, url, sealed_secret, delivered_size)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', '\x00', 0);
 set session_replication_role = origin;

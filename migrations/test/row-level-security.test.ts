@@ -109,6 +109,7 @@ describe('the API role', () => {
       'passkeys',
       'recovery_codes',
       'sessions',
+      'sign_in_flows',
       'spent_values',
       'user_passwords',
       'user_totp',
@@ -121,7 +122,8 @@ describe('the API role', () => {
       'static_objects',
       'workers',
     ]
-    expect(hidden.sort()).toEqual([...ofPeople, ...ofProcesses].sort())
+    const ofOperators = ['incident_steps', 'incidents', 'operators']
+    expect(hidden.sort()).toEqual([...ofPeople, ...ofProcesses, ...ofOperators].sort())
   })
 
   test('cannot read, change, delete or plant rows of another organization', async () => {
@@ -172,6 +174,8 @@ describe('the control role', () => {
       'artifacts',
       'audit_checkpoints',
       'bundle_patches',
+      'change_requests',
+      'checkpoint_webhooks',
       'credential_versions',
       'dependency_caches',
       'discarded_objects',
@@ -181,7 +185,7 @@ describe('the control role', () => {
       'organizations',
       'static_apps',
     ]
-    const expiring = ['device_codes', 'invitations', 'sessions', 'spent_values']
+    const expiring = ['device_codes', 'invitations', 'sessions', 'sign_in_flows', 'spent_values']
     expect(seen.flat().sort()).toEqual([...due, ...expiring, 'outbox', 'rollouts', 'uploads', 'workers'].sort())
     await expect(control.sql`select token_hash from sessions`).rejects.toThrow(/permission denied/)
     await expect(control.sql`select envelope from credential_versions`).rejects.toThrow(/permission denied/)

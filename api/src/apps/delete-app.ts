@@ -1,8 +1,11 @@
 import { apps, credentials, environments, jobs, sealedValues, type Transaction, withOrg } from '@capstan/migrations'
 import { and, eq, isNotNull, isNull } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import { requireApproval } from '../change-requests/require-approval.js'
+import { beginChange, finishChange, returnApproval, type Spent } from '../change-requests/spend-approval.js'
 import { type Context, requireScope } from '../context.js'
-import { deleteCredential } from '../credentials/delete-credential.js'
+import { removeCredential } from '../credentials/delete-credential.js'
+import { entitiesOfApp } from '../change-requests/supersede.js'
 import { deleteDiscarded } from '../jobs/delete-discarded.js'
 import { noteDiscarded } from '../objects/note-discarded.js'
 import { Problem } from '../problems.js'
@@ -16,7 +19,28 @@ import type { ShredOwner } from '../vault/seal-client.js'
 export async function deleteApp(ctx: Context, appId: string): Promise<void> {
   requireScope(ctx, 'apps:write')
   await withOrg(ctx.db, ctx.orgId, (tx) => refuseWhileBusy(tx, appId))
-  for (const credentialId of await credentialsOf(ctx, appId)) await deleteCredential(ctx, { appId, credentialId })
+  const approval = await requireApproval(ctx, {
+    action: 'app.delete',
+    subject: { app: appId },
+    effect: { exists: false },
+  })
+  await withOrg(ctx.db, ctx.orgId, (tx) => beginChange(tx, ctx, approval))
+  try {
+    await removeApp(ctx, appId, async (tx) => {
+      const supersedes = await entitiesOfApp(tx, appId)
+      return finishChange(tx, ctx, approval, { entity: `app/${appId}`, supersedes })
+    })
+  } catch (error) {
+    await withOrg(ctx.db, ctx.orgId, (tx) => returnApproval(tx, ctx, approval))
+    throw error
+  }
+  await deleteDiscarded(ctx.objects, ctx.log, [appObjectPrefix(ctx.orgId, appId)])
+}
+
+async function removeApp(ctx: Context, appId: string, finish: (tx: Transaction) => Promise<Spent>): Promise<void> {
+  for (const credentialId of await credentialsOf(ctx, appId)) {
+    await removeCredential(ctx, { appId, credentialId }, async () => null)
+  }
   for (const owner of await secretOwnersOf(ctx, appId)) await shredKeys(ctx, owner)
   await withOrg(ctx.db, ctx.orgId, async (tx) => {
     // From here on nothing new can point at the app; what came in between is not swept away with it.
@@ -27,9 +51,9 @@ export async function deleteApp(ctx: Context, appId: string): Promise<void> {
     }
     await tx.delete(apps).where(eq(apps.id, appId))
     await noteDiscarded(tx, ctx.orgId, [appObjectPrefix(ctx.orgId, appId)])
-    await recordAudit(tx, ctx, { action: 'app.deleted', target: { app: appId } })
+    const approval = await finish(tx)
+    await recordAudit(tx, ctx, { action: 'app.deleted', target: { app: appId }, data: { approval } })
   })
-  await deleteDiscarded(ctx.objects, ctx.log, [appObjectPrefix(ctx.orgId, appId)])
 }
 
 async function credentialsOf(ctx: Context, appId: string): Promise<string[]> {

@@ -1,6 +1,8 @@
 import { apps, channels, withOrg, type Transaction } from '@capstan/migrations'
-import { and, eq, lte, sql } from 'drizzle-orm'
+import { and, eq, isNotNull, lte, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import { type Approval, requireApproval } from '../change-requests/require-approval.js'
+import { spendApproval } from '../change-requests/spend-approval.js'
 import { type Context, requireScope } from '../context.js'
 import { findEnvironment } from '../environments/find-environment.js'
 import { Problem } from '../problems.js'
@@ -26,6 +28,8 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
   if (input.staticDeliveryEnabled === true && (ctx.staticPlace === null || ctx.channelStatementKey === null)) {
     throw new Problem('static-delivery-unavailable', 'This server has no place for static objects: see STATIC_DIR.')
   }
+  const approval = await approveEgress(ctx, input)
+  const moved = await approveDefaultChannel(ctx, input)
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     if (input.appChannelId) await requireChannel(tx, input.appId, input.appChannelId)
     if (input.appEnvironmentId) await findEnvironment(tx, input.appId, { id: input.appEnvironmentId })
@@ -52,6 +56,8 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
       )
       .returning()
     if (!app) throw new Problem('request-invalid', 'nextAppBuildNumber: build numbers only go up.')
+    if (moved) await spendApproval(tx, ctx, moved, { entity: `app-channel/${app.id}` })
+    const spent = approval && (await spendApproval(tx, ctx, approval, { entity: `app-egress/${app.id}` }))
     await recordAudit(tx, ctx, {
       action: 'app.updated',
       target: { app: app.id },
@@ -59,9 +65,39 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
         ...(input.egressHosts && { egressHosts: app.egressHosts }),
         ...(input.staticDeliveryEnabled !== undefined && { staticDeliveryEnabled: app.staticDeliveryEnabled }),
         ...(input.releaseCacheEnabled !== undefined && { releaseCacheEnabled: app.releaseCache }),
+        ...(spent && { approval: spent }),
       },
     })
     return app
+  })
+}
+
+/** Where builds may connect to is a guarded setting; what does not change it needs nobody. */
+async function approveEgress(ctx: Context, { appId, egressHosts }: UpdateApp): Promise<Approval | null> {
+  if (egressHosts === undefined) return null
+  const wanted = [...new Set(egressHosts)]
+  const [app] = await withOrg(ctx.db, ctx.orgId, (tx) =>
+    tx.select({ hosts: apps.egressHosts }).from(apps).where(eq(apps.id, appId)),
+  )
+  if (JSON.stringify(app?.hosts) === JSON.stringify(wanted)) return null
+  return requireApproval(ctx, { action: 'app.egress', subject: { app: appId }, effect: { egressHosts: wanted } })
+}
+
+/** Devices that name no channel ask for the default one: away from a protected channel is like lifting its protection. */
+async function approveDefaultChannel(ctx: Context, { appId, appChannelId }: UpdateApp): Promise<Approval | null> {
+  if (appChannelId === undefined) return null
+  const [now] = await withOrg(ctx.db, ctx.orgId, (tx) =>
+    tx
+      .select({ id: channels.id })
+      .from(apps)
+      .innerJoin(channels, and(eq(channels.id, apps.appChannelId), isNotNull(channels.protectedAt)))
+      .where(eq(apps.id, appId)),
+  )
+  if (now === undefined || now.id === appChannelId) return null
+  return requireApproval(ctx, {
+    action: 'channel.protection',
+    subject: { app: appId, channel: now.id },
+    effect: { defaultChannel: appChannelId },
   })
 }
 

@@ -44,3 +44,12 @@ function canonicalString(text: string): string {
 export function canonicalText(text: string): string {
   return text.toWellFormed().normalize('NFC')
 }
+
+/** The same for every text in plain data. */
+export function canonicalData(value: CanonicalValue): CanonicalValue {
+  if (typeof value === 'string') return canonicalText(value)
+  if (Array.isArray(value)) return (value as readonly CanonicalValue[]).map(canonicalData)
+  if (value === null || typeof value !== 'object') return value
+  const entries = Object.entries(value as Record<string, CanonicalValue>)
+  return Object.fromEntries(entries.map(([key, item]) => [canonicalText(key), canonicalData(item)]))
+}

@@ -1,23 +1,15 @@
 import { auditEvents, withOrg } from '@capstan/migrations'
-import { and, asc, desc, eq, gt } from 'drizzle-orm'
+import { and, asc, eq, gt } from 'drizzle-orm'
 import { type Context, requireScope } from '../context.js'
+import { type AuditFilter, findAuditEvents } from './find-audit-events.js'
 
-export type ListAuditEvents = { action?: string | undefined; limit: number; offset: number }
+export type ListAuditEvents = AuditFilter & { limit: number; offset: number }
 
 const EXPORT_BATCH = 1000
 
-/** Newest first; each with the exact text that was hashed. */
-export async function listAuditEvents(ctx: Context, input: ListAuditEvents) {
+export async function listAuditEvents(ctx: Context, { limit, offset, ...filter }: ListAuditEvents) {
   requireScope(ctx, 'audit:read')
-  return withOrg(ctx.db, ctx.orgId, (tx) =>
-    tx
-      .select({ seq: auditEvents.seq, hash: auditEvents.hash, event: auditEvents.event })
-      .from(auditEvents)
-      .where(and(eq(auditEvents.orgId, ctx.orgId), input.action ? eq(auditEvents.action, input.action) : undefined))
-      .orderBy(desc(auditEvents.seq))
-      .limit(input.limit)
-      .offset(input.offset),
-  )
+  return withOrg(ctx.db, ctx.orgId, (tx) => findAuditEvents(tx, ctx.orgId, filter, { limit, offset }))
 }
 
 /** The whole chain as JSON Lines, oldest first, read in batches so that its length does not matter. */

@@ -3,7 +3,7 @@ import { auditEvents, auditHeads, type Transaction } from '@capstan/migrations'
 import { eq, sql } from 'drizzle-orm'
 import type { Actor } from '../context.js'
 import { Problem } from '../problems.js'
-import { canonicalJson, canonicalText, type CanonicalValue } from './canonical-json.js'
+import { canonicalData, canonicalJson, canonicalText, type CanonicalValue } from './canonical-json.js'
 
 const GENESIS = '0'.repeat(64)
 const DOMAIN = 'audit-event-v1\0'
@@ -56,10 +56,10 @@ async function append(tx: Transaction, by: Auditor, entry: AuditEntry): Promise<
     ts,
     actor: actorOf(by.actor),
     action: entry.action,
-    target: mapValues(entry.target, canonicalText),
+    target: canonicalData(entry.target),
     outcome: entry.outcome ?? 'success',
     request: { id: canonicalText(by.requestId) },
-    data: clean(entry.data ?? {}),
+    data: canonicalData(entry.data ?? {}),
     prev,
   })
   const hash = createHash('sha256').update(DOMAIN).update(event).digest('hex')
@@ -86,15 +86,4 @@ async function lockHead(tx: Transaction, orgId: string): Promise<{ seq: number; 
 
 function actorOf(actor: Actor): CanonicalValue {
   return { type: actor.type, id: actor.id, ...(actor.via ? { via: { ...actor.via } } : {}) }
-}
-
-function clean(value: CanonicalValue): CanonicalValue {
-  if (typeof value === 'string') return canonicalText(value)
-  if (Array.isArray(value)) return (value as readonly CanonicalValue[]).map(clean)
-  if (value && typeof value === 'object') return mapValues(value as Record<string, CanonicalValue>, clean)
-  return value
-}
-
-function mapValues<A, B>(record: Record<string, A>, map: (value: A) => B): Record<string, B> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [canonicalText(key), map(value)]))
 }

@@ -12,6 +12,7 @@ import { noteStranger } from './note-stranger.js'
 import { isScope, type Scope } from './permissions.js'
 import { channelsWith, type Reach, reachOf, scopesIn } from './reach.js'
 import { type Standing, standingIn } from './standing.js'
+import { type OperatorIdentity, requireOperator } from './operator-access.js'
 import { requireStepUp, type StepUp, stepUpOf } from './step-up.js'
 import { requireLease, requireWorker, type Lease, type WorkerIdentity } from './worker-access.js'
 
@@ -21,7 +22,7 @@ import { requireLease, requireWorker, type Lease, type WorkerIdentity } from './
  * `perChannel`: a role on some channel of the app is enough to be let in, and the operation asks for the channel.
  * `principal`: any signed-in person; the operation looks for itself. `device`: nobody needs to sign in, the app's
  * organization counts. `app-or-device`: as `app` with a token, as `device` without. `device-token`: the device of the app
- * in the path, by the token that was bound to it. `worker`, `lease`: build workers.
+ * in the path, by the token that was bound to it. `worker`, `lease`: build workers. `operator`: people who run the installation.
  */
 export type Access =
   | { kind: 'public' }
@@ -33,6 +34,7 @@ export type Access =
   | { kind: 'device-token' }
   | { kind: 'worker' }
   | { kind: 'lease' }
+  | { kind: 'operator' }
 
 export type Env = {
   Variables: {
@@ -44,6 +46,7 @@ export type Env = {
     ctx: Context
     worker: WorkerIdentity
     lease: Lease
+    operator: OperatorIdentity
   }
 }
 
@@ -75,6 +78,9 @@ async function admit(c: C, who: Access): Promise<void> {
       )
       return
     }
+    case 'operator':
+      c.set('operator', await requireOperator(deps, c.req.header('authorization')))
+      return
     case 'device':
       return admitDevice(c)
     case 'device-token': {

@@ -17,7 +17,7 @@ export type Principal =
       })
   | ({ kind: 'session'; sessionId: string; userId: string } & Pick<
       SessionRow,
-      'twoFactor' | 'secondFactorAt' | 'createdAt' | 'client'
+      'twoFactor' | 'secondFactorAt' | 'createdAt' | 'client' | 'onlyOrgId'
     >)
 
 const LAST_USED_RESOLUTION_MS = 60_000
@@ -74,8 +74,12 @@ export async function authenticateSession(
       tx.update(sessions).set({ lastSeenAt: now }).where(eq(sessions.id, row.id)),
     )
   }
-  const { id: sessionId, userId, twoFactor, secondFactorAt, createdAt, client } = row
-  return { kind: 'session', sessionId, userId, twoFactor, secondFactorAt, createdAt, client }
+  const { id: sessionId, userId, twoFactor, secondFactorAt, createdAt, client, onlyOrgId } = row
+  return { kind: 'session', sessionId, userId, twoFactor, secondFactorAt, createdAt, client, onlyOrgId }
 }
 
 const isOld = (last: Date | null, now: Date) => !last || now.getTime() - last.getTime() > LAST_USED_RESOLUTION_MS
+
+/** The one organization that a caller is bound to; null: every one of that person. */
+export const onlyOrgOf = (principal: Principal): string | null =>
+  principal.kind === 'token' ? principal.orgId : principal.onlyOrgId

@@ -13,6 +13,7 @@ const read = [
   'bundles:read',
   'deployments:read',
   'devices:read',
+  'change-requests:read',
 ] as const
 const develop = [
   'builds:write',
@@ -21,6 +22,7 @@ const develop = [
   'bundles:write',
   'deployments:write',
   'devices:write',
+  'change-requests:write',
 ] as const
 const administer = [
   'apps:write',
@@ -32,8 +34,11 @@ const administer = [
   'tokens:write',
   'members:write',
   'access:read',
+  'support:read',
 ] as const
-const own = ['organizations:write', 'organizations:terminate', 'policies:write'] as const
+/** Roles that have it are also named by `approves()` in the database. */
+const approve = ['change-requests:approve'] as const
+const own = ['organizations:write', 'organizations:terminate', 'policies:write', 'support:write'] as const
 
 /** Of a role in a single app these count, for that app; the rest is of the whole organization. */
 export const appScopes: ReadonlySet<Scope> = new Set([
@@ -59,7 +64,7 @@ export const channelScopes: ReadonlySet<Scope> = new Set([
   'deployments:write',
 ])
 
-const scopes = [...read, ...develop, ...administer, ...own] as const
+const scopes = [...read, ...develop, ...administer, ...approve, ...own] as const
 export type Scope = (typeof scopes)[number]
 
 /** Whoever has one of these can give itself every other: a token gets them only from a person with a fresh second factor. */
@@ -68,16 +73,18 @@ export const sensitiveScopes: ReadonlySet<Scope> = new Set([
   'members:write',
   'organizations:write',
   'policies:write',
+  'support:write',
+  'change-requests:approve',
 ])
 
 const catalogue: Record<Role, ReadonlySet<Scope>> = {
   none: new Set(),
   viewer: new Set(read),
   member: new Set([...read, ...develop]),
-  approver: new Set([...read, 'audit:read', 'access:read']),
+  approver: new Set([...read, ...approve, 'audit:read', 'access:read']),
   billing: new Set(['organizations:read', 'members:read']),
-  admin: new Set([...read, ...develop, ...administer]),
-  owner: new Set([...read, ...develop, ...administer, ...own]),
+  admin: new Set([...read, ...develop, ...administer, ...approve]),
+  owner: new Set([...read, ...develop, ...administer, ...approve, ...own]),
 }
 
 export function scopesOf(role: Role): ReadonlySet<Scope> {

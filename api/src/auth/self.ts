@@ -1,4 +1,4 @@
-import { eachOrgOf, type Transaction } from '@capstan/migrations'
+import { alsoOrg, eachOrgOf, type Transaction } from '@capstan/migrations'
 import type { Context as HonoContext } from 'hono'
 import { type AuditEntry, recordAudit } from '../audit/record-audit.js'
 import type { Actor, Deps } from '../context.js'
@@ -12,8 +12,21 @@ export type SessionPrincipal = Extract<Principal, { kind: 'session' }>
 /** A person who changes what is theirs alone, across organizations: factors, sessions. */
 export type Self = Deps & { session: SessionPrincipal; requestId: string }
 
-/** The person behind a session; what is personal is not changed through an API token. */
+/**
+ * The person behind a session; what is personal is not changed through an API token, nor by what one organization's
+ * provider vouched for: whoever rules that provider would else have the person in every other organization.
+ */
 export function selfOf(c: HonoContext<Env>): Self {
+  const self = signedInOf(c)
+  if (self.session.onlyOrgId === null) return self
+  throw new Problem(
+    'session-needed',
+    'This sign-in counts in one organization only. Sign in with a password or passkey.',
+  )
+}
+
+/** As `selfOf`, also where the session counts in one organization only. */
+export function signedInOf(c: HonoContext<Env>): Self {
   const principal = c.get('principal')
   if (principal.kind !== 'session') {
     throw new Problem('session-needed', 'An API token cannot do this. Sign in with a session.')
@@ -39,19 +52,27 @@ export function requireFreshSelf({ session, now }: Self, hasFactor: boolean): vo
   }
 }
 
-/** One event in the log of each organization of a person, in the transaction of `withUser` that makes the change. */
+/** One event in the log of each organization of a person, or of the one that the session counts in, in the transaction of `withUser` that makes the change. */
 export async function recordPersonal(
   tx: Transaction,
-  by: { userId: string; requestId: string; via?: Actor['via'] },
+  by: { userId: string; requestId: string; via?: Actor['via']; onlyOrgId?: string | null },
   entry: AuditEntry,
 ): Promise<void> {
   const actor: Actor = { type: 'user', id: by.userId, ...(by.via ? { via: by.via } : {}) }
-  await eachOrgOf(tx, by.userId, (orgId) => recordAudit(tx, { orgId, actor, requestId: by.requestId }, entry))
+  const record = (orgId: string) => recordAudit(tx, { orgId, actor, requestId: by.requestId }, entry)
+  if (!by.onlyOrgId) return eachOrgOf(tx, by.userId, record)
+  await alsoOrg(tx, by.onlyOrgId)
+  await record(by.onlyOrgId)
 }
 
 export const recordOwn = (tx: Transaction, self: Self, entry: AuditEntry): Promise<void> =>
   recordPersonal(
     tx,
-    { userId: self.session.userId, requestId: self.requestId, via: { type: 'session', id: self.session.sessionId } },
+    {
+      userId: self.session.userId,
+      requestId: self.requestId,
+      via: { type: 'session', id: self.session.sessionId },
+      onlyOrgId: self.session.onlyOrgId,
+    },
     entry,
   )

@@ -1,7 +1,7 @@
 import { memberships, organizations, roleGrants, type Role, teamMembers, withOrg } from '@capstan/migrations'
 import { and, eq, inArray, isNull, lt, or } from 'drizzle-orm'
 import type { Deps } from '../context.js'
-import type { Principal } from './authenticate.js'
+import { onlyOrgOf, type Principal } from './authenticate.js'
 import type { Held } from './reach.js'
 
 /** How exactly it is known when a role was last used. */
@@ -34,7 +34,8 @@ export async function standingIn(
   principal: Principal,
   { orgId, appId }: { orgId: string; appId: string | null },
 ): Promise<Standing | null> {
-  if (principal.kind === 'token' && principal.orgId !== orgId) return null
+  const only = onlyOrgOf(principal)
+  if (only !== null && only !== orgId) return null
   if (principal.kind === 'token' && principal.service) {
     const [row] = await withOrg(deps.db, orgId, (tx) =>
       tx.select(policy).from(organizations).where(eq(organizations.id, orgId)),

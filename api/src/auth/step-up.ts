@@ -25,6 +25,8 @@ const guarded: Partial<Record<Scope, StepUp>> = {
   'organizations:terminate': 'always',
   'members:write': 'always',
   'policies:write': 'always',
+  'support:write': 'always',
+  'change-requests:approve': 'policy',
 }
 export const stepUpOf = (scope: Scope): StepUp => guarded[scope] ?? 'never'
 

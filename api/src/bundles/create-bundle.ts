@@ -68,6 +68,8 @@ export async function createBundle(
       rolloutPercentage: bundle.rolloutPercentage,
       // Bytes that lie elsewhere were seen by nobody here: that a signature is named proves nothing.
       signed: false,
+      // So no protected channel takes it, with or without an approval.
+      approval: null,
     })
     return { bundle, deploymentId: deployment.id }
   })

@@ -2,6 +2,8 @@ import { isDeepStrictEqual } from 'node:util'
 import { bundles, channels, deployments, withOrg, type Transaction } from '@capstan/migrations'
 import { and, desc, eq, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import { approveRelease } from '../change-requests/deployment-consent.js'
+import type { Approval } from '../change-requests/require-approval.js'
 import { requireChannel } from '../channels/queries.js'
 import { type Context, requireScope } from '../context.js'
 import { deployBundle } from '../deployments/deploy-bundle.js'
@@ -31,9 +33,9 @@ export async function updateBundle(
   input: UpdateBundle,
 ): Promise<{ bundle: Bundle; deploymentId: string | null }> {
   requireScope(ctx, 'bundles:write')
-  const { bundle, files, isProtected } = await withOrg(ctx.db, ctx.orgId, async (tx) => {
+  const { bundle, files, channel } = await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const bundle = await requireBundle(tx, input.appId, input.bundleId)
-    return { bundle, files: await listBundleFiles(tx, bundle.id), isProtected: await isChannelProtected(tx, bundle) }
+    return { bundle, files: await listBundleFiles(tx, bundle.id), channel: await findChannel(tx, bundle) }
   })
   if (input.artifactStatus !== 'ready') {
     if (input.release) throw new Problem('request-invalid', 'release: send it together with artifactStatus "ready".')
@@ -42,12 +44,13 @@ export async function updateBundle(
   if (bundle.status === 'ready') return answerAgain(ctx, bundle, input)
   const { contents, signed } = await limitChecks(async () => ({
     contents: await checkContents(ctx, bundle, files, input),
-    signed: isProtected && (await bundleIsSigned(ctx, bundle)),
+    signed: channel?.protectedAt != null && (await bundleIsSigned(ctx, bundle)),
   }))
+  const approval = channel && (await approveDeployment(ctx, channel, bundle, contents))
   const zip = await zipForMixing(ctx, bundle, files)
   const columns = { ...contents.columns, ...zip }
   const finished = await withOrg(ctx.db, ctx.orgId, (tx) =>
-    finish(tx, ctx, { bundle, contents: { ...contents, columns }, signed }),
+    finish(tx, ctx, { bundle, contents: { ...contents, columns }, signed, approval }),
   ).catch(async (error: unknown) => {
     if (zip) await ctx.objects.delete(zip.zipObjectKey)
     throw error
@@ -56,10 +59,19 @@ export async function updateBundle(
   return finished
 }
 
+type Finishing = { bundle: Bundle; contents: CheckedContents; signed: boolean; approval: Approval | null }
+
+/** The same bytes uploaded again are the same content: so the same command goes through once it was approved. */
+function approveDeployment(ctx: Context, channel: Channel, bundle: Bundle, { columns }: CheckedContents) {
+  const { checksum = bundle.checksum, releaseSequence = null } = columns
+  const release = { channel, bundle: { ...bundle, checksum, releaseSequence }, percentage: bundle.rolloutPercentage }
+  return approveRelease(ctx, release)
+}
+
 async function finish(
   tx: Transaction,
   ctx: Context,
-  { bundle, contents, signed }: { bundle: Bundle; contents: CheckedContents; signed: boolean },
+  { bundle, contents, signed, approval }: Finishing,
 ): Promise<{ bundle: Bundle; deploymentId: string | null }> {
   if (bundle.artifactType === 'manifest') await lockCopyHazards(tx, bundle.appId)
   const [ready] = await tx
@@ -95,6 +107,7 @@ async function finish(
     channel: { name: ready.channelName },
     rolloutPercentage: ready.rolloutPercentage,
     signed,
+    approval,
   })
   return { bundle: ready, deploymentId: deployment.id }
 }
@@ -108,13 +121,15 @@ async function answerAgain(ctx: Context, bundle: Bundle, input: UpdateBundle) {
   return { bundle, deploymentId: await withOrg(ctx.db, ctx.orgId, (tx) => findDeployment(tx, bundle)) }
 }
 
-async function isChannelProtected(tx: Transaction, bundle: Bundle): Promise<boolean> {
-  if (bundle.channelName === null) return false
+type Channel = typeof channels.$inferSelect
+
+async function findChannel(tx: Transaction, bundle: Bundle): Promise<Channel | null> {
+  if (bundle.channelName === null) return null
   const [channel] = await tx
-    .select({ protectedAt: channels.protectedAt })
+    .select()
     .from(channels)
     .where(and(eq(channels.appId, bundle.appId), eq(channels.name, bundle.channelName)))
-  return channel?.protectedAt != null
+  return channel ?? null
 }
 
 async function findDeployment(tx: Transaction, bundle: Bundle): Promise<string | null> {

@@ -1,6 +1,7 @@
 import { channels, withOrg } from '@capstan/migrations'
 import { and, eq, ne, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import { approveUnprotecting, spendUnprotecting } from '../change-requests/protection-consent.js'
 import { type Context, requireChannelScope } from '../context.js'
 import { Problem } from '../problems.js'
 import type { CountedChannel } from './present-channel.js'
@@ -17,6 +18,10 @@ export type UpdateChannel = {
 /** Absent keys stay as they are. Protecting a channel leaves what it serves now; it binds the next deployment. */
 export async function updateChannel(ctx: Context, input: UpdateChannel): Promise<CountedChannel> {
   requireChannelScope(ctx, 'channels:write', input.channelId)
+  const seen = await withOrg(ctx.db, ctx.orgId, (tx) => requireChannel(tx, input.appId, { id: input.channelId }))
+  const approval = unprotects(seen, input)
+    ? await approveUnprotecting(ctx, seen, { name: input.name ?? seen.name, protected: input.protected ?? true })
+    : null
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const before = await requireChannel(tx, input.appId, { id: input.channelId }, { lock: true })
     if (input.name !== undefined) {
@@ -44,11 +49,15 @@ export async function updateChannel(ctx: Context, input: UpdateChannel): Promise
       })
       .where(eq(channels.id, before.id))
     const after = await requireCountedChannel(tx, input.appId, before.id)
+    const spent = unprotects(before, input) ? await spendUnprotecting(tx, ctx, before, approval) : null
     await recordAudit(tx, ctx, {
       action: 'channel.updated',
       target: { app: input.appId, channel: after.id },
-      data: { name: after.name, protected: after.protectedAt !== null },
+      data: { name: after.name, protected: after.protectedAt !== null, ...(spent && { approval: spent }) },
     })
     return after
   })
 }
+
+const unprotects = ({ name }: { name: string }, input: UpdateChannel): boolean =>
+  input.protected === false || (input.name !== undefined && input.name !== name)

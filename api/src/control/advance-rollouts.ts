@@ -1,6 +1,7 @@
 import { bundles, channels, newId, rollouts, type Transaction, withOrg } from '@capstan/migrations'
 import { and, asc, eq, inArray, isNotNull, lte, or, sql } from 'drizzle-orm'
 import { bundleIsSigned } from '../bundles/bundle-is-signed.js'
+import { mayWiden } from '../change-requests/deployment-consent.js'
 import { Problem } from '../problems.js'
 import { changeStatus } from '../rollouts/change-status.js'
 import { type Judgement, judgeLaunches } from '../rollouts/judge-launches.js'
@@ -132,13 +133,24 @@ async function isStepDone(
   return !paused
 }
 
-function takeStep(tx: Transaction, deps: ControlDeps, rollout: Rollout, judgement: Judgement): Promise<Rollout> {
+async function takeStep(
+  tx: Transaction,
+  deps: ControlDeps,
+  rollout: Rollout,
+  judgement: Judgement,
+): Promise<Rollout | null> {
   const now = deps.now()
   const next = rollout.steps[rollout.step + 1]
   const by = byControl(deps, rollout.orgId)
   if (!next) {
     const reason = 'The last step held.'
     return changeStatus(tx, by, rollout, { to: 'completed', decision: 'completed', reason, judgement, now })
+  }
+  const may = await mayWiden(tx, rollout)
+  if (may === 'frozen') return null
+  if (may === 'unapproved') {
+    const reason = 'Paused: its plan was not approved. Resume it, which asks for an approval.'
+    return changeStatus(tx, by, rollout, { to: 'paused', decision: 'paused', reason, judgement, now })
   }
   return changeStatus(tx, by, rollout, {
     to: 'running',

@@ -1,4 +1,4 @@
-import { apiTokens, deviceCodes, invitations, sessions, spentValues } from '@capstan/migrations'
+import { apiTokens, deviceCodes, invitations, sessions, signInFlows, spentValues } from '@capstan/migrations'
 import { and, isNotNull, lt, sql } from 'drizzle-orm'
 import type { ControlDeps } from './control-deps.js'
 
@@ -10,6 +10,7 @@ const INVITATION_DAYS = 30
 export async function forgetExpired({ db }: ControlDeps): Promise<void> {
   await db.delete(spentValues).where(lt(spentValues.expiresAt, sql`now()`))
   await db.delete(deviceCodes).where(lt(deviceCodes.expiresAt, sql`now()`))
+  await db.delete(signInFlows).where(lt(signInFlows.expiresAt, sql`now()`))
   await db.delete(sessions).where(lt(sessions.expiresAt, sql`now() - make_interval(days => ${SESSION_DAYS})`))
   const ofJobs = and(isNotNull(apiTokens.trustPolicyId), lt(apiTokens.expiresAt, sql`now() - interval '1 day'`))
   await db.delete(apiTokens).where(ofJobs)

@@ -14,13 +14,16 @@ import { endOverdue } from './end-overdue.js'
 import type { DispatchLimits } from './choose-due-builds.js'
 import { dispatchLimits, relayOutbox } from './relay-outbox.js'
 import { repeat } from './repeat.js'
+import { sendCheckpoints } from './send-checkpoints.js'
 import { retireVersions } from './retire-versions.js'
 import { ringAgain } from './ring-again.js'
 import { storeLogs } from './store-logs.js'
 import { sweepCaches } from './sweep-caches.js'
 import { sweepLeases } from './sweep-leases.js'
 import { sweepLeftovers } from './sweep-leftovers.js'
+import { watchChanges } from './watch-changes.js'
 import { sweepTelemetry } from './sweep-telemetry.js'
+import { watchIncidents } from './watch-incidents.js'
 import { publishStaticApps } from '../static-delivery/publish-static-apps.js'
 import { watchNotifications } from '../watch-notifications.js'
 
@@ -37,6 +40,7 @@ export type ControlOptions = {
   ringAgainAfterMs?: number
   noticesMs?: number
   limits?: Partial<DispatchLimits>
+  webhookKey?: Uint8Array | null
 }
 
 /**
@@ -50,7 +54,13 @@ export function startControl(
   const { signal } = stopping
   // Each loop listens, and Node warns of more than ten as of a leak.
   setMaxListeners(0, signal)
-  const { relayMs, sweepMs, ringAgainAfterMs = RING_AGAIN_AFTER_MS, noticesMs = NOTICES_MS } = options
+  const {
+    relayMs,
+    sweepMs,
+    ringAgainAfterMs = RING_AGAIN_AFTER_MS,
+    noticesMs = NOTICES_MS,
+    webhookKey = null,
+  } = options
   const start = (name: string, everyMs: number, work: () => Promise<unknown>) => {
     let done: () => void = () => undefined
     const first = new Promise<void>((resolve) => (done = resolve))
@@ -81,12 +91,16 @@ export function startControl(
     start('record-activity', ACTIVITY_MS, () => recordActivity(deps)),
     start('sweep-telemetry', RETENTION_MS, () => sweepTelemetry(deps)),
     start('advance-rollouts', sweepMs, () => advanceRollouts(deps)),
+    start('watch-changes', sweepMs, () => watchChanges(deps)),
     start('publish-checkpoints', sweepMs, () => publishCheckpoints(deps)),
     start('forget-expired', noticesMs, () => forgetExpired(deps)),
+    start('watch-incidents', noticesMs, () => watchIncidents(deps)),
     start('close-reviews', sweepMs, () => closeReviews(deps)),
     start('erase-organizations', sweepMs, () => eraseOrganizations(deps)),
     start('ring-again', sweepMs, () => ringAgain(deps, ringAgainAfterMs)),
   ]
+  // These take as long as somebody else takes; nobody waits for them.
+  const webhooks = start('send-checkpoints', sweepMs, () => sendCheckpoints(deps, webhookKey))
   // Making one takes a while, as copying bundles does; nobody waits for it.
   const patches = start('patches', sweepMs, () => makePatches(deps, signal))
   const { staticParts } = deps
@@ -97,7 +111,7 @@ export function startControl(
     ready: Promise.all(loops.map(({ first }) => first)).then(() => undefined),
     async [Symbol.asyncDispose]() {
       stopping.abort()
-      await Promise.all([...loops, patches, statics].map(({ ended }) => ended))
+      await Promise.all([...loops, webhooks, patches, statics].map(({ ended }) => ended))
       await outbox.stop()
     },
   }

@@ -2,6 +2,8 @@ import { credentials, type Transaction, withOrg } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
 
 import { recordAudit } from '../audit/record-audit.js'
+import { type Approval, requireApproval } from '../change-requests/require-approval.js'
+import { spendApproval } from '../change-requests/spend-approval.js'
 import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
 import { SealError } from '../vault/seal-client.js'
@@ -10,7 +12,6 @@ import { moveVersion } from './move-version.js'
 import type { StoredVersion } from './present-version.js'
 import { canaryFailed, proveVersion } from './prove-version.js'
 import { findVersions, lockCredential, requireCredentialRow, requireVersion, type VersionPath } from './queries.js'
-import { type Approval, hashContent, requireApproval } from './require-approval.js'
 
 export type ActivateVersion = VersionPath & {
   /** The version that the caller replaces; null: none is active. */
@@ -29,14 +30,12 @@ export async function activateVersion(
     await requireCredentialRow(tx, input)
     return requireVersion(tx, input)
   })
-  const content = {
-    action,
-    credential: input.credentialId,
-    from: input.expectedActiveVersion,
-    to: input.version,
-    fingerprint: version.fingerprintSha256,
-  }
-  const approval = await requireApproval(ctx, 'credential.rotate', hashContent(content))
+  const approval = await requireApproval(ctx, {
+    action: 'credential.rotate',
+    subject: { app: input.appId, credential: input.credentialId },
+    effect: { exists: true, activeVersion: input.version, fingerprint: version.fingerprintSha256 },
+    details: { verb: action, from: input.expectedActiveVersion },
+  })
   if (version.status !== 'destroyed') await requireProof(ctx, input)
   return withOrg(ctx.db, ctx.orgId, (tx) => cutOver(tx, ctx, { ...input, action, approval }))
 }
@@ -69,6 +68,10 @@ async function cutOver(tx: Transaction, ctx: Context, input: Cutover): Promise<S
     .update(credentials)
     .set({ currentVersion: moved.version, updatedAt: now, updatedBy: ctx.actor.type === 'user' ? ctx.actor.id : null })
     .where(eq(credentials.id, credential.id))
+  const approval = await spendApproval(tx, ctx, input.approval, {
+    entity: `credential/${credential.id}`,
+    supersedes: [`credential-version/${moved.id}`],
+  })
   await recordAudit(tx, ctx, {
     action: input.action,
     target: { app: input.appId, credential: credential.id },
@@ -76,7 +79,7 @@ async function cutOver(tx: Transaction, ctx: Context, input: Cutover): Promise<S
       from: active?.version ?? null,
       to: moved.version,
       fingerprint: moved.fingerprintSha256,
-      approval: input.approval,
+      approval,
     },
   })
   return moved

@@ -2,21 +2,37 @@ import { builds, credentials, credentialVersions, jobs, type Transaction, withOr
 import { and, eq, isNull } from 'drizzle-orm'
 
 import { recordAudit } from '../audit/record-audit.js'
+import { requireApproval } from '../change-requests/require-approval.js'
+import { type Spent, spendApproval } from '../change-requests/spend-approval.js'
 import { type Context, requireScope } from '../context.js'
-import { hashContent, requireApproval } from '../credential-versions/require-approval.js'
 import { Problem } from '../problems.js'
 import { type DestroyedKeys, SealError } from '../vault/seal-client.js'
 import { requireCredential } from './find-credentials.js'
-import type { CredentialPath } from './get-credential.js'
+import { type CredentialPath, getCredential } from './get-credential.js'
 
 /**
  * Deletes a credential with all its versions and has its key destroyed, so that no copy of its rows opens again; refused
  * while a build that is not finished will sign with it.
  */
-export async function deleteCredential(ctx: Context, { appId, credentialId, kinds }: CredentialPath): Promise<void> {
+export async function deleteCredential(ctx: Context, path: CredentialPath): Promise<void> {
   requireScope(ctx, 'credentials:write')
-  const content = { action: 'credential.deleted', credential: credentialId }
-  const approval = await requireApproval(ctx, 'credential.delete', hashContent(content))
+  const { credential } = await getCredential(ctx, path)
+  const approval = await requireApproval(ctx, {
+    action: 'credential.delete',
+    subject: { app: path.appId, credential: credential.id },
+    effect: { exists: false },
+    details: { name: credential.name, kind: credential.kind },
+  })
+  const entity = `credential/${credential.id}`
+  await removeCredential(ctx, path, (tx) => spendApproval(tx, ctx, approval, { entity }))
+}
+
+/** The deletion itself, for what was consented to as a part of something else. `consent` is spent with it. */
+export async function removeCredential(
+  ctx: Context,
+  { appId, credentialId, kinds }: CredentialPath,
+  consent: (tx: Transaction) => Promise<Spent | null>,
+): Promise<void> {
   await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const { credential } = await requireCredential(tx, { appId, ...(kinds && { kinds }) }, credentialId)
     await tx.select({ id: credentials.id }).from(credentials).where(eq(credentials.id, credential.id)).for('update')
@@ -25,6 +41,7 @@ export async function deleteCredential(ctx: Context, { appId, credentialId, kind
       .select({ version: credentialVersions.version, fingerprint: credentialVersions.fingerprintSha256 })
       .from(credentialVersions)
       .where(eq(credentialVersions.credentialId, credential.id))
+    const approval = await consent(tx)
     const { certificateId } = await destroyKey(ctx, credential.id)
     await tx.delete(credentials).where(eq(credentials.id, credential.id))
     await recordAudit(tx, ctx, {

@@ -18,10 +18,10 @@ export type VersionUpload = {
   stated?: { keyId?: string | undefined; issuerId?: string | undefined; teamId?: string | undefined } | undefined
 }
 export type VersionTarget = { appId: string; credentialId: string; version: number }
-type StoredFacts = CredentialFacts & { issuerId?: string }
+export type UploadedFacts = CredentialFacts & { issuerId?: string }
 export type PreparedVersion = {
   /** A row of `credential_versions`; its `status` is the caller's to choose. */
-  row: typeof credentialVersions.$inferInsert & { facts: StoredFacts }
+  row: typeof credentialVersions.$inferInsert & { facts: UploadedFacts }
   /** What the credential is of, read from the file. */
   type: (typeof credentials.$inferSelect)['type']
 }
@@ -36,11 +36,15 @@ const mimeTypes = {
   json: 'application/json',
 } as const
 
-/** Checks an uploaded file as its kind asks, in a child process, and has the broker seal it. Nothing is stored yet. */
+/**
+ * Checks an uploaded file as its kind asks, in a child process, and has the broker seal it. Nothing is stored yet.
+ * `consent` may refuse what was read before a key is made for it.
+ */
 export async function prepareVersion(
   ctx: Context,
   target: VersionTarget,
   upload: VersionUpload,
+  consent: (facts: UploadedFacts) => Promise<void> = async () => undefined,
 ): Promise<PreparedVersion> {
   checkUpload(upload)
   const keyId = keyIdOf(upload)
@@ -53,6 +57,7 @@ export async function prepareVersion(
     teamId: teamId ?? found.teamId,
     ...(issuerId === undefined ? {} : { issuerId }),
   }
+  await consent(facts)
   const sealed = await seal(ctx, target, upload, { facts, key })
   const row = {
     id: newId(),

@@ -4,6 +4,10 @@ import { and, desc, eq, isNotNull, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { findCopyHazard } from '../bundles/copy-hazards.js'
 import { readReleaseClaims } from '../bundles/read-release-claims.js'
+import { consentFor, mayWiden, releaseEntities, settleRelease } from '../change-requests/deployment-consent.js'
+import type { Approval } from '../change-requests/require-approval.js'
+import type { Spent } from '../change-requests/spend-approval.js'
+import { supersede } from '../change-requests/supersede.js'
 import { type ChannelKey, requireChannel } from '../channels/queries.js'
 import type { Context } from '../context.js'
 import { planPatches } from '../patches/plan-patches.js'
@@ -19,8 +23,10 @@ export type DeployBundle = {
   rolloutPercentage: number
   /** Whether every byte of the bundle is signed, by a registered key where the app has one. */
   signed: boolean
-  /** The rollout that this is the start of, and who planned it. */
-  rollout?: { id: string; createdBy: string | null }
+  /** Somebody else's consent, where the organization demands one. */
+  approval: Approval | null
+  /** The rollout that this is the start of: who planned it, and the request by which its plan was approved. */
+  rollout?: { id: string; createdBy: string | null; changeRequestId: string | null }
 }
 
 type Deployer = Pick<Context, 'orgId' | 'actor' | 'requestId' | 'now'>
@@ -35,6 +41,7 @@ export async function deployBundle(
   // The lock comes before the new id, so that the newest id is the current deployment.
   const channel = await requireChannel(tx, bundle.appId, input.channel, { lock: true })
   await checkDeployable(tx, bundle, channel, input.signed)
+  const settle = await seekConsent(tx, ctx, channel, input)
   await endSuperseded(tx, ctx, channel.id, ctx.now())
   const [deployment] = await tx
     .insert(deployments)
@@ -55,6 +62,7 @@ export async function deployBundle(
     .set({ appDeploymentId: deployment.id, updatedAt: sql`now()` })
     .where(eq(channels.id, channel.id))
   await planPatches(tx, bundle, channel.id)
+  const approval = await settle()
   await recordAudit(tx, ctx, {
     action: 'deployment.created',
     target: {
@@ -64,9 +72,39 @@ export async function deployBundle(
       bundle: bundle.id,
       ...(input.rollout ? { rollout: input.rollout.id } : {}),
     },
-    data: { rolloutPercentage: String(input.rolloutPercentage) },
+    data: { rolloutPercentage: String(input.rolloutPercentage), ...(approval && { approval }) },
   })
   return deployment
+}
+
+/** Judged by the channel as it is before the change; the answer settles it after the change, before the audit event. */
+async function seekConsent(
+  tx: Transaction,
+  ctx: Deployer,
+  channel: typeof channels.$inferSelect,
+  { bundle, rolloutPercentage, approval, rollout }: DeployBundle,
+): Promise<() => Promise<Spent | null>> {
+  const entities = await releaseEntities(tx, channel.id)
+  if (rollout === undefined) {
+    const release = { channel, bundle, percentage: rolloutPercentage }
+    const consent = await consentFor(tx, ctx.orgId, release)
+    return () => settleRelease(tx, ctx, release, { consent, approval, entities })
+  }
+  const { changeRequestId } = rollout
+  refuseUnplanned(
+    await mayWiden(tx, { orgId: ctx.orgId, appId: bundle.appId, appChannelId: channel.id, changeRequestId }),
+  )
+  return async () => {
+    await supersede(tx, ctx, { entities, by: changeRequestId })
+    return null
+  }
+}
+
+function refuseUnplanned(may: Awaited<ReturnType<typeof mayWiden>>): void {
+  if (may === 'yes') return
+  throw may === 'frozen'
+    ? new Problem('rollouts-frozen', 'What devices get of this app is not what was approved.')
+    : new Problem('approval-needed', 'The plan of this rollout was not approved. Abort it, and plan it again.')
 }
 
 /** What stands in the way of a bundle on a channel: every device would refuse it, or take harm from it. */

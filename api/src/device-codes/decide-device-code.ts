@@ -38,20 +38,20 @@ export type DecideDeviceCode = {
 /** Lets the command line in as this person, or refuses it; whichever comes first counts. */
 export async function decideDeviceCode(deps: Deps, input: DecideDeviceCode): Promise<void> {
   const { session, code, decision, requestId } = input
-  const { userId, sessionId, twoFactor } = session
+  const { userId, sessionId, twoFactor, onlyOrgId } = session
   await findDeviceCode(deps, session, code)
   const userCodeHash = userCodeHashOf(deps, code)
   await withUser(deps.db, userId, async (tx) => {
     await alsoLookup(tx, userCodeHash)
     const [decided] = await tx
       .update(deviceCodes)
-      .set({ state: decision, userId, twoFactor })
+      .set({ state: decision, userId, twoFactor, onlyOrgId })
       .where(waiting(deps, userCodeHash))
       .returning({ id: deviceCodes.id })
     if (!decided) throw new Problem('device-code-unknown', 'This code was answered already.')
     await recordPersonal(
       tx,
-      { userId, requestId, via: { type: 'session', id: sessionId } },
+      { userId, requestId, via: { type: 'session', id: sessionId }, onlyOrgId },
       { action: `device-code.${decision}`, target: { deviceCode: decided.id } },
     )
   })

@@ -26,9 +26,9 @@ export async function redeemDeviceCode(
     code: (await tx.select().from(deviceCodes).where(mine))[0],
   }))
   if (approved?.userId) {
-    const { userId, twoFactor } = approved
+    const { userId, twoFactor, onlyOrgId } = approved
     const { userAgent, requestId } = input
-    const proof = { method: 'device-code', twoFactor, secondFactorAt: null }
+    const proof = { method: 'device-code', twoFactor, secondFactorAt: null, onlyOrgId }
     return openSession(deps, { userId, client: 'cli', userAgent, requestId, ...proof })
   }
   if (code?.state === 'pending' && code.expiresAt > deps.now()) {

@@ -11,6 +11,7 @@ import { and, eq, lte, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { digestOwn } from '../auth/identity-keys.js'
 import { createToken, hashToken } from '../auth/tokens.js'
+import { spendApproval } from '../change-requests/spend-approval.js'
 import { type Context, requireScope } from '../context.js'
 import { consentToRole, refuseEscalation } from '../members/refuse-escalation.js'
 import { Problem } from '../problems.js'
@@ -49,10 +50,11 @@ export async function createInvitation(ctx: Context, input: CreateInvitation) {
       .returning()
     if (!inserted)
       throw new Problem('invitation-exists', 'This person is invited already. Cancel that invitation first.')
+    const spent = approval && (await spendApproval(tx, ctx, approval, {}))
     await recordAudit(tx, ctx, {
       action: 'invitation.created',
       target: { invitation: inserted.id },
-      data: { role: inserted.role, ...(approval ? { approval } : {}) },
+      data: { role: inserted.role, ...(spent && { approval: spent }) },
     })
     return inserted
   })

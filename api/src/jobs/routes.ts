@@ -1,4 +1,4 @@
-import { jobStatuses, type LogLine } from '@capstan/migrations'
+import { jobStatuses } from '@capstan/migrations'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import { streamSSE } from 'hono/streaming'
 import { contextFor, type Env } from '../auth/access.js'
@@ -13,6 +13,7 @@ import { listJobs } from './list-jobs.js'
 import { listLogLines } from './list-log-lines.js'
 import { Job, JobLog, presentJob, presentLog, presentLogLine } from './present-job.js'
 import { readLog } from './read-log.js'
+import { textOfLog } from './text-of-log.js'
 import { summarizeFailure } from './summarize-failure.js'
 
 const JobParams = z.object({ jobId: Id })
@@ -136,7 +137,7 @@ function registerLogRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(downloadLogRoute, async (c) => {
     const { jobId } = c.req.valid('param')
     const pages = await listLogLines(c.get('ctx'), { jobId, after: 0 })
-    return streamText(textOf(pages), {
+    return streamText(textOfLog(pages), {
       'content-disposition': attachmentNamed(`job-${jobId}.log`),
       'x-content-type-options': 'nosniff',
       // A build writes what it likes: a browser keeps it as a file and runs none of it.
@@ -163,10 +164,6 @@ function registerLogRoutes(app: OpenAPIHono<Env>): void {
       }
     })
   })
-}
-
-async function* textOf(pages: AsyncIterable<readonly LogLine[]>): AsyncGenerator<string> {
-  for await (const lines of pages) yield lines.map(({ text }) => `${text}\n`).join('')
 }
 
 function toServerEvent(jobId: string, event: Exclude<LogEvent, { kind: 'idle' }>) {

@@ -1,8 +1,10 @@
 import { memberships, type Role, type Transaction, withOrg } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import type { Approval } from '../change-requests/require-approval.js'
+import { type Spent, spendApproval } from '../change-requests/spend-approval.js'
+import { supersede } from '../change-requests/supersede.js'
 import { type Context, requireScope } from '../context.js'
-import type { Approval } from '../credential-versions/require-approval.js'
 import { Problem } from '../problems.js'
 import { lockMemberships, requireAnOwner } from './keep-an-owner.js'
 import { getMember, requireMember } from './list-members.js'
@@ -37,9 +39,23 @@ export async function setRole(tx: Transaction, ctx: Context, { membership, role,
   if (from === role && membership.suspendedAt === null) return
   await tx.update(memberships).set({ role, suspendedAt: null }).where(eq(memberships.userId, membership.userId))
   await requireAnOwner(tx)
+  const spent = await settleConsent(tx, ctx, membership.userId, approval)
   await recordAudit(tx, ctx, {
     action: 'member.role_changed',
     target: { user: membership.userId },
-    data: { from, to: role, ...(approval ? { approval } : {}) },
+    data: { from, to: role, ...(spent && { approval: spent }) },
   })
+}
+
+/** Whatever the role of this person was approved to be counts no more. */
+async function settleConsent(
+  tx: Transaction,
+  ctx: Context,
+  userId: string,
+  approval: Approval | null,
+): Promise<Spent | null> {
+  const entity = `membership/${userId}`
+  if (approval !== null) return spendApproval(tx, ctx, approval, { entity })
+  await supersede(tx, ctx, { entities: [entity], by: null })
+  return null
 }

@@ -1,7 +1,7 @@
 import type { Role } from '@capstan/migrations'
 import { includesRole, scopesOf } from '../auth/permissions.js'
 import type { Context } from '../context.js'
-import { type Approval, hashContent, requireApproval } from '../credential-versions/require-approval.js'
+import { type Approval, requireApproval } from '../change-requests/require-approval.js'
 import { Problem } from '../problems.js'
 
 /** Nobody gives a role, or takes one away, that includes what they may not do themselves. */
@@ -24,6 +24,5 @@ export async function consentToRole(
   { from, to, subject }: { from: Role; to: Role; subject: Record<string, string> },
 ): Promise<Approval | null> {
   if (!includesRole(to, 'approver') || includesRole(from, 'approver')) return null
-  const content = { action: 'role.granting', organization: ctx.orgId, role: to, ...subject }
-  return requireApproval(ctx, 'role.grant', hashContent(content))
+  return requireApproval(ctx, { action: 'role.grant', subject, effect: { role: to }, details: { from } })
 }

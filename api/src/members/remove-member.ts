@@ -1,6 +1,7 @@
 import { apiTokens, memberships, type Transaction, withOrg } from '@capstan/migrations'
 import { and, eq, isNull, or, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import { supersede } from '../change-requests/supersede.js'
 import { type Context, requireScope } from '../context.js'
 import { lockMemberships, requireAnOwner } from './keep-an-owner.js'
 import { requireMember } from './list-members.js'
@@ -16,6 +17,7 @@ export async function removeMember(ctx: Context, userId: string): Promise<void> 
     await tx.delete(memberships).where(eq(memberships.userId, userId))
     await requireAnOwner(tx)
     const tokens = await revokeTokensOf(tx, userId, ctx.now())
+    await supersede(tx, ctx, { entities: [`membership/${userId}`], by: null })
     await recordAudit(tx, ctx, {
       action: 'member.removed',
       target: { user: userId },

@@ -10,13 +10,14 @@ const Metadata = z.object({
   jwks_uri: z.url(),
   authorization_endpoint: z.url().optional(),
   token_endpoint: z.url().optional(),
+  id_token_signing_alg_values_supported: z.array(z.string()).optional(),
   token_endpoint_auth_methods_supported: z.array(z.string()).optional(),
   authorization_response_iss_parameter_supported: z.boolean().optional(),
 })
-export type IssuerMetadata = z.infer<typeof Metadata>
+type IssuerMetadata = z.infer<typeof Metadata>
 
 /** What an issuer says of itself (OpenID Connect Discovery 1.0), and the keys that it signs with. */
-export type Issuer = { metadata: IssuerMetadata; keys: JWTVerifyGetKey }
+type Issuer = { metadata: IssuerMetadata; keys: JWTVerifyGetKey }
 export type Issuers = { find(issuer: string): Promise<Issuer> }
 
 const METADATA_MS = 10 * 60_000

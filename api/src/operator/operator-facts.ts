@@ -1,6 +1,6 @@
 import type { ApiConfig } from '../config.js'
 
-export type Subprocessor = { service: string; host: string; purpose: string; region: string | null }
+type Subprocessor = { service: string; host: string; purpose: string; region: string | null }
 
 /** What an installation says about itself: from its configuration, without a secret of it. */
 export type OperatorFacts = {

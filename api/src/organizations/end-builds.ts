@@ -7,14 +7,14 @@ import { endAttempt } from '../jobs/end-attempt.js'
 const ENDED = { code: 'organization-terminated', message: 'The organization was terminated.' }
 
 /** Ends every unfinished build of the organization: none starts, and the lease of a running one is worth nothing. */
-export async function endBuilds(tx: Transaction, ctx: Context): Promise<number> {
+export async function endBuilds(tx: Transaction, ctx: Context, reason = ENDED): Promise<number> {
   const now = ctx.now()
   const waiting = await tx
     .update(jobs)
     .set({
       status: 'canceled',
-      statusCode: ENDED.code,
-      statusMessage: ENDED.message,
+      statusCode: reason.code,
+      statusMessage: reason.message,
       cancelRequestedAt: now,
       finishedAt: now,
       updatedAt: now,
@@ -27,6 +27,6 @@ export async function endBuilds(tx: Transaction, ctx: Context): Promise<number> 
     .where(and(eq(jobs.orgId, ctx.orgId), eq(jobs.status, 'in_progress')))
     .orderBy(asc(jobs.id))
     .for('update')
-  for (const job of running) await endAttempt(tx, ctx, job, { status: 'canceled', ...ENDED, retryable: false })
+  for (const job of running) await endAttempt(tx, ctx, job, { status: 'canceled', ...reason, retryable: false })
   return waiting.length + running.length
 }

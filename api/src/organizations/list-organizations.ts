@@ -1,11 +1,12 @@
 import { memberships, organizations, withUser } from '@capstan/migrations'
 import { and, asc, eq } from 'drizzle-orm'
-import type { Principal } from '../auth/authenticate.js'
+import { onlyOrgOf, type Principal } from '../auth/authenticate.js'
 import type { Deps } from '../context.js'
 
-/** The organizations a person belongs to; through an API token only the token's. */
+/** The organizations a person belongs to; through an API token or the provider of one organization only that one. */
 export async function listOrganizations(deps: Deps, principal: Principal, page: { limit: number; offset: number }) {
-  const only = principal.kind === 'token' ? eq(organizations.id, principal.orgId) : undefined
+  const orgId = onlyOrgOf(principal)
+  const only = orgId === null ? undefined : eq(organizations.id, orgId)
   const rows = await withUser(deps.db, principal.userId, (tx) =>
     tx
       .select({ organization: organizations })

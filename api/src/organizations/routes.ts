@@ -2,6 +2,7 @@ import { organizations, withOrg } from '@capstan/migrations'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import { eq } from 'drizzle-orm'
 import { contextFor, type Env } from '../auth/access.js'
+import { onlyOrgOf } from '../auth/authenticate.js'
 import { requireScope } from '../context.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Timestamp } from '../define-route.js'
 import { Problem } from '../problems.js'
@@ -114,9 +115,12 @@ const terminateRoute = defineRoute({
 export function registerOrganizationRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(createOrganizationRoute, async (c) => {
     const principal = c.get('principal')
-    // A token is bound to one organization; through it a second one could not even be read.
-    if (principal.kind === 'token') {
-      throw new Problem('permission-missing', 'An API token belongs to one organization. Sign in with a session.')
+    // Who is bound to one organization; through it a second one could not even be read.
+    if (onlyOrgOf(principal) !== null) {
+      throw new Problem(
+        'permission-missing',
+        'This sign-in counts in one organization only. Sign in with a password or passkey.',
+      )
     }
     const { name } = c.req.valid('json')
     const created = { name, ownerId: principal.userId, requestId: c.get('requestId') }

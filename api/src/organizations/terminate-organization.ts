@@ -2,8 +2,9 @@ import { apiTokens, memberships, organizations, withOrg } from '@capstan/migrati
 import { eq } from 'drizzle-orm'
 
 import { recordAudit } from '../audit/record-audit.js'
+import { requireApproval } from '../change-requests/require-approval.js'
+import { spendApproval } from '../change-requests/spend-approval.js'
 import { type Context, requireScope } from '../context.js'
-import { hashContent, requireApproval } from '../credential-versions/require-approval.js'
 import { Problem } from '../problems.js'
 import { type DestroyedKeys, SealError } from '../vault/seal-client.js'
 import { endBuilds } from './end-builds.js'
@@ -21,8 +22,11 @@ export type TerminateOrganization = {
 export async function terminateOrganization(ctx: Context, { name }: TerminateOrganization): Promise<DestroyedKeys> {
   requireScope(ctx, 'organizations:terminate')
   await requireName(ctx, name)
-  const content = { action: 'organization.terminating', organization: ctx.orgId }
-  const approval = await requireApproval(ctx, 'organization.terminate', hashContent(content))
+  const approval = await requireApproval(ctx, {
+    action: 'organization.terminate',
+    subject: { organization: ctx.orgId },
+    effect: { terminating: true },
+  })
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     // Not `update`: the broker's audit event refers to this row while the transaction is open.
     const [organization] = await tx
@@ -31,6 +35,7 @@ export async function terminateOrganization(ctx: Context, { name }: TerminateOrg
       .where(eq(organizations.id, ctx.orgId))
       .for('no key update')
     if (organization === undefined || organization.terminatingAt !== null) throw new Problem('not-found')
+    const spent = await spendApproval(tx, ctx, approval, {})
     const destroyed = await destroyKeys(ctx)
     const builds = await endBuilds(tx, ctx)
     const tokens = await tx.delete(apiTokens).where(eq(apiTokens.orgId, ctx.orgId)).returning({ id: apiTokens.id })
@@ -47,7 +52,7 @@ export async function terminateOrganization(ctx: Context, { name }: TerminateOrg
         builds,
         tokens: tokens.length,
         members: members.length,
-        approval,
+        approval: spent,
       },
     })
     return destroyed

@@ -4,6 +4,8 @@ import type { CanonicalValue } from '../audit/canonical-json.js'
 import { recordAudit } from '../audit/record-audit.js'
 import { acceptNetworks, networksOf } from '../auth/client-address.js'
 import { requireStepUp } from '../auth/step-up.js'
+import { type Approval, requireApproval } from '../change-requests/require-approval.js'
+import { spendApproval } from '../change-requests/spend-approval.js'
 import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
 
@@ -30,6 +32,7 @@ export async function updateOrganization(ctx: Context, input: UpdateOrganization
     throw new Problem('country-list-unavailable', why)
   }
   const wanted = acceptSettings(input, address)
+  const approval = await approveRetention(ctx, wanted)
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const [before] = await tx.select().from(organizations).where(eq(organizations.id, ctx.orgId)).for('update')
     if (!before) throw new Problem('not-found')
@@ -41,12 +44,32 @@ export async function updateOrganization(ctx: Context, input: UpdateOrganization
       .where(eq(organizations.id, ctx.orgId))
       .returning()
     if (!after) throw new Problem('not-found')
+    if (changes.artifactRetentionDays !== undefined) {
+      if (approval === null)
+        throw new Problem('request-conflict', 'The retention was changed at the same time. Look again.')
+      const entity = `organization-retention/${ctx.orgId}`
+      changes.approval = await spendApproval(tx, ctx, approval, { entity })
+    }
     await recordAudit(tx, ctx, {
       action: 'organization.updated',
       target: { organization: ctx.orgId },
       data: changes,
     })
     return after
+  })
+}
+
+/** How long files are kept is a guarded setting, up and down; what does not change it needs nobody. */
+async function approveRetention(ctx: Context, { artifactRetentionDays }: Partial<Settings>): Promise<Approval | null> {
+  if (artifactRetentionDays === undefined) return null
+  const [now] = await withOrg(ctx.db, ctx.orgId, (tx) =>
+    tx.select({ days: organizations.artifactRetentionDays }).from(organizations).where(eq(organizations.id, ctx.orgId)),
+  )
+  if (now?.days === artifactRetentionDays) return null
+  return requireApproval(ctx, {
+    action: 'organization.retention',
+    subject: { organization: ctx.orgId },
+    effect: { artifactRetentionDays },
   })
 }
 

@@ -20,8 +20,14 @@ export function signInPage({ code, problem }: Asked): string {
       <input type="hidden" name="assertion" />
       <button class="quiet">Sign in with a passkey</button>
       <p class="notice" id="passkey-problem" role="alert"></p>
+    </form>
+    <form method="get" action="/login/organization">
+      <input type="hidden" name="code" value="${code}" />
+      <label for="organization">Id of your organization, if it has a provider of its own</label>
+      <input id="organization" name="organization" maxlength="36" autocomplete="organization" required />
+      <button class="quiet">Sign in through your organization</button>
     </form>`
-  return page('Sign in', content, '/login/passkey.js')
+  return page('Sign in', content, { script: '/login/passkey.js' })
 }
 
 export function codePage({ code, problem, email }: Asked & { email: string }): string {
@@ -46,10 +52,11 @@ export function codePage({ code, problem, email }: Asked & { email: string }): s
   return page('Sign in a command line', content)
 }
 
-export type Waiting = { code: string; email: string; userAgent: string; createdAt: Date }
+export type Waiting = { code: string; email: string; userAgent: string; createdAt: Date; everywhere: boolean }
 
-export function consentPage({ code, email, userAgent, createdAt }: Waiting): string {
-  const content = html`<p>A command line wants to act as <strong>${email}</strong>, in all your organizations.</p>
+export function consentPage({ code, email, userAgent, createdAt, everywhere }: Waiting): string {
+  const where = everywhere ? 'in all your organizations' : 'in the organization through which you signed in'
+  const content = html`<p>A command line wants to act as <strong>${email}</strong>, ${where}.</p>
     <dl>
       <dt>Code</dt>
       <dd class="code">${code}</dd>

@@ -1,8 +1,9 @@
-import { html, type Html } from './html.js'
+import { html, type Html, nothing } from './html.js'
 
-/** One page: no inline script or style, so that the policy of `page-headers.ts` can forbid them. */
-export function page(title: string, content: Html, script?: string): string {
-  const head = script ? html`<script src="${script}" defer></script>` : html``
+/** One page, from which the browser goes on to `next` by itself: no inline script or style, so that the policy of `page-headers.ts` can forbid them. */
+export function page(title: string, content: Html, { script, next }: { script?: string; next?: string } = {}): string {
+  const head = html`${script ? html`<script src="${script}" defer></script>` : nothing}
+  ${next ? html`<meta http-equiv="refresh" content="0; url=${next}" />` : nothing}`
   return html`<!doctype html>
     <html lang="en">
       <head>

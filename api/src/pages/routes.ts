@@ -83,7 +83,9 @@ async function askForConsent(c: C): Promise<Response> {
   const [code, email] = [form.data?.code ?? '', await emailOf(c, session)]
   try {
     const waiting = await findDeviceCode(c.get('deps'), session, code)
-    return c.html(consentPage({ ...waiting, email, code: code.trim().toUpperCase() }))
+    return c.html(
+      consentPage({ ...waiting, email, code: code.trim().toUpperCase(), everywhere: session.onlyOrgId === null }),
+    )
   } catch (error) {
     if (!(error instanceof Problem)) throw error
     return c.html(codePage({ code, email, problem: error.message }), 400)
@@ -104,7 +106,7 @@ async function requirePageSession(c: C): Promise<SessionPrincipal> {
   return session
 }
 
-async function emailOf(c: C, { userId }: SessionPrincipal): Promise<string> {
+export async function emailOf(c: C, { userId }: SessionPrincipal): Promise<string> {
   const [user] = await withUser(c.get('deps').db, userId, (tx) =>
     tx.select({ email: users.email }).from(users).where(eq(users.id, userId)),
   )
@@ -112,7 +114,7 @@ async function emailOf(c: C, { userId }: SessionPrincipal): Promise<string> {
 }
 
 /** A person sees a page, not a problem document. What is not a refusal goes on to the log. */
-async function showProblems(c: C, work: () => Promise<Response>): Promise<Response> {
+export async function showProblems(c: C, work: () => Promise<Response>): Promise<Response> {
   try {
     return await work()
   } catch (error) {

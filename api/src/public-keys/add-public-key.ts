@@ -1,6 +1,8 @@
 import { appPublicKeys, newId, withOrg, type Transaction } from '@capstan/migrations'
 import { and, eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import { type Approval, requireApproval } from '../change-requests/require-approval.js'
+import { spendApproval } from '../change-requests/spend-approval.js'
 import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
 import { findNewestRoot, readRootClaims } from '../roots/queries.js'
@@ -22,6 +24,7 @@ export async function addPublicKey(ctx: Context, input: AddPublicKey): Promise<t
   const key = await readKey(input.pem)
   checkProfile(key, input.profile)
   const { pem, fingerprint, bits, algorithm } = key
+  const approval = await approveKey(ctx, input.appId, key)
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     await checkNoRoot(tx, input.appId, fingerprint)
     const [added] = await tx
@@ -47,12 +50,31 @@ export async function addPublicKey(ctx: Context, input: AddPublicKey): Promise<t
         'This key was revoked for this app and stays so. Generate a new key pair.',
       )
     }
+    if (approval === null)
+      throw new Problem('request-conflict', 'The keys of the app were changed at the same moment. Look again.')
+    const spent = await spendApproval(tx, ctx, approval, { entity: `public-key/${added.id}` })
     await recordAudit(tx, ctx, {
       action: 'public-key.added',
       target: { app: input.appId, publicKey: added.id },
-      data: { fingerprint, bits, algorithm },
+      data: { fingerprint, bits, algorithm, approval: spent },
     })
     return added
+  })
+}
+
+/** Null: the app has this key already, or had it, so that nothing will be added. */
+async function approveKey(ctx: Context, appId: string, key: ReleaseKey): Promise<Approval | null> {
+  const same = and(eq(appPublicKeys.appId, appId), eq(appPublicKeys.fingerprintSha256, key.fingerprint))
+  const known = await withOrg(ctx.db, ctx.orgId, async (tx) => {
+    await checkNoRoot(tx, appId, key.fingerprint)
+    return tx.$count(appPublicKeys, same)
+  })
+  if (known > 0) return null
+  return requireApproval(ctx, {
+    action: 'public-key.add',
+    subject: { app: appId, fingerprint: key.fingerprint },
+    effect: { fingerprint: key.fingerprint, revoked: false },
+    details: { algorithm: key.algorithm, bits: key.bits },
   })
 }
 

@@ -31,7 +31,8 @@ export async function startRollout(
     channel: { id: rollout.appChannelId },
     rolloutPercentage: step.percentage,
     signed,
-    rollout: { id: rollout.id, createdBy: rollout.createdBy },
+    approval: null,
+    rollout: { id: rollout.id, createdBy: rollout.createdBy, changeRequestId: rollout.changeRequestId },
   })
   const [started] = await tx
     .update(rollouts)

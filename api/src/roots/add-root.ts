@@ -1,8 +1,10 @@
-import { appRoots, apps, withOrg, type Transaction } from '@capstan/migrations'
+import { appPublicKeys, appRoots, apps, withOrg, type Transaction } from '@capstan/migrations'
 import { sha256Hex } from '@capstan/sdk/archive'
 import { decodeBase64, ReleaseError, type RootStatement, type Trust, verifyNextRoot } from '@capstan/sdk/release'
 import { and, eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import { type Approval, requireApproval } from '../change-requests/require-approval.js'
+import { spendApproval } from '../change-requests/spend-approval.js'
 import { type Context, requireScope } from '../context.js'
 import { platformKeyOf } from '../platform-keys/platform-key.js'
 import { Problem } from '../problems.js'
@@ -21,6 +23,7 @@ export type AddRoot = { appId: string; root: Record<string, unknown> }
 export async function addRoot(ctx: Context, input: AddRoot): Promise<AppRoot> {
   requireScope(ctx, 'public-keys:write')
   const sha256 = await payloadHash(input.root)
+  const approval = await approveRoot(ctx, input, sha256)
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     // One root after the other: each is judged by the one before.
     await tx.select({ id: apps.id }).from(apps).where(eq(apps.id, input.appId)).for('no key update')
@@ -40,13 +43,39 @@ export async function addRoot(ctx: Context, input: AddRoot): Promise<AppRoot> {
       })
       .returning()
     if (!added) throw new Error('The root was not inserted.')
+    if (approval === null) throw new Error('A root was added that was known before.')
+    // The keys that it turns are its own doing: what was said of them before counts no more.
+    const spent = await spendApproval(tx, ctx, approval, {
+      entity: `app-root/${input.appId}`,
+      supersedes: await entitiesOfKeys(tx, input.appId),
+    })
     await recordAudit(tx, ctx, {
       action: 'root.added',
       target: { app: input.appId },
-      data: { version: root.version, sha256, ...keys, revokedBundleIds: root.revokedBundleIds },
+      data: { version: root.version, sha256, ...keys, revokedBundleIds: root.revokedBundleIds, approval: spent },
     })
     return added
   })
+}
+
+/** Judged first, so that nobody is asked for what would be refused. Null: the app has it already. */
+async function approveRoot(ctx: Context, input: AddRoot, sha256: string): Promise<Approval | null> {
+  const root = await withOrg(ctx.db, ctx.orgId, async (tx) => {
+    if (await findByHash(tx, input.appId, sha256)) return null
+    return (await judge(ctx, input, await loadRootTrust(tx, input.appId))).root
+  })
+  if (root === null) return null
+  return requireApproval(ctx, {
+    action: 'root.add',
+    subject: { app: input.appId },
+    effect: { sha256 },
+    details: { version: root.version, revokedBundleIds: root.revokedBundleIds },
+  })
+}
+
+async function entitiesOfKeys(tx: Transaction, appId: string): Promise<string[]> {
+  const keys = await tx.select({ id: appPublicKeys.id }).from(appPublicKeys).where(eq(appPublicKeys.appId, appId))
+  return keys.map(({ id }) => `public-key/${id}`)
 }
 
 async function payloadHash({ payload }: Record<string, unknown>): Promise<string> {

@@ -16,6 +16,8 @@ export type OpenSession = {
   twoFactor: boolean
   /** When it was presented here; null where the proof was given in another session. */
   secondFactorAt: Date | null
+  /** The one organization that it counts in: the provider's through which the person came. */
+  onlyOrgId?: string | null
   userAgent: string | undefined
   requestId: string
 }
@@ -23,13 +25,14 @@ export type OpenSession = {
 /** A session of a person whose proof was accepted. The token is in this answer only. */
 export async function openSession(deps: Deps, input: OpenSession): Promise<{ id: string; token: string }> {
   const token = createToken('cs')
-  const { userId, client, twoFactor, secondFactorAt, method } = input
+  const { userId, client, twoFactor, secondFactorAt, method, onlyOrgId = null, requestId } = input
   const session = {
     id: newId(),
     userId,
     client,
     twoFactor,
     secondFactorAt,
+    onlyOrgId,
     userAgent: cutUserAgent(input.userAgent),
     tokenHash: hashToken(deps.pepper, token),
     createdAt: deps.now(),
@@ -38,12 +41,9 @@ export async function openSession(deps: Deps, input: OpenSession): Promise<{ id:
   await withUser(deps.db, userId, async (tx) => {
     await tx.insert(sessions).values(session)
     await tx.update(users).set({ lastSeenAt: deps.now() }).where(eq(users.id, userId))
-    const via = { type: 'session', id: session.id } as const
-    await recordPersonal(
-      tx,
-      { userId, requestId: input.requestId, via },
-      { action: 'session.opened', target: { session: session.id }, data: { client, method, twoFactor } },
-    )
+    const by = { userId, requestId, via: { type: 'session', id: session.id }, onlyOrgId } as const
+    const data = { client, method, twoFactor }
+    await recordPersonal(tx, by, { action: 'session.opened', target: { session: session.id }, data })
   })
   return { id: session.id, token }
 }

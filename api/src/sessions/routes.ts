@@ -2,7 +2,7 @@ import { sessions, withUser } from '@capstan/migrations'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import { and, desc, eq, gt, isNull } from 'drizzle-orm'
 import type { Env } from '../auth/access.js'
-import { selfOf } from '../auth/self.js'
+import { selfOf, signedInOf } from '../auth/self.js'
 import { defineRoute, Id, jsonBody, jsonResponse, Timestamp } from '../define-route.js'
 import { createDeviceCode } from '../device-codes/create-device-code.js'
 import { asAssertion, AuthenticationResponse } from '../passkeys/passkey-schemas.js'
@@ -129,7 +129,8 @@ export function registerSessionRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(deleteSessionRoute, async (c) => {
     const { sessionId } = c.req.valid('param')
     if (!Id.safeParse(sessionId).success) throw new Problem('not-found')
-    await endSession(selfOf(c), sessionId)
+    const self = signedInOf(c)
+    await endSession(sessionId === self.session.sessionId ? self : selfOf(c), sessionId)
     return c.body(null, 204)
   })
 }

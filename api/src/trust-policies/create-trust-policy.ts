@@ -3,7 +3,7 @@ import { recordAudit } from '../audit/record-audit.js'
 import { acceptNetworks } from '../auth/client-address.js'
 import { sensitiveScopes } from '../auth/permissions.js'
 import { type Context, requireScope } from '../context.js'
-import { checkOutboundUrl } from '../outbound/check-outbound-url.js'
+import { checkIssuer } from '../openid/check-issuer.js'
 import { Problem } from '../problems.js'
 import { grantScopes } from '../tokens/grant-scopes.js'
 import { acceptClaims } from './accept-claims.js'
@@ -60,13 +60,4 @@ export async function createTrustPolicy(ctx: Context, input: CreateTrustPolicy) 
     })
     return row
   })
-}
-
-/** An issuer is compared as it is written: no query, no fragment, and nothing that could be spelled in two ways. */
-export function checkIssuer(text: string, privateHosts: readonly string[]): string {
-  const url = checkOutboundUrl(text, privateHosts)
-  if (url.search !== '' || (url.href !== text && url.href !== `${text}/`)) {
-    throw new Problem('outbound-address-refused', `Write the issuer as it calls itself, for example ${url.origin}.`)
-  }
-  return text
 }

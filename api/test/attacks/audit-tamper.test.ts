@@ -143,7 +143,8 @@ test('a connection that dies between change and event leaves neither', async () 
     await expect.poll(waiting, { timeout: 10_000 }).toBe(1)
     await line.cut()
     const refused = await answer
-    expect([refused.status, (await refused.json()).code]).toEqual([503, 'dependency-unavailable'])
+    const { code } = (await refused.json()) as { code: string }
+    expect([refused.status, code]).toEqual([503, 'dependency-unavailable'])
   })
   expect([await count(), (await head(org)).size]).toEqual([EVENTS, EVENTS])
   await line.mend()

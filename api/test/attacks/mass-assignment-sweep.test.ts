@@ -74,7 +74,7 @@ beforeAll(async () => {
     credentialId,
   }
   const document = fixture.app.getOpenAPI31Document({ openapi: '3.1.0', info: { title: 'x', version: '1' } })
-  components = (document.components?.schemas ?? {}) as Record<string, Schema>
+  components = document.components?.schemas ?? {}
   routes = Object.entries(document.paths ?? {}).flatMap(([path, item]) =>
     Object.entries(item as Record<string, Operation>).flatMap(([method, operation]) => {
       const schema = operation.requestBody?.content?.['application/json']?.schema

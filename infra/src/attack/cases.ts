@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { judgeProofs, type Proofs, type RanTests } from './proofs.js'
 
-export interface AttackCase {
+interface AttackCase {
   readonly what: string
   /** Tests in which the attack is tried and refused. */
   readonly attack: Proofs

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type AttackCases, judgeCases, junitOf, proofsOf, readCases, type Verdict } from '../attack/cases.js'
-import { patternOf, type RanTests } from '../attack/proofs.js'
+import { patternOf } from '../attack/proofs.js'
 import type { Config } from '../config.js'
 import { Failure } from '../failure.js'
 import { runVitest } from './run-vitest.js'
@@ -42,7 +42,7 @@ export async function runAttack(config: Config, args: readonly string[]): Promis
     readCases(config.checkout),
     args.filter((arg) => !arg.startsWith('--')),
   )
-  const run = await runVitest<RanTests>(config, say, vitestArguments(cases))
+  const run = await runVitest(config, say, vitestArguments(cases))
   if (run === null) return 130
   const verdicts = judgeCases(cases, run.report)
   if (junitFile) writeFileSync(resolve(junitFile), junitOf(verdicts))

@@ -1,14 +1,13 @@
 import { unprovenControls } from '../attack/controls.js'
-import type { RanTests } from '../attack/proofs.js'
 import type { Config } from '../config.js'
-import { countTests, type TestReport } from './count-tests.js'
+import { countTests } from './count-tests.js'
 import { runVitest } from './run-vitest.js'
 
 const say = (line: string): void => console.log(line)
 
 /** Starts throw-away servers, runs every test against them, and stops them. */
 export async function runTests(config: Config, args: readonly string[]): Promise<number> {
-  const run = await runVitest<TestReport & RanTests>(config, say, args)
+  const run = await runVitest(config, say, args)
   if (run === null) return 130
   const { passed, failed } = countTests(run.report)
   say(`${passed} passed, ${failed} failed`)

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { RanTests } from '../attack/proofs.js'
 import { requireComponents } from '../components/require-components.js'
 import type { Config } from '../config.js'
 import { Failure } from '../failure.js'
@@ -9,13 +10,16 @@ import type { Say } from '../report-progress.js'
 import { startTestServers } from '../stack/start-test-servers.js'
 import { stopOnSignal } from '../stack/stop-on-signal.js'
 import { Teardown } from '../stack/teardown.js'
+import type { TestReport } from './count-tests.js'
 
-export interface RunOfTests<Report> {
+type Report = TestReport & RanTests
+
+interface RunOfTests {
   readonly code: number
   readonly report: Report
 }
 
-function readReport<Report>(file: string): Report {
+function readReport(file: string): Report {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as Report
   } catch {
@@ -35,11 +39,7 @@ async function spawnVitest(config: Config, args: readonly string[], env: Record<
 }
 
 /** Starts throw-away servers, runs tests against them, stops them; null when it was interrupted. */
-export async function runVitest<Report>(
-  config: Config,
-  say: Say,
-  args: readonly string[],
-): Promise<RunOfTests<Report> | null> {
+export async function runVitest(config: Config, say: Say, args: readonly string[]): Promise<RunOfTests | null> {
   const teardown = new Teardown()
   const interruption = stopOnSignal(teardown, say)
   try {
@@ -58,7 +58,7 @@ export async function runVitest<Report>(
       TMPDIR: scratch,
       HOME: scratch,
     })
-    return { code, report: readReport<Report>(reportFile) }
+    return { code, report: readReport(reportFile) }
   } catch (error) {
     if (interruption.wasAsked()) return null
     throw error

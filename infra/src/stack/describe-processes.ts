@@ -68,6 +68,7 @@ function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, st
       TOKEN_PEPPER_FILE: secrets.tokenPepperFile,
       BROKER_SEAL_SOCKET: sealSocket,
       ...staticEnv(settings),
+      WEBHOOK_KEY_FILE: secrets.webhookKeyFile,
     },
     control: {
       ...connections.database.control,
@@ -75,6 +76,7 @@ function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, st
       ...objectStoreEnv(settings),
       ...staticEnv(settings),
       PUBLIC_URL: apiUrl,
+      WEBHOOK_KEY_FILE: secrets.webhookKeyFile,
     },
     worker: {
       ...connections.redis.worker,

@@ -17,6 +17,8 @@ export interface StackSecrets {
   readonly provenanceKeyFile: string
   /** Ed25519 key with which the broker signs checkpoints of audit chains. */
   readonly checkpointKeyFile: string
+  /** Shared by API and control process: seals secrets of webhooks. */
+  readonly webhookKeyFile: string
   /** Ed25519 key with which the platform signs channel statements. */
   readonly channelStatementKeyFile: string
 }
@@ -42,6 +44,7 @@ export function openStackSecrets(folder: string): StackSecrets {
       capstan_worker: password('redis-worker'),
     },
     tokenPepperFile: file('token-pepper', randomKey),
+    webhookKeyFile: file('webhook-key', randomKey),
     objectStoreKeyFile: file('object-store-key', randomKey),
     masterKeyFile: file('master-key', masterKeyLine),
     deletionKeyFile: file('deletion-key', signingKey),

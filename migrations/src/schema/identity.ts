@@ -46,6 +46,8 @@ export const deviceCodes = pgTable('device_codes', {
   userAgent: text('user_agent').notNull().default(''),
   state: text('state', { enum: deviceCodeStates }).notNull().default('pending'),
   userId: uuid('user_id'),
+  /** As of the session in which it was approved. */
+  onlyOrgId: uuid('only_org_id'),
   twoFactor: boolean('two_factor').notNull().default(false),
   expiresAt: at('expires_at').notNull(),
   createdAt: createdAt(),

@@ -52,6 +52,7 @@ export const rollouts = pgTable('rollouts', {
   baseline: jsonb('baseline').$type<LaunchPair>().notNull(),
   deploymentId: uuid('deployment_id'),
   controlDeploymentId: uuid('control_deployment_id'),
+  changeRequestId: uuid('change_request_id'),
   reason: text('reason'),
   createdBy: uuid('created_by'),
   createdAt: createdAt(),

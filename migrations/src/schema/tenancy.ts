@@ -17,6 +17,10 @@ export const organizations = pgTable('organizations', {
   stepUpRequired: boolean('step_up_required').notNull().default(false),
   ipAllowlist: text('ip_allowlist').array(),
   artifactRetentionDays: integer('artifact_retention_days'),
+  separationOfDuties: boolean('separation_of_duties').notNull().default(false),
+  soleOperatorSince: at('sole_operator_since'),
+  soleOperatorUntil: at('sole_operator_until'),
+  soleOperatorReason: text('sole_operator_reason'),
   /** Since then nobody belongs to it, its keys are destroyed, and its content is being erased. */
   terminatingAt: at('terminating_at'),
   terminatedAt: at('terminated_at'),
@@ -28,6 +32,8 @@ export const users = pgTable('users', {
   id: id(),
   email: text('email').notNull(),
   name: text('name'),
+  /** Brought in by an organization's identity provider, which says the address too. */
+  federated: boolean('federated').notNull().default(false),
   lastSeenAt: at('last_seen_at'),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
@@ -61,6 +67,8 @@ export const sessions = pgTable('sessions', {
   userAgent: text('user_agent').notNull().default(''),
   twoFactor: boolean('two_factor').notNull().default(false),
   secondFactorAt: at('second_factor_at'),
+  /** Opened through the identity provider of this organization, and good for nothing but it. */
+  onlyOrgId: uuid('only_org_id'),
   expiresAt: at('expires_at').notNull(),
   lastSeenAt: at('last_seen_at'),
   revokedAt: at('revoked_at'),
@@ -80,6 +88,7 @@ export const apiTokens = pgTable('api_tokens', {
   cidrs: text('cidrs').array(),
   replacesId: uuid('replaces_id'),
   rotatedBy: uuid('rotated_by'),
+  createdThrough: uuid('created_through'),
   /** The policy by which it was exchanged for a foreign token. */
   trustPolicyId: uuid('trust_policy_id'),
   expiresAt: at('expires_at').notNull(),

@@ -1,0 +1,29 @@
+import { alsoOrg, memberships, newId, userIdentities, withUser } from '@capstan/migrations'
+import { and, eq } from 'drizzle-orm'
+import { recordAudit } from '../audit/record-audit.js'
+import type { Deps } from '../context.js'
+import { Problem } from '../problems.js'
+import type { Provider } from './open-provider.js'
+import { findIdentity } from './person-of.js'
+
+export type LinkIdentity = { provider: Provider; userId: string; subject: string; requestId: string }
+
+/** From now on this identity signs this person in: in the provider's organization, as with every provider. */
+export async function linkIdentity(deps: Deps, { provider, userId, subject, requestId }: LinkIdentity): Promise<void> {
+  const { orgId, issuer } = provider
+  const linked = await findIdentity(deps, provider, subject)
+  if (linked === userId) return
+  if (linked !== null) throw new Problem('identity-taken', 'This identity belongs to another account here.')
+  await withUser(deps.db, userId, async (tx) => {
+    await alsoOrg(tx, orgId)
+    const mine = and(eq(memberships.orgId, orgId), eq(memberships.userId, userId))
+    if ((await tx.$count(memberships, mine)) === 0)
+      throw new Problem('not-found', 'You do not belong to this organization.')
+    await tx.insert(userIdentities).values({ id: newId(), orgId, userId, issuer, subject, createdAt: deps.now() })
+    await recordAudit(
+      tx,
+      { orgId, actor: { type: 'user', id: userId }, requestId },
+      { action: 'identity.linked', target: { user: userId, identityProvider: provider.id } },
+    )
+  })
+}

@@ -1,0 +1,60 @@
+import { alsoOrg, memberships, newId, userIdentities, users, withOrg, withUser } from '@capstan/migrations'
+import { and, eq } from 'drizzle-orm'
+import { recordAudit } from '../audit/record-audit.js'
+import type { Deps } from '../context.js'
+import { lockMemberships } from '../members/keep-an-owner.js'
+import type { Issued } from '../openid/verify-issued-token.js'
+import { Problem } from '../problems.js'
+import type { Provider } from './open-provider.js'
+
+const MAX_EMAIL = 320
+
+export type PersonOf = { provider: Provider; claims: Issued; requestId: string }
+
+/** The person of the organization whom issuer and subject name, never the address. One who is new joins where the organization wants that. */
+export async function personOf(deps: Deps, { provider, claims, requestId }: PersonOf): Promise<string> {
+  const userId = await findIdentity(deps, provider, claims.sub)
+  if (userId === null) return join(deps, { provider, claims, requestId })
+  const members = await withOrg(deps.db, provider.orgId, (tx) =>
+    tx.$count(memberships, and(eq(memberships.orgId, provider.orgId), eq(memberships.userId, userId))),
+  )
+  // Whoever was removed does not come back by signing in.
+  if (members === 0)
+    throw new Problem('sign-in-refused', 'You do not belong to this organization. Ask for an invitation.')
+  return userId
+}
+
+export async function findIdentity(deps: Deps, { orgId, issuer }: Provider, subject: string): Promise<string | null> {
+  const [identity] = await withOrg(deps.db, orgId, (tx) =>
+    tx
+      .select({ userId: userIdentities.userId })
+      .from(userIdentities)
+      .where(and(eq(userIdentities.issuer, issuer), eq(userIdentities.subject, subject))),
+  )
+  return identity?.userId ?? null
+}
+
+async function join(deps: Deps, { provider, claims, requestId }: PersonOf): Promise<string> {
+  const { orgId, issuer, joinRole: role } = provider
+  if (role === null) {
+    const how = 'Sign in as you usually do and link this provider first, or ask your organization.'
+    throw new Problem('sign-in-refused', `Nobody here is known by this identity. ${how}`)
+  }
+  const userId = newId()
+  const email = typeof claims['email'] === 'string' ? claims['email'].toWellFormed().replaceAll('\0', '') : ''
+  await withUser(deps.db, userId, async (tx) => {
+    await alsoOrg(tx, orgId)
+    await lockMemberships(tx, orgId)
+    await tx.insert(users).values({ id: userId, email: email.slice(0, MAX_EMAIL), federated: true })
+    await tx
+      .insert(userIdentities)
+      .values({ id: newId(), orgId, userId, issuer, subject: claims.sub, createdAt: deps.now() })
+    await tx.insert(memberships).values({ orgId, userId, role, createdAt: deps.now() })
+    await recordAudit(
+      tx,
+      { orgId, actor: { type: 'user', id: userId }, requestId },
+      { action: 'member.joined', target: { user: userId, identityProvider: provider.id }, data: { role } },
+    )
+  })
+  return userId
+}

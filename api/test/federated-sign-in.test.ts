@@ -1,0 +1,431 @@
+import { createHash, createHmac, createPublicKey, randomUUID } from 'node:crypto'
+import { deviceCodes, memberships, userIdentities, users, withLookup, withOrg, withUser } from '@capstan/migrations'
+import { and, eq } from 'drizzle-orm'
+import { type JWTPayload, UnsecuredJWT } from 'jose'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { deviceHashOf } from '../src/device-codes/device-code-hashes.js'
+import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
+import { startTokenIssuer, type TokenIssuer } from './token-issuer.js'
+
+const ORIGIN = 'http://capstan.test'
+
+let issuer: TokenIssuer
+let second: TokenIssuer
+let fixture: Fixture
+let org: TestOrganization
+let owner: string
+
+beforeAll(async () => {
+  issuer = await startTokenIssuer()
+  second = await startTokenIssuer()
+  fixture = await createFixture({ overrides: { outboundPrivateHosts: [issuer.host, second.host] } })
+})
+beforeEach(async () => {
+  org = await fixture.createOrganization()
+  owner = (await fixture.signIn(org.userIds.owner, { secondFactorAt: new Date() })).token
+})
+afterAll(async () => {
+  await fixture[Symbol.asyncDispose]()
+  await issuer[Symbol.asyncDispose]()
+  await second[Symbol.asyncDispose]()
+})
+
+type Provider = { id: string; redirectUri: string; signInUrl: string }
+const create = (changes: object = {}, token = owner, orgId = org.id) =>
+  fixture.request('POST', `/v1/organizations/${orgId}/identity-providers`, {
+    token,
+    body: {
+      name: 'Acme ID',
+      issuer: issuer.url,
+      clientId: 'capstan',
+      clientSecret: 's3cret',
+      joinRole: 'member',
+      ...changes,
+    },
+  })
+const providerOf = async (changes: object = {}): Promise<Provider> => {
+  const answer = await create(changes)
+  expect(answer.status).toBe(201)
+  return answer.json<Provider>()
+}
+
+const cookieOf = (answer: { headers: Headers }, name: string): string =>
+  answer.headers
+    .getSetCookie()
+    .find((line) => line.startsWith(`__Host-${name}=`))
+    ?.split(';')[0] ?? ''
+
+type Begun = { url: URL; cookie: string }
+async function begin(provider: Provider, more: Record<string, string> = {}, cookie = ''): Promise<Begun> {
+  const answer = await fixture.request('POST', '/login/provider', {
+    headers: { origin: ORIGIN, 'content-type': 'application/x-www-form-urlencoded', cookie },
+    body: new URLSearchParams({ provider: provider.id, intent: 'sign-in', ...more }).toString(),
+  })
+  const page = await answer.text()
+  expect([answer.status, page]).toEqual([200, expect.stringContaining('http-equiv="refresh"')])
+  const [, url = ''] = /url=([^"]+)"/.exec(page) ?? []
+  return { url: new URL(url.replaceAll('&amp;', '&')), cookie: cookieOf(answer, 'capstan-sign-in') }
+}
+
+const claims = ({ url }: Begun, changes: JWTPayload = {}): JWTPayload => {
+  const now = Math.floor(Date.now() / 1000)
+  const nonce = url.searchParams.get('nonce')
+  return {
+    iss: issuer.url,
+    aud: 'capstan',
+    sub: 'ada',
+    iat: now,
+    exp: now + 300,
+    nonce,
+    email: 'ada@acme.example',
+    ...changes,
+  }
+}
+/** The provider answers: its token endpoint gives this ID token. */
+async function finish(
+  begun: Begun,
+  idToken: string,
+  { state = begun.url.searchParams.get('state') ?? '', cookie = begun.cookie } = {},
+) {
+  const from = begun.url.origin === second.url ? second : issuer
+  from.answerToken(() => Promise.resolve({ access_token: 'x', token_type: 'Bearer', id_token: idToken }))
+  const query = new URLSearchParams({ code: 'c-1', state })
+  return fixture.request('GET', `/login/callback?${query.toString()}`, { headers: { cookie } })
+}
+const sessionOf = (answer: { headers: Headers }) => cookieOf(answer, 'capstan').split('=')[1] ?? ''
+async function signIn(provider: Provider, changes: JWTPayload = {}): Promise<string> {
+  const begun = await begin(provider)
+  const answer = await finish(begun, await issuer.sign(claims(begun, changes)))
+  expect(answer.status).toBe(200)
+  return sessionOf(answer)
+}
+const refused = async (answer: Awaited<ReturnType<typeof finish>>): Promise<string> => {
+  expect([answer.status, sessionOf(answer)]).toEqual([400, ''])
+  return answer.text()
+}
+const me = async (token: string) =>
+  (await fixture.request('GET', '/v1/users/me', { token })).json<{ id: string; email: string }>()
+
+describe('signing in through a provider', () => {
+  test('asks with code, PKCE, state and nonce, and proves who asks', async () => {
+    const provider = await providerOf()
+    const begun = await begin(provider)
+    const asked = Object.fromEntries(begun.url.searchParams)
+    expect(asked).toMatchObject({
+      client_id: 'capstan',
+      response_type: 'code',
+      redirect_uri: `${ORIGIN}/login/callback`,
+      scope: 'openid email',
+      code_challenge_method: 'S256',
+    })
+    const idToken = await issuer.sign(claims(begun))
+    let [verifier, authorization] = ['', '']
+    issuer.answerToken((form, header) => {
+      ;[verifier, authorization] = [form.get('code_verifier') ?? '', header]
+      return Promise.resolve({ access_token: 'x', token_type: 'Bearer', id_token: idToken })
+    })
+    const query = new URLSearchParams({ code: 'c-1', state: asked['state']! })
+    const answer = await fixture.request('GET', `/login/callback?${query.toString()}`, {
+      headers: { cookie: begun.cookie },
+    })
+    expect([answer.status, sessionOf(answer)]).toEqual([200, expect.stringMatching(/^cs_/)])
+    expect(createHash('sha256').update(verifier).digest('base64url')).toBe(asked['code_challenge'])
+    expect(Buffer.from(authorization.replace('Basic ', ''), 'base64').toString()).toBe('capstan:s3cret')
+  })
+
+  test('brings a new person in with the role of the provider, and knows them again', async () => {
+    const provider = await providerOf({ joinRole: 'viewer' })
+    const token = await signIn(provider)
+    const { id, email } = await me(token)
+    expect(email).toBe('ada@acme.example')
+    const organization = await fixture.request('GET', `/v1/organizations/${org.id}`, { token })
+    expect(organization.status).toBe(200)
+    const app = await fixture.request('POST', `/v1/apps?organizationId=${org.id}`, { token, body: { name: 'x' } })
+    expect(app.status).toBe(403)
+    expect(await me(await signIn(provider, { email: 'other@acme.example' }))).toEqual(expect.objectContaining({ id }))
+  })
+
+  test('nobody is known by an address: another subject or issuer with the same one is somebody else', async () => {
+    const [first, other] = [await providerOf(), await providerOf({ issuer: second.url })]
+    const email = `${org.userIds.owner}@example.test`
+    const one = await me(await signIn(first, { email }))
+    const two = await me(await signIn(first, { email, sub: 'eve' }))
+    const begun = await begin(other)
+    const answer = await finish(begun, await second.sign(claims(begun, { iss: second.url, email })))
+    const three = await me(sessionOf(answer))
+    expect(new Set([org.userIds.owner, one.id, two.id, three.id]).size).toBe(4)
+    expect([one.email, two.email, three.email]).toEqual([email, email, email])
+  })
+
+  test.each(['RS256', 'ES256', 'EdDSA'])('takes %s', async (kid) => {
+    const begun = await begin(await providerOf())
+    expect((await finish(begun, await issuer.sign(claims(begun), { kid }))).status).toBe(200)
+  })
+
+  test.each<[string, JWTPayload]>([
+    ['another audience', { aud: 'other' }],
+    ['a further audience', { aud: ['capstan', 'other'], azp: 'capstan' }],
+    ['another issuer', { iss: 'https://evil.example.com' }],
+    ['an end that has passed', { exp: Math.floor(Date.now() / 1000) - 100 }],
+    ['the nonce of another sign-in', { nonce: 'other' }],
+    ['no nonce', { nonce: undefined }],
+    ['no subject', { sub: undefined } as unknown as JWTPayload],
+  ])('refuses a token with %s, and takes it without', async (_what, changes) => {
+    const provider = await providerOf()
+    const begun = await begin(provider)
+    expect(await refused(await finish(begun, await issuer.sign(claims(begun, changes))))).toContain('Begin again')
+    await signIn(provider)
+  })
+
+  test('refuses a token that is unsigned, keyed with the public key, of another issuer, or of another algorithm', async () => {
+    const provider = await providerOf()
+    const pem = createPublicKey({ key: issuer.publicJwk() as never, format: 'jwk' }).export({
+      type: 'spki',
+      format: 'pem',
+    })
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+    const forgeries: ((begun: Begun) => Promise<string> | string)[] = [
+      (begun) => new UnsecuredJWT(claims(begun)).encode(),
+      (begun) => {
+        const head = `${part({ alg: 'HS256', kid: 'RS256' })}.${part(claims(begun))}`
+        return `${head}.${createHmac('sha256', pem).update(head).digest('base64url')}`
+      },
+      (begun) => second.sign(claims(begun)),
+      (begun) => issuer.sign(claims(begun), { kid: 'RS512' }),
+      async (begun) => `${(await issuer.sign(claims(begun))).split('.').slice(0, 2).join('.')}.`,
+    ]
+    for (const forge of forgeries) {
+      const begun = await begin(provider)
+      await refused(await finish(begun, await forge(begun)))
+    }
+    await signIn(provider)
+  })
+
+  test('an answer counts once, in the browser that asked, with its own state', async () => {
+    const provider = await providerOf()
+    const [begun, other] = [await begin(provider), await begin(provider)]
+    const idToken = await issuer.sign(claims(begun))
+    await refused(await finish(begun, idToken, { state: 'made-up' }))
+    await refused(await finish(begun, idToken, { cookie: other.cookie }))
+    await refused(await finish(begun, idToken, { cookie: '' }))
+    expect((await finish(begun, idToken)).status).toBe(200)
+    await refused(await finish(begun, idToken))
+    // The same ID token in another sign-in: its nonce was used.
+    await refused(await finish(other, idToken))
+  })
+
+  test('an error of the provider ends the sign-in', async () => {
+    const begun = await begin(await providerOf())
+    const state = begun.url.searchParams.get('state') ?? ''
+    const query = new URLSearchParams({ error: 'access_denied', state })
+    const headers = { cookie: begun.cookie }
+    await refused(await fixture.request('GET', `/login/callback?${query.toString()}`, { headers }))
+    await refused(await finish(begun, await issuer.sign(claims(begun))))
+  })
+
+  test('begins with a form of our own only', async () => {
+    const provider = await providerOf()
+    const body = new URLSearchParams({ provider: provider.id, intent: 'sign-in' }).toString()
+    const headers = { origin: 'https://evil.example', 'content-type': 'application/x-www-form-urlencoded' }
+    const answer = await fixture.request('POST', '/login/provider', { headers, body })
+    expect([answer.status, (await answer.json()).code]).toEqual([403, 'form-foreign'])
+    const page = await fixture.request('GET', `/login/provider/${provider.id}`)
+    expect(await page.text()).toContain('Continue to Acme ID')
+    const choice = await fixture.request('GET', `/login/organization?organization=${org.id}`)
+    expect(await choice.text()).toContain(`/login/provider/${provider.id}`)
+  })
+})
+
+describe('who may come in', () => {
+  test('nobody new where no role is given, and nobody who was removed', async () => {
+    const closed = await providerOf({ joinRole: null })
+    const begun = await begin(closed)
+    expect(await refused(await finish(begun, await issuer.sign(claims(begun, { sub: 'new' }))))).toContain(
+      'link this provider',
+    )
+    const open = await providerOf()
+    const { id } = await me(await signIn(open, { sub: 'leaver' }))
+    await withOrg(fixture.deps.db, org.id, (tx) =>
+      tx.delete(memberships).where(and(eq(memberships.orgId, org.id), eq(memberships.userId, id))),
+    )
+    const again = await begin(open)
+    expect(await refused(await finish(again, await issuer.sign(claims(again, { sub: 'leaver' }))))).toContain(
+      'do not belong',
+    )
+  })
+
+  test('a person who is signed in links an identity, and comes in by it from then on', async () => {
+    const provider = await providerOf({ joinRole: null })
+    const page = await fixture.signIn(org.userIds.viewer, { client: 'page' })
+    const cookie = `__Host-capstan=${page.token}`
+    const sub = randomUUID()
+    const begun = await begin(provider, { intent: 'link' }, cookie)
+    const linked = await finish(begun, await issuer.sign(claims(begun, { sub })))
+    expect([linked.status, sessionOf(linked), await linked.text()]).toEqual([
+      200,
+      '',
+      expect.stringContaining('is linked'),
+    ])
+    expect((await me(await signIn(provider, { sub }))).id).toBe(org.userIds.viewer)
+    // Another person cannot take it.
+    const other = `__Host-capstan=${(await fixture.signIn(org.userIds.admin, { client: 'page' })).token}`
+    const stolen = await begin(provider, { intent: 'link' }, other)
+    expect(await refused(await finish(stolen, await issuer.sign(claims(stolen, { sub }))))).toContain('another account')
+  })
+
+  test('linking needs a fresh sign-in of one’s own, and the provider’s organization', async () => {
+    const provider = await providerOf()
+    const post = (cookie: string) =>
+      fixture.request('POST', '/login/provider', {
+        headers: { origin: ORIGIN, 'content-type': 'application/x-www-form-urlencoded', cookie },
+        body: new URLSearchParams({ provider: provider.id, intent: 'link' }).toString(),
+      })
+    expect((await post('')).status).toBe(400)
+    const federated = await signIn(provider)
+    expect((await post(`__Host-capstan=${federated}`)).status).toBe(400)
+    const rival = await fixture.createOrganization()
+    const stranger = `__Host-capstan=${(await fixture.signIn(rival.userIds.owner, { client: 'page' })).token}`
+    const begun = await begin(provider, { intent: 'link' }, stranger)
+    const sub = randomUUID()
+    await refused(await finish(begun, await issuer.sign(claims(begun, { sub }))))
+    const rows = await withOrg(fixture.deps.db, org.id, (tx) =>
+      tx.select().from(userIdentities).where(eq(userIdentities.subject, sub)),
+    )
+    expect(rows).toEqual([])
+  })
+
+  test('who came in that way is found by no address, and keeps nobody else from having it', async () => {
+    const email = `${randomUUID()}@acme.example`
+    await signIn(await providerOf(), { sub: randomUUID(), email })
+    const found = await withLookup(fixture.deps.db, email, (tx) => tx.select().from(users))
+    expect(found).toEqual([])
+    const id = randomUUID()
+    await withUser(fixture.deps.db, id, (tx) => tx.insert(users).values({ id, email }))
+    const other = randomUUID()
+    const again = withUser(fixture.deps.db, other, (tx) => tx.insert(users).values({ id: other, email }))
+    await expect(again).rejects.toMatchObject({ cause: { code: '23505' } })
+  })
+})
+
+describe('what a provider vouches for counts in its organization only', () => {
+  test('the session neither sees another one nor changes what is personal, and a command line gets no more', async () => {
+    const provider = await providerOf({ joinRole: null })
+    const rival = await fixture.createOrganization()
+    const [userId, sub] = [org.userIds.viewer, randomUUID()]
+    await withOrg(fixture.deps.db, rival.id, (tx) =>
+      tx.insert(memberships).values({ orgId: rival.id, userId, role: 'owner' }),
+    )
+    const page = `__Host-capstan=${(await fixture.signIn(userId, { client: 'page' })).token}`
+    const begun = await begin(provider, { intent: 'link' }, page)
+    await finish(begun, await issuer.sign(claims(begun, { sub })))
+    const token = await signIn(provider, { sub })
+
+    const list = async (by: string) =>
+      (await (await fixture.request('GET', '/v1/organizations', { token: by })).json<{ id: string }[]>()).map(
+        ({ id }) => id,
+      )
+    const status = async (method: string, path: string, by = token, body?: object) =>
+      (await fixture.request(method, path, { token: by, ...(body ? { body } : {}) })).status
+    expect(await list(token)).toEqual([org.id])
+    expect(await status('GET', `/v1/organizations/${org.id}`)).toBe(200)
+    expect(await status('GET', `/v1/organizations/${rival.id}`)).toBe(404)
+    expect(await status('POST', '/v1/organizations', token, { name: 'mine' })).toBe(403)
+    expect(await status('POST', '/v1/users/me/totp')).toBe(403)
+    expect(await status('GET', '/v1/sessions')).toBe(403)
+    const own = (await fixture.signIn(userId)).token
+    expect((await list(own)).toSorted()).toEqual([org.id, rival.id].toSorted())
+
+    // A command line that this session lets in is bound to the same organization.
+    const begunCli = await (await fixture.request('POST', '/v1/sessions/codes')).json<{ id: string; code: string }>()
+    const form = (path: string, fields: Record<string, string>) =>
+      fixture.request('POST', path, {
+        headers: {
+          origin: ORIGIN,
+          'content-type': 'application/x-www-form-urlencoded',
+          cookie: `__Host-capstan=${token}`,
+        },
+        body: new URLSearchParams(fields).toString(),
+      })
+    expect(await (await form('/login/device', { code: begunCli.code })).text()).toContain('through which you signed in')
+    expect((await form('/login/device/decision', { code: begunCli.code, decision: 'approved' })).status).toBe(200)
+    const stored = await withLookup(fixture.deps.db, deviceHashOf(fixture.deps, begunCli.id), (tx) =>
+      tx.select().from(deviceCodes),
+    )
+    expect(stored[0]?.onlyOrgId).toBe(org.id)
+    const cli = await fixture.request('POST', '/v1/sessions', { body: { provider: 'code', code: begunCli.id } })
+    const { token: cliToken } = await cli.json<{ token: string }>()
+    expect(await list(cliToken)).toEqual([org.id])
+    expect(await status('GET', `/v1/organizations/${rival.id}`, cliToken)).toBe(404)
+
+    // Nothing of it stands in the log of the other organization.
+    const events = await fixture.request('GET', `/v1/organizations/${rival.id}/audit-events`, {
+      token: rival.tokens.owner,
+    })
+    expect((await events.text()).includes('identity-provider')).toBe(false)
+
+    expect(await status('DELETE', `/v1/sessions/${randomUUID()}`)).toBe(403)
+    expect((await form('/logout', {})).status).toBe(303)
+    expect(await status('GET', `/v1/organizations/${org.id}`)).toBe(401)
+  })
+
+  test('a second factor counts where the provider says that there was one', async () => {
+    const provider = await providerOf({ joinRole: 'member' })
+    const path = `/v1/organizations/${org.id}`
+    const patched = await fixture.request('PATCH', path, { token: owner, body: { twoFactorRequired: true } })
+    expect(patched.status).toBe(200)
+    const [without, pwd] = [await signIn(provider), await signIn(provider, { amr: ['pwd'] })]
+    const authTime = Math.floor(Date.now() / 1000)
+    const withFactor = await signIn(provider, { amr: ['pwd', 'mfa'], auth_time: authTime })
+    const statuses = [without, pwd, withFactor].map(
+      async (token) => (await fixture.request('GET', path, { token })).status,
+    )
+    expect(await Promise.all(statuses)).toEqual([403, 403, 200])
+  })
+
+  test('it ends with the provider', async () => {
+    const provider = await providerOf()
+    const token = await signIn(provider)
+    const path = `/v1/organizations/${org.id}`
+    expect((await fixture.request('GET', path, { token })).status).toBe(200)
+    const gone = await fixture.request('DELETE', `${path}/identity-providers/${provider.id}`, { token: owner })
+    expect(gone.status).toBe(204)
+    expect((await fixture.request('GET', path, { token })).status).toBe(401)
+    const page = await fixture.request('GET', `/login/provider/${provider.id}`)
+    expect(page.status).toBe(400)
+  })
+})
+
+describe('a provider', () => {
+  test('is made by an owner with a fresh second factor, and shows no secret', async () => {
+    const admin = (await fixture.signIn(org.userIds.admin, { secondFactorAt: new Date() })).token
+    const stale = (await fixture.signIn(org.userIds.owner)).token
+    for (const token of [admin, stale, org.tokens.owner]) expect((await create({}, token)).status).toBe(403)
+    await providerOf()
+    const list = await fixture.request('GET', `/v1/organizations/${org.id}/identity-providers`, {
+      token: org.tokens.viewer,
+    })
+    const text = await list.text()
+    expect(text).toContain('"confidential":true')
+    expect(text).not.toContain('s3cret')
+  })
+
+  test.each<[string, object, string]>([
+    ['at http', { issuer: 'http://id.example.com' }, 'outbound-address-refused'],
+    ['in a private network', { issuer: 'https://192.168.1.1' }, 'outbound-address-refused'],
+    ['whose role would rule', { joinRole: 'owner' }, 'request-invalid'],
+  ])('%s is refused', async (_what, changes, code) => {
+    const answer = await create(changes)
+    expect([answer.status, (await answer.json()).code]).toEqual([422, code])
+  })
+
+  test('that signs nobody in is refused', async () => {
+    await using third = await startTokenIssuer()
+    await using own = await createFixture({ overrides: { outboundPrivateHosts: [third.host] } })
+    third.describe({ token_endpoint: undefined })
+    const { id, userIds } = await own.createOrganization()
+    const { token } = await own.signIn(userIds.owner, { secondFactorAt: new Date() })
+    const body = { name: 'x', issuer: third.url, clientId: 'x' }
+    const answer = await own.request('POST', `/v1/organizations/${id}/identity-providers`, { token, body })
+    expect([answer.status, (await answer.json()).code]).toEqual([422, 'identity-provider-invalid'])
+  })
+})
