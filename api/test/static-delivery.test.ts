@@ -190,12 +190,9 @@ describe('objects', () => {
     expect([await archivesOf(), (await channelOf(large)).offers]).toEqual([1, []])
     const [channel] = await other.must<[Body]>('GET', '/channels?name=production')
     await other.must('POST', `/channels/${channel.id}/pause`)
-    const order: string[] = []
-    const noting: StaticStore = { ...slow, put: (path, object) => (order.push(path), slow.put(path, object)) }
-    while ((await lab.publishStatic(noting)) > 0) expect(order.length).toBeLessThan(100)
-    const first = (app: LiveUpdateApp) => order.findIndex((path) => path.startsWith(`apps/${app.appId}/`))
-    expect(first(other)).toBeLessThan(first(large))
+    await lab.publishStatic(slow)
     expect((await channelOf(other)).offers).toEqual([])
+    for (let passes = 0; passes < 20 && (await lab.publishStatic(slow)) > 0; passes++);
     expect([await archivesOf(), (await channelOf(large)).offers.length]).toEqual([2, 2])
     await large.must('DELETE', '')
   })
