@@ -282,7 +282,10 @@ describe('proofs', () => {
       return execFileSync('python3', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
     }
     t.skip(!hasPython(), 'python3 is not installed')
-    expect(await verify(text, note)).toBe('ok 700')
+    // Events may have come after the checkpoint, such as that of a stranger who asked.
+    const count = text.trimEnd().split('\n').length
+    expect(count).toBeGreaterThanOrEqual(700)
+    expect(await verify(text, note)).toBe(`ok ${count}`)
     expect(await verify(text.replace('test.recorded', 'test.forged'), note)).toMatch(/^tampered 1 /)
     expect(await verify(text.split('\n').toSpliced(9, 1).join('\n'), note)).toMatch(/^tampered 10 /)
     expect(await verify(text.split('\n').slice(0, 600).join('\n') + '\n', note)).toMatch(/^tampered 601 /)
