@@ -1,8 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { launchCounts, withOrg } from '@capstan/migrations'
+import { invitations, launchCounts, withOrg } from '@capstan/migrations'
 import { importReleaseSigner, signRoot } from '@capstan/sdk/release'
+import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { advanceRollouts } from '../src/control/advance-rollouts.js'
 import { DutiesOrg, DutiesStage, HOUR, key, MINUTE } from './duties-fixture.js'
@@ -47,7 +48,8 @@ function keystoreForm(file: string, fields: Record<string, string>): FormData {
 }
 const upload = (name: string, file = 'rsa.p12') =>
   acme.app.call('POST', '/certificates', keystoreForm(file, { name, platform: 'android' }))
-const lastWith = async <T>(act: () => Promise<Answer>) => {
+type Made = { id: string; appDeploymentId: string }
+const lastWith = async (act: () => Promise<Answer>): Promise<{ id: string; made: Made }> => {
   const answers: Answer[] = []
   const id = await acme.carryOut(async () => {
     const answer = await act()
@@ -58,8 +60,8 @@ const lastWith = async <T>(act: () => Promise<Answer>) => {
     id,
     made: (await answers
       .at(-1)
-      ?.json<T>()
-      .catch(() => undefined)) as T,
+      ?.json<Made>()
+      .catch(() => undefined)) as Made,
   }
 }
 
@@ -97,7 +99,7 @@ describe('the official CLI', () => {
 
 describe('credentials', () => {
   test('are uploaded, rotated, retired, destroyed and deleted by two people', async () => {
-    const { id, made } = await lastWith<{ id: string }>(() => upload('Upload key'))
+    const { id, made } = await lastWith(() => upload('Upload key'))
     expect(await executed(id)).toMatchObject(matched)
     const path = `/certificates/${made.id}`
     const next = await acme.app.call('POST', `${path}/versions`, keystoreForm('ec.p12', {}))
@@ -164,9 +166,7 @@ describe('settings', () => {
 describe('who may sign updates', () => {
   test('is changed by two people: keys and roots', async () => {
     const other = createKeyPair()
-    const { id, made } = await lastWith<{ id: string }>(() =>
-      acme.app.call('POST', '/public-keys', { pem: other.publicPem }),
-    )
+    const { id, made } = await lastWith(() => acme.app.call('POST', '/public-keys', { pem: other.publicPem }))
     expect(await executed(id)).toMatchObject(matched)
     expect((await acme.app.call('POST', '/public-keys', { pem: other.publicPem })).status).toBe(201)
     const revocation = await acme.carryOut(() => acme.app.call('DELETE', `/public-keys/${made.id}`))
@@ -197,7 +197,7 @@ describe('a rollout on a protected channel', () => {
   }
 
   test('is approved as a whole, climbs alone, and is narrowed by anybody', async () => {
-    const { id, made } = await lastWith<{ id: string }>(plan(await acme.build()))
+    const { id, made } = await lastWith(plan(await acme.build()))
     expect(await executed(id)).toMatchObject(matched)
     const rollout = `/rollouts/${made.id}`
     expect((await acme.app.call('POST', `${rollout}/pause`, {})).status).toBe(200)
@@ -214,7 +214,7 @@ describe('a rollout on a protected channel', () => {
   })
 
   test('that was halted goes on only when two people want it to', async () => {
-    const { made } = await lastWith<{ id: string; appDeploymentId: string }>(plan(await acme.build()))
+    const { made } = await lastWith(plan(await acme.build()))
     await withOrg(stage.fixture.deps.db, acme.org.id, (tx) =>
       tx.insert(launchCounts).values({
         orgId: acme.org.id,
@@ -234,7 +234,7 @@ describe('a rollout on a protected channel', () => {
   })
 
   test('takes no further step while what devices get is not what was approved', async () => {
-    const { id, made } = await lastWith<{ id: string; appDeploymentId: string }>(plan(await acme.build()))
+    const { id, made } = await lastWith(plan(await acme.build()))
     await withOrg(stage.fixture.deps.db, acme.org.id, (tx) =>
       tx.execute(`update deployments set rollout_percentage = 0.5 where id = '${made.appDeploymentId}'`),
     )
@@ -261,9 +261,48 @@ describe('people', () => {
     expect(await executed(id)).toMatchObject(matched)
     expect((await acme.call('PATCH', `/members/${viewer}`, { role: 'viewer' }, admin)).status).toBe(200)
     expect((await acme.see(id)).state).toBe('closed')
+    // An approval is for one time.
+    expect(await acme.filed(await promote())).not.toBe(id)
     await acme.carryOut(() => acme.call('POST', '/invitations', { email: 'new@example.test', role: 'approver' }, admin))
     const guest = { email: 'guest@example.test', role: 'viewer' }
     expect((await acme.call('POST', '/invitations', guest, admin)).status).toBe(201)
+  })
+
+  const accept = (secret: string, token: string) =>
+    stage.fixture.request('POST', '/v1/invitations/acceptances', { token, body: { secret } })
+
+  test('S5: an invitation to a role that can approve takes in nobody who approved it', async () => {
+    const fresh = await DutiesOrg.create(stage)
+    const owner = await fresh.session('owner')
+    const invite = () => fresh.call('POST', '/invitations', { email: 'second@example.test', role: 'approver' }, owner)
+    await fresh.approve(await fresh.filed(await invite()))
+    const { id, secret } = await (await invite()).json<{ id: string; secret: string }>()
+    await fresh.leave('approver')
+    await refusal(await accept(secret, await fresh.session('approver')), 403, 'approval-benefits-you')
+    const past = withOrg(stage.fixture.deps.db, fresh.org.id, (tx) =>
+      tx
+        .update(invitations)
+        .set({ status: 'accepted', decidedAt: new Date(), acceptedBy: fresh.org.userIds.approver })
+        .where(eq(invitations.id, id)),
+    )
+    await expect(past).rejects.toMatchObject({
+      cause: { message: expect.stringContaining('nobody approves a grant to themselves') },
+    })
+    expect((await accept(secret, await acme.session('billing'))).status).toBe(201)
+  })
+
+  test('an invitation from before the policy gives no role that can approve; another role it does', async () => {
+    const fresh = await DutiesOrg.create(stage, { enabled: false })
+    const owner = await fresh.session('owner')
+    const invite = async (role: string) => {
+      const answer = await fresh.call('POST', '/invitations', { email: `${role}@example.test`, role }, owner)
+      return answer.json<{ secret: string }>()
+    }
+    const [admin, member] = [await invite('admin'), await invite('member')]
+    await fresh.enable()
+    const person = await acme.session('billing')
+    await refusal(await accept(admin.secret, person), 404, 'invitation-invalid')
+    expect((await accept(member.secret, person)).status).toBe(201)
   })
 
   test('T9 a second approver who comes through the API ends the exception too', async () => {

@@ -3,6 +3,7 @@ import { eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import type { Actor, Deps } from '../context.js'
 import type { Self } from '../auth/self.js'
+import { requireInvitationConsent } from '../change-requests/invitation-consent.js'
 import { lockMemberships } from '../members/keep-an-owner.js'
 import { Problem } from '../problems.js'
 import { type Invitation, withInvitation } from './open-invitation.js'
@@ -25,6 +26,7 @@ export async function join(
   const { orgId, role } = invitation
   // An organization that is being ended takes nobody in.
   await lockMemberships(tx, orgId)
+  await requireInvitationConsent(tx, invitation, actor.id)
   const joined = await tx
     .insert(memberships)
     .values({ orgId, userId: actor.id, role, createdAt: by.now() })
