@@ -82,8 +82,8 @@ export type Context = Deps & {
   requestId: string
   /** Of people only: how they signed in. */
   assurance?: Assurance
-  /** Of people only: whether they would be let in again now. */
-  stillAdmitted?: () => Promise<boolean>
+  /** Of people only: whether they would be let in again now, and still have the scope. */
+  stillAdmitted?: (scope: Scope) => Promise<boolean>
 }
 
 /** First line of every operation that a person can ask for. */

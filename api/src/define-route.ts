@@ -1,5 +1,5 @@
 import { createRoute, z, type RouteConfig } from '@hono/zod-openapi'
-import { access, type Access } from './auth/access.js'
+import { access, accessStill, type Access } from './auth/access.js'
 import { limitBody } from './limit-body.js'
 import { ProblemDocument } from './problems.js'
 
@@ -27,8 +27,8 @@ export function defineRoute<P extends string, R extends RouteDefinition<P>>(defi
   return createRoute<P, R>({
     ...route,
     ...(body ? { request: { ...route.request, body: { ...body, required: true } } } : {}),
-    // Who asks is known before a byte of the body is read.
-    middleware: body ? [access(who), limitBody(who)] : [access(who)],
+    // Who asks is known before a byte of the body is read, and still after the last.
+    middleware: body ? [access(who), limitBody(who), accessStill(who)] : [access(who)],
     security: who.kind === 'public' || who.kind === 'device' ? [] : [{ token: scopes }],
     responses: { ...route.responses, default: problemResponse },
   } as unknown as R)

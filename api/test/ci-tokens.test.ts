@@ -1,4 +1,8 @@
 import { createHmac, createPublicKey, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { apiTokens, memberships, openDatabase, withOrg } from '@capstan/migrations'
 import { and, eq, sql } from 'drizzle-orm'
 import type { JWTPayload } from 'jose'
@@ -8,6 +12,8 @@ import { createApp } from '../src/app.js'
 import { forgetExpired } from '../src/control/forget-expired.js'
 import type { ControlDeps } from '../src/control/control-deps.js'
 import { createIssuers } from '../src/openid/issuers.js'
+import { verifyIssuedToken } from '../src/openid/verify-issued-token.js'
+import { createOutbound } from '../src/outbound/create-outbound.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import { startTokenIssuer, type TokenIssuer } from './token-issuer.js'
 
@@ -273,6 +279,19 @@ describe('what may be done with it', () => {
     expect(await refusal(id, await issuer.sign(claims()))).toMatch(/made anew/)
   })
 
+  test('is not there when the maker is removed at the same moment', async () => {
+    const { id } = await policyOf()
+    const mine = and(eq(memberships.orgId, org.id), eq(memberships.userId, org.userIds.admin))
+    const token = await issuer.sign(claims())
+    const late = await withOrg(fixture.deps.db, org.id, async (tx) => {
+      await tx.delete(memberships).where(mine)
+      const answer = exchange(id, token, '203.0.113.5')
+      await sleep(500)
+      return { answer }
+    })
+    expect(await codeOf(await late.answer)).toEqual([400, 'token-exchange-refused'])
+  })
+
   test('another organization neither sees the policy nor ends it', async () => {
     const { id } = await policyOf()
     const rival = await fixture.createOrganization()
@@ -358,6 +377,26 @@ describe('the issuer', () => {
     }
     expect(issuer.keyRequests() - before).toBeLessThanOrEqual(1)
     await exchanged(id, await issuer.sign(claims()))
+  })
+
+  test('is asked for its keys however many others name them as their own', async () => {
+    const impostors = createServer((request, response) => {
+      const name = url + (request.url ?? '').replace('/.well-known/openid-configuration', '')
+      response.end(JSON.stringify({ issuer: name, jwks_uri: `${issuer.url}/jwks` }))
+    }).listen(0, '127.0.0.1')
+    await once(impostors, 'listening')
+    const host = `127.0.0.1:${(impostors.address() as AddressInfo).port}`
+    const url = `http://${host}`
+    const issuers = createIssuers(createOutbound({ privateHosts: [host, issuer.host] }))
+    const token = await issuer.sign(claims())
+    const verify = (name: string) =>
+      verifyIssuedToken({ issuers, now: () => now }, token, { issuer: name, audience: AUDIENCE })
+    for (let index = 0; index < 8; index += 1) {
+      await expect(verify(`${url}/${index}`)).rejects.toThrow(/"iss" is not the right one/)
+    }
+    expect(await verify(issuer.url)).toMatchObject({ repository_id: '4711' })
+    impostors.closeAllConnections()
+    impostors.close()
   })
 
   test('that describes itself under another name is not believed, and one that fails is left alone for a while', async () => {

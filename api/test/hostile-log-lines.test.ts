@@ -32,7 +32,7 @@ test('lines that would be code, escapes or events are data in every answer, and 
   const list = await fixture.request('GET', `/v1/jobs/${build.jobId}/logs`, { token: app.token })
   expect(list.headers.get('content-type')).toMatch(/^application\/json/)
   expect(list.headers.get('x-content-type-options')).toBe('nosniff')
-  const payloads = ((await list.json()) as { payload: string }[]).map(({ payload }) => payload)
+  const payloads = (await list.json<{ payload: string }[]>()).map(({ payload }) => payload)
   expect(payloads).toEqual(hostile)
 
   const stream = await fixture.request('GET', `/v1/jobs/${build.jobId}/logs/stream`, { token: app.token })

@@ -114,6 +114,24 @@ describe('an invitation', () => {
     await refusal(await calls.call('GET', '/invitations', undefined, org.tokens.viewer), 403, 'permission-missing')
   })
 
+  test('joins nobody once who made it could not make it any more', async () => {
+    const admin = await calls.fresh(org.userIds.admin)
+    const make = (role: string) => calls.must<Invited>('POST', '/invitations', { email: address(), role }, admin)
+    const [first, second] = [await make('admin'), await make('viewer')]
+    const others = await invite({ role: 'admin' })
+    const { session } = await calls.person()
+    await calls.must('PATCH', `/members/${org.userIds.admin}`, { role: 'member' })
+    for (const { secret } of [first, second]) {
+      await refusal(await accept(secret, session), 404, 'invitation-invalid')
+      await refusal(await makeAccount(secret), 404, 'invitation-invalid')
+    }
+    await calls.must('PATCH', `/members/${org.userIds.admin}`, { role: 'admin' })
+    expect((await accept(first.secret, session)).status).toBe(201)
+    await calls.must('DELETE', `/members/${org.userIds.admin}`)
+    await refusal(await accept(second.secret, (await calls.person()).session), 404, 'invitation-invalid')
+    expect((await accept(others.secret, (await calls.person()).session)).status).toBe(201)
+  })
+
   test('joins nobody to an organization that is being ended', async () => {
     const { secret } = await invite()
     const { session } = await calls.person()

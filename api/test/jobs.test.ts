@@ -272,3 +272,24 @@ test('a log that has grown to its limit says so once; the end of the build still
     [3, 'It failed.'],
   ])
 })
+
+test('lines without text count for the limit as well', async () => {
+  const { build, taken } = await start()
+  await withOrg(fixture.deps.db, app.org.id, (tx) =>
+    tx
+      .update(jobs)
+      .set({ logBytes: MAX_LOG_BYTES - 350 })
+      .where(eq(jobs.id, build.jobId)),
+  )
+  await log(taken, 1, '', '', '')
+  await log(taken, 2, '')
+  await underLease(fixture, taken, 'finish', { status: 'failed', code: 'x', message: 'It failed.' })
+  const { jobLogs } = await jobOf(fixture, build, 'jobLogs')
+  expect((jobLogs as { payload: string }[]).map(({ payload }) => payload)).toEqual([
+    '',
+    '',
+    '',
+    'The log has 256 MiB; what the build prints from here on is not kept.',
+    'It failed.',
+  ])
+})

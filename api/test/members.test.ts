@@ -122,6 +122,24 @@ describe('the last owner', () => {
   })
 })
 
+describe('a demoted member', () => {
+  test('keeps no service token that may do more than the new role', async () => {
+    const admin = await calls.fresh(org.userIds.admin)
+    const make = async (scopes: string[], token = admin) =>
+      (await calls.must<{ token: string }>('POST', '/tokens', { name: 'ci', kind: 'service', scopes }, token)).token
+    const tokens = [
+      await make(['organizations:read', 'apps:write']),
+      await make(['organizations:read']),
+      await make(['organizations:read', 'apps:write'], calls.owner),
+    ]
+    expect(await Promise.all(tokens.map(sees))).toEqual([200, 200, 200])
+    await give(org.userIds.admin, 'viewer')
+    expect(await Promise.all(tokens.map(sees))).toEqual([401, 200, 200])
+    await give(org.userIds.admin, 'none')
+    expect(await Promise.all(tokens.map(sees))).toEqual([401, 401, 200])
+  })
+})
+
 describe('a removed member', () => {
   test('has nothing here any more: sessions, tokens, also service tokens whose secret they saw', async () => {
     const { member } = org.userIds

@@ -7,6 +7,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makePatches } from '../src/patches/make-patches.js'
 import { createS3Client } from '../src/objects/s3-client.js'
 import { createBucketStore } from '../src/static-delivery/bucket-store.js'
+import { openStaticStore } from '../src/static-delivery/open-static-store.js'
+import type { StaticStore } from '../src/static-delivery/static-store.js'
 import { createFixture } from './fixture.js'
 import {
   type Body,
@@ -168,6 +170,34 @@ describe('objects', () => {
     await app.must('DELETE', '')
     lab.clock.now += 20_000
     await lab.publishStatic()
+  })
+
+  test('of an app with much to copy keep no pause of another waiting, and come bit by bit', async () => {
+    const [large, other] = [await lab.createApp(['production']), await lab.createApp(['production'])]
+    await publish(other, 'another')
+    await lab.publishStatic()
+    for (const text of ['one', 'two']) await publish(large, text, { bundle: { rolloutPercentage: 0.5 } })
+    const folder = await openStaticStore(lab.fixture.deps.staticPlace!)
+    const slow: StaticStore = {
+      ...folder,
+      async put(path, object) {
+        await folder.put(path, object)
+        if (path.includes(`${large.appId}/archives/`)) lab.clock.now += 11_000
+      },
+    }
+    const archivesOf = async () => (await lab.objectsOf(large)).filter((path) => path.startsWith('archives/')).length
+    expect(await lab.publishStatic(slow)).toBe(1)
+    expect([await archivesOf(), (await channelOf(large)).offers]).toEqual([1, []])
+    const [channel] = await other.must<[Body]>('GET', '/channels?name=production')
+    await other.must('POST', `/channels/${channel.id}/pause`)
+    const order: string[] = []
+    const noting: StaticStore = { ...slow, put: (path, object) => (order.push(path), slow.put(path, object)) }
+    while ((await lab.publishStatic(noting)) > 0) expect(order.length).toBeLessThan(100)
+    const first = (app: LiveUpdateApp) => order.findIndex((path) => path.startsWith(`apps/${app.appId}/`))
+    expect(first(other)).toBeLessThan(first(large))
+    expect((await channelOf(other)).offers).toEqual([])
+    expect([await archivesOf(), (await channelOf(large)).offers.length]).toEqual([2, 2])
+    await large.must('DELETE', '')
   })
 
   test('are signed anew in the second half of the life of their statements, and only then', async () => {

@@ -7,6 +7,7 @@ import { eq } from 'drizzle-orm'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { storeLogs } from '../src/control/store-logs.js'
+import { ObjectStoreError, type ObjectStoreErrorCode } from '../src/objects/object-store.js'
 import {
   claimed,
   createTestApp,
@@ -254,6 +255,26 @@ describe('an interruption', () => {
     expect(await rowsOf(job)).toBe(2)
     expect(await pass()).toMatchObject({ stored: 1 })
     expect(await objectsOf(job)).toHaveLength(1)
+  })
+
+  test('that damaged one object keeps no other log waiting, and its own is stored anew', async () => {
+    const [damaged, other] = [await ended([awkward]), await ended([awkward])]
+    minutes = 2
+    await pass()
+    const key = (await noteOf(damaged))!.objectKey
+    const failing = (code: ObjectStoreErrorCode): typeof fixture.deps.objects => ({
+      ...fixture.deps.objects,
+      head: (asked) =>
+        asked === key ? Promise.reject(new ObjectStoreError(code, 'It fails.')) : fixture.deps.objects.head(asked),
+    })
+    minutes = 70
+    expect(await pass(failing('object-store-unavailable'))).toEqual({ stored: 0, dropped: 1 })
+    expect([await rowsOf(damaged), await rowsOf(other)]).toEqual([2, 0])
+    expect((await noteOf(damaged))?.objectKey).toBe(key)
+    expect(await pass(failing('object-damaged'))).toEqual({ stored: 0, dropped: 0 })
+    expect([await rowsOf(damaged), await objectsOf(damaged)]).toEqual([2, []])
+    expect(await pass()).toMatchObject({ stored: 1 })
+    expect(await objectsOf(damaged)).toEqual([(await noteOf(damaged))?.objectKey])
   })
 
   test('two control processes store a log once', async () => {

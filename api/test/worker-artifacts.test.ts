@@ -1,3 +1,4 @@
+import { openDatabase } from '@capstan/migrations'
 import type { ArtifactUpload, Claim } from '@capstan/migrations/messages'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -88,7 +89,11 @@ describe('an artefact', () => {
     expect(refused.status).toBe(422)
     expect(await codeOf(refused)).toBe('artifact-mismatch')
     expect(await fixture.deps.objects.head(key)).toBeNull()
-    await storeArtifact(fixture, taken, bytes)
+    await using owner = openDatabase({ url: fixture.ownerUrl, poolSize: 1 })
+    // The link still works: what it stores from now on is swept.
+    expect(await owner.sql`select key from discarded_objects where key = ${key}`).toHaveLength(1)
+    const stored = await storeArtifact(fixture, taken, bytes)
+    expect(await owner.sql`select key from discarded_objects where key like ${`%${stored}`}`).toEqual([])
   })
 
   test('of another build cannot be finalized', async () => {

@@ -81,6 +81,15 @@ test('the log of a build ends at its limit, and says so once', async () => {
   expect(pump.tail('install').at(-1)).toBe('line 499 of many')
 })
 
+test('lines without text reach the limit too', async () => {
+  const { pump, texts } = openPump({ buildBytes: 2_048 })
+  const stream = pump.openStream('install')
+  stream.write(Buffer.from('\n'.repeat(500)))
+  await pump.flush()
+  expect(texts()).toHaveLength(21)
+  expect(texts().at(-1)).toBe('The log reached its limit of 2 KiB; what follows is not kept.')
+})
+
 test('a refusal ends the log and is told once', async () => {
   const { pump, refusals } = openPump({ send: () => Promise.reject(new Error('refused')) })
   pump.note('install', 'one')
@@ -105,7 +114,10 @@ test('stdout and stderr are masked and split each for itself', async () => {
   expect(texts()).toEqual(['warning', 'say ***', 'the worker says ***'])
 })
 
-test('while the API takes nothing, output is made to wait instead of being held without end', async () => {
+test.each([
+  ['long lines', 'x'.repeat(16_000), 2_400],
+  ['lines without text', '', 350_000],
+])('while the API takes nothing, %s are made to wait instead of being held without end', async (_, line, count) => {
   const back = new AbortController()
   const send = async () => {
     while (!back.signal.aborted) await sleep(5)
@@ -113,8 +125,7 @@ test('while the API takes nothing, output is made to wait instead of being held 
   const { pump } = openPump({ send, buildBytes: 128 << 20 })
   const never = new AbortController()
   await pump.room(never.signal)
-  const line = 'x'.repeat(16_000)
-  for (let n = 0; n < 2_400; n++) pump.note('install', line)
+  for (let n = 0; n < count; n++) pump.note('install', line)
   let hasRoom = false
   const waiting = pump.room(never.signal).then(() => (hasRoom = true))
   await sleep(50)

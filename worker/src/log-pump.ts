@@ -1,4 +1,5 @@
 import type { BuildPhase, LogBatch } from '@capstan/migrations/messages'
+import { LOG_LINE_BYTES } from '@capstan/migrations/messages'
 import type { SecretSet } from './mask.js'
 import { LineSplitter, lineCap } from './split-lines.js'
 
@@ -120,12 +121,12 @@ export class LogPump {
     if (tail.length > tailLines) tail.shift()
     this.#tails.set(phase, tail)
     if (this.#capped || this.#refused) return
-    this.#total += Buffer.byteLength(text) + 1
+    this.#total += costOf(text)
     this.#capped = this.#total > this.#options.buildBytes
     const limit = Math.floor(this.#options.buildBytes / 1024)
     const kept = this.#capped ? `The log reached its limit of ${limit} KiB; what follows is not kept.` : text
     this.#waiting.push({ at: this.#options.now().toISOString(), phase, text: kept })
-    this.#waitingBytes += Buffer.byteLength(kept)
+    this.#waitingBytes += costOf(kept)
     if (this.#sending === undefined) this.#timer ??= setTimeout(() => this.#startSending(), this.#options.batchMs)
   }
 
@@ -162,8 +163,11 @@ export class LogPump {
       count += 1
     }
     const taken = this.#waiting.splice(0, count)
-    for (const { text } of taken) this.#waitingBytes -= Buffer.byteLength(text)
+    for (const { text } of taken) this.#waitingBytes -= costOf(text)
     this.#tellOfRoom()
     return taken
   }
 }
+
+/** Lines without text take room too. */
+const costOf = (text: string) => Buffer.byteLength(text) + LOG_LINE_BYTES

@@ -113,6 +113,32 @@ describe('an upload', () => {
     expect(bodies.map((body) => body.equals(content))).toEqual([true, true])
   })
 
+  test.each([
+    ['more bytes', content, 'POST /another HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n'],
+    ['fewer bytes', content.subarray(1), ''],
+  ])('with %s than announced is given up, and no other request is made of them', async (_, first, rest) => {
+    const paths: (string | undefined)[] = []
+    let arrive = () => {}
+    const arrived = new Promise<void>((resolve) => (arrive = resolve))
+    answer = (request) => {
+      paths.push(request.url)
+      let received = 0
+      // Unanswered, so that the upload ends by what it sends.
+      request.on('data', (chunk: Buffer) => {
+        received += chunk.length
+        if (received === first.length) arrive()
+      })
+    }
+    async function* growing() {
+      yield first
+      await arrived
+      if (rest !== '') yield Buffer.from(rest)
+    }
+    const putting = upload(url, content.length, () => Readable.from(growing()), signal)
+    await expect(putting).rejects.toBeInstanceOf(TransferMismatch)
+    expect(paths).toEqual(['/object'])
+  })
+
   test('of an object that is there already is left to the comparison by the API', async () => {
     answer = async (request, response) => {
       await bodyOf(request)

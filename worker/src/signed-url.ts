@@ -86,7 +86,10 @@ async function downloadOnce(
 
 const mismatch = () => new TransferMismatch('size or SHA-256 are not the ones that were announced')
 
-/** PUTs bytes to a signed URL. `open` is called for every try. An object that is there already is compared by the API. */
+/**
+ * PUTs bytes to a signed URL, neither more nor fewer than announced. `open` is called for every try. An object that is there
+ * already is compared by the API.
+ */
 export async function upload(url: string, sizeBytes: number, open: () => Readable, signal: AbortSignal): Promise<void> {
   const status = await retry(() => putOnce(url, sizeBytes, open(), signal), {
     isTransient: (error) => error instanceof TransferInterrupted,
@@ -106,7 +109,7 @@ async function putOnce(url: string, sizeBytes: number, bytes: Readable, signal: 
     return status
   } catch (error) {
     signal.throwIfAborted()
-    if (error instanceof TransferInterrupted) throw error
+    if (error instanceof TransferInterrupted || error instanceof TransferMismatch) throw error
     throw new TransferInterrupted('the upload broke off', { cause: error })
   }
 }
@@ -123,6 +126,17 @@ function put(url: string, sizeBytes: number, bytes: Readable, signal: AbortSigna
     })
     call.on('timeout', () => call.destroy(new Error('the object store does not answer')))
     call.on('error', reject)
-    pipeline(bytes, call).catch(reject)
+    pipeline(bytes, (body) => exactly(sizeBytes, body), call).catch(reject)
   })
+}
+
+/** A file in a build container can grow while it is read, and what follows a body is read as the next request. */
+async function* exactly(sizeBytes: number, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let size = 0
+  for await (const chunk of body) {
+    size += chunk.length
+    if (size > sizeBytes) throw mismatch()
+    yield chunk
+  }
+  if (size < sizeBytes) throw mismatch()
 }

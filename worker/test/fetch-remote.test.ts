@@ -95,6 +95,8 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
       REMOTE_USER: 'robot',
     },
   })
+  // git may answer and end before it has read what it was sent.
+  backend.stdin.on('error', () => undefined)
   const body = await buffer(request)
   const isPacked = request.headers['content-encoding'] === 'gzip'
   backend.stdin.end(isPacked ? gunzipSync(body) : body)

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../auth/access.js'
+import { whileAdmitted } from '../auth/while-admitted.js'
 import { defineRoute, Id, jsonResponse, PageQuery, Timestamp } from '../define-route.js'
 import { registerCheckpointRoutes } from './checkpoints/routes.js'
 import { exportAuditTable } from './export-audit-table.js'
@@ -55,12 +56,13 @@ export function registerAuditRoutes(app: OpenAPIHono<Env>): void {
   })
   app.openapi(exportRoute, (c) => {
     // A failure breaks the connection off: a chain that only ended early would still verify.
+    const ctx = c.get('ctx')
     const { format, ...filter } = c.req.valid('query')
     const isTable = format === 'csv'
     // What is verified is the whole chain: a part of it would look cut.
-    const source = isTable ? exportAuditTable(c.get('ctx'), filter) : exportAuditEvents(c.get('ctx'))
-    const lines = Readable.from(source, { highWaterMark: 1 })
-    const { log } = c.get('ctx')
+    const source = isTable ? exportAuditTable(ctx, filter) : exportAuditEvents(ctx)
+    const lines = Readable.from(whileAdmitted(ctx, 'audit:read', source), { highWaterMark: 1 })
+    const { log } = ctx
     lines.once('error', (error) => log.error({ err: error, requestId: c.get('requestId') }, 'audit export broke off'))
     return c.body(Readable.toWeb(lines) as ReadableStream, 200, {
       'content-type': isTable ? 'text/csv; charset=utf-8' : 'application/x-ndjson',

@@ -46,6 +46,8 @@ export type Env = {
     address: string | null
     principal: Principal
     ctx: Context
+    /** By the clock of `performance`. */
+    admittedAt: number
     worker: WorkerIdentity
     lease: Lease
     operator: OperatorIdentity
@@ -56,7 +58,24 @@ type C = HonoContext<Env>
 
 export function access(who: Access): MiddlewareHandler<Env> {
   return async (c, next) => {
+    c.set('admittedAt', performance.now())
     await admit(c, who)
+    await next()
+  }
+}
+
+const PROMPT_MS = 1_000
+
+/**
+ * Reads the body, and asks again where it took its time: else whoever kept a request open could finish it after a token
+ * was revoked, a role taken back, or a second factor had become old.
+ */
+export function accessStill(who: Access): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    if (who.kind === 'public' || who.kind === 'device') return next()
+    // What cannot be read is refused where it is parsed.
+    await c.req.arrayBuffer().catch(() => undefined)
+    if (performance.now() - c.get('admittedAt') > PROMPT_MS) await admit(c, who)
     await next()
   }
 }
@@ -178,7 +197,7 @@ export async function contextFor(
       secondFactorAt: principal.kind === 'session' ? principal.secondFactorAt : null,
       stepUpRequired: standing.stepUpRequired,
     },
-    stillAdmitted: () => isStillAdmitted(c, { orgId, appId }),
+    stillAdmitted: (scope) => isStillAdmitted(c, { orgId, appId }, scope),
   }
 }
 
@@ -208,12 +227,12 @@ function refuseByPolicy(standing: Standing, principal: Principal, address: strin
   }
 }
 
-/** Whether the caller of a long answer would still be let in: asked while the answer goes on. */
-async function isStillAdmitted(c: C, { orgId, appId }: Place): Promise<boolean> {
+/** Whether the caller of a long answer would still be given it: asked while the answer goes on. */
+async function isStillAdmitted(c: C, { orgId, appId }: Place, scope: Scope): Promise<boolean> {
   try {
     const principal = await authenticate(c.get('deps'), c.req.header('authorization'))
-    await contextFor(c, principal, orgId, appId)
-    return true
+    const { actor } = await contextFor(c, principal, orgId, appId)
+    return actor.scopes?.has(scope) === true
   } catch (error) {
     if (error instanceof Problem) return false
     throw error

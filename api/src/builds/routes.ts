@@ -1,5 +1,6 @@
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../auth/access.js'
+import { whileAdmitted } from '../auth/while-admitted.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Relations } from '../define-route.js'
 import { presentLog } from '../jobs/present-job.js'
 import { readLog } from '../jobs/read-log.js'
@@ -122,7 +123,7 @@ export function registerBuildRoutes(app: OpenAPIHono<Env>): void {
     const build = presentBuild(loaded, relations)
     if (!relations.has('job.jobLogs') || !loaded.job) return c.json(build, 200)
     // The job was read before its lines, so a finished one is never shown without its last.
-    const pages = presentLog(loaded.job.id, readLog(ctx, loaded.job.id))
+    const pages = presentLog(loaded.job.id, whileAdmitted(ctx, 'builds:read', readLog(ctx, loaded.job.id)))
     return streamJson((list) => ({ ...build, job: { ...build.job, jobLogs: list } }), pages)
   })
   app.openapi(updateBuildRoute, async (c) => {

@@ -117,12 +117,16 @@ async function issue(ctx: Context, policy: Policy, claims: Issued): Promise<Exch
 const matched = (policy: Policy, claims: Issued): Record<string, string> =>
   Object.fromEntries(Object.keys(policy.claims).map((name) => [name, textOf(claims, name)]))
 
-/** What the maker of the policy still has of what it names, by the role in the organization. */
+/**
+ * What the maker of the policy still has of what it names, by the role in the organization. Held until the token is
+ * there: whoever removes the maker at the same moment finds it.
+ */
 async function scopesNow(tx: Transaction, policy: Policy): Promise<Scope[]> {
   const [maker] = await tx
     .select({ role: memberships.role })
     .from(memberships)
     .where(and(eq(memberships.userId, policy.createdBy), isNull(memberships.suspendedAt)))
+    .for('share')
   const scopes = maker ? policy.scopes.filter(isScope).filter((scope) => scopesOf(maker.role).has(scope)) : []
   if (scopes.length > 0) return scopes
   throw refused('whoever made the trust policy may not do any of this now. Have it made anew')

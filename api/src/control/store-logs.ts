@@ -7,6 +7,8 @@ import { deleteDiscarded } from '../jobs/delete-discarded.js'
 import { packLog } from '../jobs/log-chunks.js'
 import { readLog } from '../jobs/read-log.js'
 import { measureObject } from '../objects/measure-object.js'
+import { noteDiscarded } from '../objects/note-discarded.js'
+import { ObjectStoreError, type StoredObject } from '../objects/object-store.js'
 import type { ControlDeps } from './control-deps.js'
 
 /** One control process moves logs at a time; the others wait for their next pass. */
@@ -104,13 +106,30 @@ async function dropRows(deps: Needed): Promise<number> {
     .orderBy(asc(jobLogObjects.createdAt))
     .limit(JOBS_AT_ONCE)
   let dropped = 0
-  for (const object of due) if (await dropRowsOf(deps, object)) dropped += 1
+  for (const object of due) {
+    try {
+      if (await dropRowsOf(deps, object)) dropped += 1
+    } catch (error) {
+      // Nor must one whose object cannot be looked at.
+      deps.log.error({ err: error, jobId: object.jobId }, 'a stored log could not be looked at; its rows stay')
+    }
+  }
   return dropped
+}
+
+/** One that is damaged is as good as gone. */
+async function headOf({ objects }: Needed, key: string): Promise<StoredObject | null> {
+  try {
+    return await objects.head(key)
+  } catch (error) {
+    if (error instanceof ObjectStoreError && error.code === 'object-damaged') return null
+    throw error
+  }
 }
 
 /** Rows go in one statement, so that a reader sees all of them or none. An object that is not there is written again. */
 async function dropRowsOf(deps: Needed, object: typeof jobLogObjects.$inferSelect): Promise<boolean> {
-  const found = await deps.objects.head(object.objectKey)
+  const found = await headOf(deps, object.objectKey)
   const isThere = found?.sha256 === object.sha256 && found.sizeBytes === object.sizeBytes
   await withOrg(deps.db, object.orgId, async (tx) => {
     const note = eq(jobLogObjects.jobId, object.jobId)
@@ -119,9 +138,12 @@ async function dropRowsOf(deps: Needed, object: typeof jobLogObjects.$inferSelec
       await tx.delete(jobLogs).where(eq(jobLogs.jobId, object.jobId))
     } else {
       await tx.delete(jobLogObjects).where(note)
+      await noteDiscarded(tx, object.orgId, [object.objectKey])
       await tx.update(jobs).set({ logStoredAt: null }).where(eq(jobs.id, object.jobId))
     }
   })
-  if (!isThere) deps.log.error({ jobId: object.jobId }, 'a stored log is gone from the object store; it is stored anew')
-  return isThere
+  if (isThere) return true
+  deps.log.error({ jobId: object.jobId }, 'a stored log is gone from the object store; it is stored anew')
+  await deleteDiscarded(deps.objects, deps.log, [object.objectKey])
+  return false
 }

@@ -1,4 +1,4 @@
-import { alsoOrg, memberships, newId, userIdentities, users, withLookup, withOrg, withUser } from '@capstan/migrations'
+import { alsoOrg, memberships, newId, userIdentities, users, withOrg, withUser } from '@capstan/migrations'
 import { and, eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import type { Deps } from '../context.js'

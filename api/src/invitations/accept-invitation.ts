@@ -1,12 +1,13 @@
 import { invitations, memberships, type Transaction } from '@capstan/migrations'
-import { eq } from 'drizzle-orm'
+import { and, eq, isNull } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import type { Actor, Deps } from '../context.js'
+import { includesRole, scopesOf } from '../auth/permissions.js'
 import type { Self } from '../auth/self.js'
 import { requireInvitationConsent } from '../change-requests/invitation-consent.js'
 import { lockMemberships } from '../members/keep-an-owner.js'
 import { Problem } from '../problems.js'
-import { type Invitation, withInvitation } from './open-invitation.js'
+import { type Invitation, invitationInvalid, withInvitation } from './open-invitation.js'
 
 /** The signed-in person joins. Whose address was invited does not matter: the secret is what was given to somebody. */
 export async function acceptInvitation(self: Self, secret: string): Promise<{ organizationId: string }> {
@@ -26,6 +27,7 @@ export async function join(
   const { orgId, role } = invitation
   // An organization that is being ended takes nobody in.
   await lockMemberships(tx, orgId)
+  if (!(await mayStillInvite(tx, invitation))) throw invitationInvalid()
   await requireInvitationConsent(tx, invitation, actor.id)
   const joined = await tx
     .insert(memberships)
@@ -43,4 +45,14 @@ export async function join(
     { action: 'invitation.accepted', target: { invitation: invitation.id, user: actor.id }, data: { role } },
   )
   return { organizationId: orgId }
+}
+
+/** Nobody comes back, or brings others in, by invitations of a time when they could do more. */
+async function mayStillInvite(tx: Transaction, { createdBy, role }: Invitation): Promise<boolean> {
+  if (createdBy === null) return false
+  const [inviter] = await tx
+    .select({ role: memberships.role })
+    .from(memberships)
+    .where(and(eq(memberships.userId, createdBy), isNull(memberships.suspendedAt)))
+  return inviter !== undefined && scopesOf(inviter.role).has('members:write') && includesRole(inviter.role, role)
 }

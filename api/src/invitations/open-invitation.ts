@@ -6,7 +6,7 @@ import { Problem } from '../problems.js'
 
 export type Invitation = typeof invitations.$inferSelect
 
-const invalid = () =>
+export const invitationInvalid = () =>
   new Problem('invitation-invalid', 'This invitation was used, canceled, or has expired. Ask for another one.')
 
 /**
@@ -18,10 +18,10 @@ export async function withInvitation<T>(
   secret: string,
   work: (tx: Transaction, invitation: Invitation) => Promise<T>,
 ): Promise<T> {
-  if (kindOf(secret) !== 'cj') throw invalid()
+  if (kindOf(secret) !== 'cj') throw invitationInvalid()
   const tokenHash = hashToken(deps.pepper, secret)
   const orgId = await findOrgOf(deps.db, 'invitation', tokenHash)
-  if (!orgId) throw invalid()
+  if (!orgId) throw invitationInvalid()
   return withOrg(deps.db, orgId, async (tx) => {
     const isLive = and(eq(invitations.status, 'pending'), gt(invitations.expiresAt, deps.now()))
     const [invitation] = await tx
@@ -29,7 +29,7 @@ export async function withInvitation<T>(
       .from(invitations)
       .where(and(eq(invitations.tokenHash, tokenHash), isLive))
       .for('update')
-    if (!invitation) throw invalid()
+    if (!invitation) throw invitationInvalid()
     return work(tx, invitation)
   })
 }

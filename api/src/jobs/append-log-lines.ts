@@ -1,4 +1,5 @@
 import { jobLogs, jobs, type Transaction } from '@capstan/migrations'
+import { LOG_LINE_BYTES } from '@capstan/migrations/messages'
 import { and, eq, sql } from 'drizzle-orm'
 import { toStorable } from './storable-text.js'
 
@@ -28,7 +29,7 @@ export async function appendLogLines(tx: Transaction, input: AppendLogLines): Pr
     .from(jobLogs)
     .where(and(eq(jobLogs.jobId, jobId), eq(jobLogs.attempt, attempt), eq(jobLogs.batch, batch)))
   if (there) return null
-  const bytes = lines.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0)
+  const bytes = lines.reduce((sum, { text }) => sum + Buffer.byteLength(text) + LOG_LINE_BYTES, 0)
   const [row] = await tx
     .update(jobs)
     .set({ logBytes: sql`${jobs.logBytes} + ${bytes}` })

@@ -1,13 +1,12 @@
 import { type LogLine, withOrg } from '@capstan/migrations'
 import { createAlarm } from '../alarm.js'
+import { RECHECK_MS, whileAdmitted } from '../auth/while-admitted.js'
 import { type Context, requireScope } from '../context.js'
 import { findJob } from './find-job.js'
 import { listenToLogs } from './log-bell.js'
 import { readLog, readRows } from './read-log.js'
 
 const POLL_MS = 2_000
-/** A reader whose token was revoked hears nothing more after this long. */
-const RECHECK_MS = 3_000
 
 export type LogEvent =
   | { kind: 'line'; line: LogLine }
@@ -33,7 +32,7 @@ export async function* followLog(
   try {
     while (!signal.aborted) {
       if (Date.now() - checkedAt >= RECHECK_MS) {
-        if (ctx.stillAdmitted && !(await ctx.stillAdmitted())) return
+        if (ctx.stillAdmitted && !(await ctx.stillAdmitted('builds:read'))) return
         checkedAt = Date.now()
       }
       const { job, lines } = await readNext(ctx, jobId, last)
@@ -44,7 +43,7 @@ export async function* followLog(
       if (lines.length > 0) continue
       if (job.finishedAt) {
         // Its rows may be gone from the database already.
-        for await (const page of readLog(ctx, jobId, last)) {
+        for await (const page of whileAdmitted(ctx, 'builds:read', readLog(ctx, jobId, last))) {
           for (const line of page) {
             last = line.number
             yield { kind: 'line', line }

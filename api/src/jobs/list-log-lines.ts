@@ -1,4 +1,5 @@
 import { type LogLine, withOrg } from '@capstan/migrations'
+import { whileAdmitted } from '../auth/while-admitted.js'
 import { type Context, requireScope } from '../context.js'
 import { findJob } from './find-job.js'
 import { readLog } from './read-log.js'
@@ -9,5 +10,5 @@ export type ListLogLines = { jobId: string; after: number }
 export async function listLogLines(ctx: Context, { jobId, after }: ListLogLines): Promise<AsyncGenerator<LogLine[]>> {
   requireScope(ctx, 'builds:read')
   await withOrg(ctx.db, ctx.orgId, (tx) => findJob(tx, jobId))
-  return readLog(ctx, jobId, after)
+  return whileAdmitted(ctx, 'builds:read', readLog(ctx, jobId, after))
 }

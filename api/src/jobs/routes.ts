@@ -2,6 +2,7 @@ import { jobStatuses } from '@capstan/migrations'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import { streamSSE } from 'hono/streaming'
 import { contextFor, type Env } from '../auth/access.js'
+import { whileAdmitted } from '../auth/while-admitted.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Relations } from '../define-route.js'
 import { attachmentNamed } from '../objects/attachment-named.js'
 import { Problem } from '../problems.js'
@@ -116,7 +117,7 @@ export function registerJobRoutes(app: OpenAPIHono<Env>): void {
     const job = presentJob(await getJob(c.get('ctx'), jobId))
     if (!c.req.valid('query').relations.has('jobLogs')) return c.json(job, 200)
     // The job was read before its lines, so a finished one is never shown without its last.
-    const pages = presentLog(jobId, readLog(c.get('ctx'), jobId))
+    const pages = presentLog(jobId, whileAdmitted(c.get('ctx'), 'builds:read', readLog(c.get('ctx'), jobId)))
     return streamJson((list) => ({ ...job, jobLogs: list }), pages)
   })
   app.openapi(updateJobRoute, async (c) =>

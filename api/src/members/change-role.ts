@@ -6,6 +6,7 @@ import { type Spent, spendApproval } from '../change-requests/spend-approval.js'
 import { supersede } from '../change-requests/supersede.js'
 import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
+import { endServiceTokensBeyond } from './end-known-tokens.js'
 import { lockMemberships, requireAnOwner } from './keep-an-owner.js'
 import { getMember, requireMember } from './list-members.js'
 import type { MemberRow } from './present-member.js'
@@ -39,11 +40,12 @@ export async function setRole(tx: Transaction, ctx: Context, { membership, role,
   if (from === role && membership.suspendedAt === null) return
   await tx.update(memberships).set({ role, suspendedAt: null }).where(eq(memberships.userId, membership.userId))
   await requireAnOwner(tx)
+  const tokens = await endServiceTokensBeyond(tx, { userId: membership.userId, role }, ctx.now())
   const spent = await settleConsent(tx, ctx, membership.userId, approval)
   await recordAudit(tx, ctx, {
     action: 'member.role_changed',
     target: { user: membership.userId },
-    data: { from, to: role, ...(spent && { approval: spent }) },
+    data: { from, to: role, tokens, ...(spent && { approval: spent }) },
   })
 }
 

@@ -34,10 +34,13 @@ const MAX_ISSUERS = 500
 export function createIssuers(outbound: Outbound, now: () => number = Date.now): Issuers {
   const known = new Map<string, { issuer: Promise<Issuer>; until: number }>()
   const admit = limitRate({ burst: 4, perSecond: 1 / 30 })
-  const fetchKeys: FetchImplementation = async (url, { headers }) => {
-    if (!admit(url, new Date(now()))) throw unavailable(url, 'its keys were asked for too often')
-    return outbound(url, { headers: Object.fromEntries(new Headers(headers)) })
-  }
+  // By issuer: one that names the keys of another as its own does not use up the other's turn.
+  const fetchKeysOf =
+    (name: string): FetchImplementation =>
+    async (url, { headers }) => {
+      if (!admit(name, new Date(now()))) throw unavailable(name, 'its keys were asked for too often')
+      return outbound(url, { headers: Object.fromEntries(new Headers(headers)) })
+    }
   return {
     find(name) {
       const found = known.get(name)
@@ -47,7 +50,7 @@ export function createIssuers(outbound: Outbound, now: () => number = Date.now):
         keys: createRemoteJWKSet(new URL(metadata.jwks_uri), {
           cacheMaxAge: KEYS_MS,
           cooldownDuration: NEW_KEYS_MS,
-          [customFetch]: fetchKeys,
+          [customFetch]: fetchKeysOf(name),
         }),
       }))
       const entry = { issuer, until: now() + METADATA_MS }

@@ -24,7 +24,8 @@ export type OutboundRules = {
 }
 
 const TIMEOUT_MS = 5_000
-const MAX_RESPONSE_BYTES = 1 << 20
+/** Several times the largest set of keys that is known; those of hundreds of issuers are remembered. */
+const MAX_RESPONSE_BYTES = 64 * 1024
 
 /**
  * Each call looks its host up once, judges every address and connects to one of those, so a name that changes its mind in

@@ -14,6 +14,9 @@ export type StaticParts = { store: StaticStore; key: StatementKey }
 export type StaticDeps = Pick<ControlDeps, 'db' | 'objects' | 'now'> & { staticParts: StaticParts }
 export type AppKey = { appId: string; orgId: string }
 
+/** How long an app copies content at a time: what others changed is written in between. */
+const COPYING_MS = 10_000
+
 type Written = typeof staticObjects.$inferSelect
 type Found = {
   changedIn: number | null
@@ -25,9 +28,12 @@ type Found = {
 /**
  * Brings the objects of one app up to date: first what is named by its content, then the objects of channels, which name
  * it. A bundle that cannot be copied fails it at the end, and keeps no pause of a channel waiting. Answers which change of
- * the app they show, and when they have to be written anew.
+ * the app they show, and when they have to be written anew; null when there is more to copy than is copied at a time.
  */
-export async function publishApp(deps: StaticDeps, app: AppKey): Promise<{ changedIn: number | null; renewAt: Date }> {
+export async function publishApp(
+  deps: StaticDeps,
+  app: AppKey,
+): Promise<{ changedIn: number | null; renewAt: Date } | null> {
   const { objects, staticParts } = deps
   const now = deps.now()
   const found = await withOrg(deps.db, app.orgId, (tx) => find(tx, app.appId))
@@ -42,6 +48,7 @@ export async function publishApp(deps: StaticDeps, app: AppKey): Promise<{ chang
       if (before.unusedSince !== null) await note(deps, app, { ...before, unusedSince: null })
       continue
     }
+    if (copies(object) && deps.now().getTime() - now.getTime() >= COPYING_MS) return null
     try {
       await staticParts.store.put(`${appFolder(app.appId)}/${object.path}`, await object.open())
       await note(deps, app, { path: object.path, digest: object.digest, writtenAt: now, unusedSince: null })
@@ -54,6 +61,8 @@ export async function publishApp(deps: StaticDeps, app: AppKey): Promise<{ chang
   if (failures.length > 0) throw failures[0]
   return { changedIn: found.changedIn, renewAt: new Date(oldest.getTime() + RENEW_AFTER_MS) }
 }
+
+const copies = ({ kind }: WantedObject) => kind === 'archives' || kind === 'patches'
 
 /** The change first: one that is committed while the rest is read is found by the next look. */
 async function find(tx: Transaction, appId: string): Promise<Found> {

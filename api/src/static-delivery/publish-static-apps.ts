@@ -6,6 +6,7 @@ import { appFolder } from './static-paths.js'
 
 /** So few that what changes meanwhile is soon looked for again. */
 const MOST_A_PASS = 50
+const PASS_MS = 5_000
 const AT_ONCE = 4
 const CLAIM_MS = 30 * 60_000
 const RETRY_MS = 15_000
@@ -15,16 +16,24 @@ type Due = AppKey & { isWanted: boolean }
 
 /** Writes the objects of every app that changed, or whose statements are in the second half of their life. */
 export async function publishStaticApps(deps: Deps): Promise<number> {
+  const startedAt = deps.now().getTime()
   const due = await findDue(deps)
   const left = [...due]
   const work = async () => {
-    for (let app = left.shift(); app !== undefined; app = left.shift()) await bringUpToDate(deps, app)
+    while (deps.now().getTime() - startedAt < PASS_MS) {
+      const app = left.shift()
+      if (app === undefined) return
+      await bringUpToDate(deps, app)
+    }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, work))
-  return due.length
+  return due.length - left.length
 }
 
-/** Changes before renewals: a pause does not stand behind a fleet of apps whose statements are only getting old. */
+/**
+ * New changes before renewals: a pause does not stand behind a fleet of apps whose statements are only getting old. Last
+ * what failed or has more to copy, the one that waits the longest first.
+ */
 async function findDue({ db, now }: Deps): Promise<Due[]> {
   const at = now().toISOString()
   const rows = await db.execute<{ app_id: string; org_id: string; is_wanted: boolean }>(sql`
@@ -36,7 +45,8 @@ async function findDue({ db, now }: Deps): Promise<Due[]> {
     from wanted w full join static_apps s on s.app_id = w.id left join app_changes c on c.app_id = w.id
     where (s.claimed_until is null or s.claimed_until <= ${at}) and (w.id is null or s.app_id is null
       or s.renew_at is null or s.renew_at <= ${at} or s.changed_in is distinct from c.changed_in)
-    order by (w.id is null or s.changed_in is distinct from c.changed_in) desc, s.claimed_until nulls first, app_id
+    order by s.claimed_until is not null, (w.id is null or s.changed_in is distinct from c.changed_in) desc,
+      s.claimed_until, app_id
     limit ${MOST_A_PASS}`)
   return [...rows].map((row) => ({ appId: row.app_id, orgId: row.org_id, isWanted: row.is_wanted }))
 }
@@ -47,6 +57,7 @@ async function bringUpToDate(deps: Deps, app: Due): Promise<void> {
   try {
     if (!app.isWanted) return await remove(deps, app)
     const shown = await publishApp(deps, app)
+    if (shown === null) return void (await settle(deps, app, claimedUntil, { claimedUntil: deps.now() }))
     const isOurs = await settle(deps, app, claimedUntil, { ...shown, claimedUntil: null })
     if (!isOurs) await disown(deps, app)
   } catch (error) {

@@ -5,6 +5,7 @@ import { createToken, hashToken } from '../auth/tokens.js'
 import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
 import { grantScopes, limitByParent } from './grant-scopes.js'
+import { holdMembership } from './hold-membership.js'
 
 const DAY_MS = 24 * 60 * 60 * 1000
 
@@ -26,6 +27,7 @@ export async function createApiToken(ctx: Context, input: CreateApiToken) {
   const scopes = grantScopes(ctx, input.scopes)
   const token = createToken('ca')
   const row = await withOrg(ctx.db, ctx.orgId, async (tx) => {
+    await holdMembership(tx, ctx)
     const limits = await limitByParent(tx, ctx, {
       expiresAt: new Date(ctx.now().getTime() + input.expiresInDays * DAY_MS),
       cidrs: input.cidrs ? acceptNetworks(input.cidrs) : null,

@@ -7,6 +7,7 @@ import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
 import { refuseForeignScopes, limitByParent } from './grant-scopes.js'
 import { insertToken } from './create-token.js'
+import { holdMembership } from './hold-membership.js'
 
 const HOUR_MS = 60 * 60 * 1000
 
@@ -20,6 +21,7 @@ export async function rotateApiToken(ctx: Context, input: RotateApiToken) {
   requireScope(ctx, 'tokens:write')
   const token = createToken('ca')
   const row = await withOrg(ctx.db, ctx.orgId, async (tx) => {
+    await holdMembership(tx, ctx)
     const old = await lockToken(tx, ctx, input.tokenId)
     // A service token carries the id of who made it and no role: it is not that person.
     if (old.kind === 'personal' && (old.userId !== ctx.actor.id || !ctx.actor.role)) {

@@ -5,6 +5,7 @@ import type { Lease } from '../auth/worker-access.js'
 import type { Context } from '../context.js'
 import { deleteDiscarded } from '../jobs/delete-discarded.js'
 import { measureObject } from '../objects/measure-object.js'
+import { noteDiscarded } from '../objects/note-discarded.js'
 import { Problem } from '../problems.js'
 import { holdLease } from './hold-lease.js'
 
@@ -29,6 +30,7 @@ export async function finalizeArtifact(ctx: Context, lease: Lease, artifactId: s
       .update(artifacts)
       .set({ status: matches ? 'ready' : 'discarded' })
       .where(eq(artifacts.id, artifactId))
+    if (!matches) await noteDiscarded(tx, ctx.orgId, [artifact.objectKey])
     await recordAudit(tx, ctx, {
       action: matches ? 'artifact.stored' : 'artifact.refused',
       outcome: matches ? 'success' : 'refused',

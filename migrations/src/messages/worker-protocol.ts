@@ -100,7 +100,7 @@ export const BuildSpec = z.object({
     pids: z.number().int(),
     diskBytes: z.number().int(),
     wallClockMs: z.number().int(),
-    /** Of log text in all; what comes after is counted, not kept. */
+    /** Of the log in all, see `LOG_LINE_BYTES`; what comes after is counted, not kept. */
     logBytes: z.number().int().optional(),
   }),
 })
@@ -137,6 +137,9 @@ export const PhaseReport = z.strictObject({
   detail: z.string().max(2000).optional(),
 })
 export type PhaseReport = z.infer<typeof PhaseReport>
+
+/** Of a log's limit, what a line takes besides its text: it is kept with a number, a time and a phase, however short it is. */
+export const LOG_LINE_BYTES = 100
 
 /** `POST /worker/v1/lease/logs`: `batch` counts from 1 per attempt, so a batch sent twice is stored once. */
 export const LogBatch = z.strictObject({
