@@ -130,6 +130,30 @@ describe('a token of a CI job', () => {
     expect(await works(token.access_token)).toBe(401)
   })
 
+  test('asks for a change in the name of who made the policy, who does not approve it then; somebody else does', async () => {
+    const owner = (await fixture.signIn(org.userIds.owner, { secondFactorAt: now })).token
+    const path = `/v1/organizations/${org.id}`
+    const call = (method: string, below: string, body: object, token: string) =>
+      fixture.request(method, below, { token, body })
+    expect((await call('PATCH', `${path}/separation-of-duties`, { enabled: true }, owner)).status).toBe(200)
+    const made = await call('POST', `/v1/apps?organizationId=${org.id}`, { name: 'x' }, admin)
+    const app = await made.json<{ id: string }>()
+    const { id: policyId } = await policyOf({ scopes: ['apps:read', 'apps:write'] })
+    const { access_token: ci } = await exchanged(policyId, await issuer.sign(claims()))
+    const [row] = await withOrg(fixture.deps.db, org.id, (tx) =>
+      tx.execute(sql`select principal_roots(user_id, 'token', id) as roots from api_tokens
+        where trust_policy_id = ${policyId}`),
+    )
+    expect(row).toEqual({ roots: [org.userIds.admin] })
+    const change = () => call('PATCH', `/v1/apps/${app.id}`, { egressHosts: ['npm.example.com'] }, ci)
+    const { detail } = await (await change()).json<{ detail: string }>()
+    const request = /Change request ([\da-f-]{36})/.exec(detail)?.[1] ?? detail
+    const approve = (token: string) => call('POST', `${path}/change-requests/${request}/approve`, {}, token)
+    expect(await codeOf(await approve(admin))).toEqual([403, 'self-approval'])
+    expect((await approve(org.tokens.approver)).status).toBe(200)
+    expect((await change()).status).toBe(200)
+  })
+
   test.each(['RS256', 'ES256', 'EdDSA'])('may be signed with %s', async (kid) => {
     const { id } = await policyOf()
     expect(await works((await exchanged(id, await issuer.sign(claims(), { kid }))).access_token)).toBe(200)

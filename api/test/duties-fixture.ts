@@ -154,7 +154,7 @@ export class DutiesOrg {
     return (await answer.json<{ event: string }[]>()).map(({ event }) => JSON.parse(event) as Event)
   }
 
-  /** As the routes of members will do it. */
+  /** Past the routes of members, which want a second person for it. */
   async setRole(role: Role, to: Role): Promise<void> {
     const userId = this.org.userIds[role]
     await withOrg(this.stage.fixture.deps.db, this.org.id, (tx) =>
@@ -162,6 +162,13 @@ export class DutiesOrg {
         .update(memberships)
         .set({ role: to })
         .where(and(eq(memberships.orgId, this.org.id), eq(memberships.userId, userId))),
+    )
+  }
+  /** As a review of access does it; null gives the role back. */
+  async suspend(role: Role, suspendedAt: Date | null = now()): Promise<void> {
+    const userId = this.org.userIds[role]
+    await withOrg(this.stage.fixture.deps.db, this.org.id, (tx) =>
+      tx.update(memberships).set({ suspendedAt }).where(eq(memberships.userId, userId)),
     )
   }
   async leave(...gone: Role[]): Promise<void> {

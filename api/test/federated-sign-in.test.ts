@@ -273,6 +273,31 @@ describe('who may come in', () => {
     expect(await refused(await finish(stolen, await issuer.sign(claims(stolen, { sub }))))).toContain('another account')
   })
 
+  test('who signs in by an identity is the person who linked it: no second one to approve a change', async () => {
+    const provider = await providerOf({ joinRole: null })
+    const secondFactorAt = new Date()
+    const linked = async (role: 'owner' | 'approver') => {
+      const sub = randomUUID()
+      const page = await fixture.signIn(org.userIds[role], { client: 'page', secondFactorAt })
+      const begun = await begin(provider, { intent: 'link' }, `__Host-capstan=${page.token}`)
+      expect((await finish(begun, await issuer.sign(claims(begun, { sub })))).status).toBe(200)
+      return signIn(provider, { sub })
+    }
+    const path = `/v1/organizations/${org.id}`
+    const call = (method: string, below: string, body: object, token: string) =>
+      fixture.request(method, `${path}${below}`, { token, body })
+    const { token: owner } = await fixture.signIn(org.userIds.owner, { secondFactorAt })
+    expect((await call('PATCH', '/separation-of-duties', { enabled: true }, owner)).status).toBe(200)
+    const change = () => call('PATCH', '', { artifactRetentionDays: 9 }, owner)
+    const { detail } = await (await change()).json<{ detail: string }>()
+    const request = /Change request ([\da-f-]{36})/.exec(detail)?.[1] ?? detail
+    const approve = (token: string) => call('POST', `/change-requests/${request}/approve`, {}, token)
+    const own = await approve(await linked('owner'))
+    expect([own.status, (await own.json<{ code: string }>()).code]).toEqual([403, 'self-approval'])
+    expect((await approve(await linked('approver'))).status).toBe(200)
+    expect((await change()).status).toBe(200)
+  })
+
   test('linking needs a fresh sign-in of one’s own, and the provider’s organization', async () => {
     const provider = await providerOf()
     const post = (cookie: string) =>

@@ -1,8 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { launchCounts, withOrg } from '@capstan/migrations'
+import { invitations, launchCounts, withOrg } from '@capstan/migrations'
 import { importReleaseSigner, signRoot } from '@capstan/sdk/release'
+import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { advanceRollouts } from '../src/control/advance-rollouts.js'
 import { DutiesOrg, DutiesStage, HOUR, key, MINUTE } from './duties-fixture.js'
@@ -260,9 +261,48 @@ describe('people', () => {
     expect(await executed(id)).toMatchObject(matched)
     expect((await acme.call('PATCH', `/members/${viewer}`, { role: 'viewer' }, admin)).status).toBe(200)
     expect((await acme.see(id)).state).toBe('closed')
+    // An approval is for one time.
+    expect(await acme.filed(await promote())).not.toBe(id)
     await acme.carryOut(() => acme.call('POST', '/invitations', { email: 'new@example.test', role: 'approver' }, admin))
     const guest = { email: 'guest@example.test', role: 'viewer' }
     expect((await acme.call('POST', '/invitations', guest, admin)).status).toBe(201)
+  })
+
+  const accept = (secret: string, token: string) =>
+    stage.fixture.request('POST', '/v1/invitations/acceptances', { token, body: { secret } })
+
+  test('S5: an invitation to a role that can approve takes in nobody who approved it', async () => {
+    const fresh = await DutiesOrg.create(stage)
+    const owner = await fresh.session('owner')
+    const invite = () => fresh.call('POST', '/invitations', { email: 'second@example.test', role: 'approver' }, owner)
+    await fresh.approve(await fresh.filed(await invite()))
+    const { id, secret } = await (await invite()).json<{ id: string; secret: string }>()
+    await fresh.leave('approver')
+    await refusal(await accept(secret, await fresh.session('approver')), 403, 'approval-benefits-you')
+    const past = withOrg(stage.fixture.deps.db, fresh.org.id, (tx) =>
+      tx
+        .update(invitations)
+        .set({ status: 'accepted', decidedAt: new Date(), acceptedBy: fresh.org.userIds.approver })
+        .where(eq(invitations.id, id)),
+    )
+    await expect(past).rejects.toMatchObject({
+      cause: { message: expect.stringContaining('nobody approves a grant to themselves') },
+    })
+    expect((await accept(secret, await acme.session('billing'))).status).toBe(201)
+  })
+
+  test('an invitation from before the policy gives no role that can approve; another role it does', async () => {
+    const fresh = await DutiesOrg.create(stage, { enabled: false })
+    const owner = await fresh.session('owner')
+    const invite = async (role: string) => {
+      const answer = await fresh.call('POST', '/invitations', { email: `${role}@example.test`, role }, owner)
+      return answer.json<{ secret: string }>()
+    }
+    const [admin, member] = [await invite('admin'), await invite('member')]
+    await fresh.enable()
+    const person = await acme.session('billing')
+    await refusal(await accept(admin.secret, person), 404, 'invitation-invalid')
+    expect((await accept(member.secret, person)).status).toBe(201)
   })
 
   test('T9 a second approver who comes through the API ends the exception too', async () => {

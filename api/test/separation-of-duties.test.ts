@@ -3,9 +3,11 @@ import {
   changeRequests,
   changeRequestSteps,
   deployments,
+  memberships,
   newId,
   openDatabase,
   type OpenDatabase,
+  roleGrants,
   roles,
   withOrg,
 } from '@capstan/migrations'
@@ -121,6 +123,28 @@ describe('S1: who asks does not approve', () => {
     }
   })
 
+  test('who has a role in one app sees and takes back what was asked for there, and nothing else', async () => {
+    const rival = await stage.fixture.createOrganization('Rival')
+    const [orgId, appId, userId] = [acme.org.id, acme.app.appId, rival.userIds.member]
+    await withOrg(stage.fixture.deps.db, orgId, async (tx) => {
+      await tx.insert(memberships).values({ orgId, userId, role: 'none' })
+      await tx.insert(roleGrants).values({ id: newId(), orgId, userId, role: 'member', appId })
+    })
+    const { token } = await stage.fixture.signIn(userId)
+    const id = await acme.filed(await acme.deploy(await acme.build(), 1, token))
+    const foreign = await submit()
+    const elsewhere = await acme.filed(await acme.call('PATCH', '', { artifactRetentionDays: 9 }))
+    const listed = await (await acme.call('GET', '/change-requests', undefined, token)).json<{ id: string }[]>()
+    expect(listed.map((request) => request.id)).toEqual(expect.arrayContaining([id, foreign]))
+    expect(listed.map((request) => request.id)).not.toContain(elsewhere)
+    expect((await acme.call('GET', `/change-requests/${id}`, undefined, token)).status).toBe(200)
+    await refusal(await acme.call('GET', `/change-requests/${elsewhere}`, undefined, token), 404, 'not-found')
+    await refusal(await acme.step(id, 'approve', token), 403, 'permission-missing')
+    await refusal(await acme.step(elsewhere, 'cancel', token), 404, 'not-found')
+    await refusal(await acme.step(foreign, 'cancel', token), 403, 'permission-missing')
+    expect((await acme.step(id, 'cancel', token)).status).toBe(200)
+  })
+
   test('T4 not after leaving and coming back; somebody else does', async () => {
     const id = await submit()
     await acme.leave('admin')
@@ -181,6 +205,20 @@ describe('an approval', () => {
     const anew = await acme.filed(await acme.deploy(build), 'approval-lapsed')
     expect((await acme.see(id)).state).toBe('voided')
     await acme.setRole('approver', 'approver')
+    await acme.approve(anew)
+    expect((await acme.deploy(build)).status).toBe(201)
+  })
+
+  test('T11 a suspended approver gives none, and what was given counts no more; with the role back it does', async () => {
+    const build = await acme.build()
+    const id = await acme.filed(await acme.deploy(build))
+    await acme.suspend('approver')
+    await refusal(await acme.step(id, 'approve', acme.org.tokens.approver), 403, 'permission-missing')
+    await acme.suspend('approver', null)
+    await acme.approve(id)
+    await acme.suspend('approver')
+    const anew = await acme.filed(await acme.deploy(build), 'approval-lapsed')
+    await acme.suspend('approver', null)
     await acme.approve(anew)
     expect((await acme.deploy(build)).status).toBe(201)
   })
@@ -414,6 +452,15 @@ describe('the exception for a sole operator', () => {
     expect(await acme.duties()).toMatchObject({ soleOperator: null, approvers: 2 })
     const [ended] = await acme.events('organization.sole_operator_ended')
     expect(ended).toMatchObject({ actor: { type: 'system' }, target: { user: acme.org.userIds.admin } })
+  })
+
+  test('T9 counts no suspended approver, and ends when one is given the role back', async () => {
+    await acme.leave('admin')
+    await refusal(await allow(), 409, 'exception-not-alone')
+    await acme.suspend('approver')
+    expect(await (await allow()).json()).toMatchObject({ approvers: 1, soleOperator: { reason: 'I am alone here.' } })
+    await acme.suspend('approver', null)
+    expect(await acme.duties()).toMatchObject({ soleOperator: null, approvers: 2 })
   })
 
   test('T9 its end in the log belongs to the same chain', async () => {

@@ -10,7 +10,7 @@ import { networksOf } from './client-address.js'
 import { requireDevice } from './device-access.js'
 import { noteStranger } from './note-stranger.js'
 import { isScope, type Scope } from './permissions.js'
-import { channelsWith, type Reach, reachOf, scopesIn } from './reach.js'
+import { appsWith, channelsWith, type Reach, reachOf, scopesIn } from './reach.js'
 import { type Standing, standingIn } from './standing.js'
 import { type OperatorIdentity, requireOperator } from './operator-access.js'
 import { requireStepUp, type StepUp, stepUpOf } from './step-up.js'
@@ -19,7 +19,8 @@ import { requireLease, requireWorker, type Lease, type WorkerIdentity } from './
 /**
  * Who may call a route, and how its organization is found:
  * `app`, `job`, `organization`: by the id in the path (`appId`, `jobId`, `organizationId`), for a member with the scope.
- * `perChannel`: a role on some channel of the app is enough to be let in, and the operation asks for the channel.
+ * `perApp`: a role in some app of the organization is enough to be let in, and the operation asks for the app.
+ * `perChannel`: the same with the channels of an app.
  * `principal`: any signed-in person; the operation looks for itself. `device`: nobody needs to sign in, the app's
  * organization counts. `app-or-device`: as `app` with a token, as `device` without. `device-token`: the device of the app
  * in the path, by the token that was bound to it. `worker`, `lease`: build workers. `operator`: people who run the installation.
@@ -27,7 +28,8 @@ import { requireLease, requireWorker, type Lease, type WorkerIdentity } from './
 export type Access =
   | { kind: 'public' }
   | { kind: 'principal' }
-  | { kind: 'organization' | 'job'; scope: Scope; stepUp?: StepUp }
+  | { kind: 'organization'; scope: Scope; stepUp?: StepUp; perApp?: true }
+  | { kind: 'job'; scope: Scope; stepUp?: StepUp }
   | { kind: 'app'; scope: Scope; stepUp?: StepUp; perChannel?: true }
   | { kind: 'app-or-device'; scope: Scope; perChannel?: true }
   | { kind: 'device' }
@@ -135,7 +137,7 @@ function admitDevice(c: C): void {
 async function admitMember(
   c: C,
   findPlace: () => Promise<Place>,
-  who: { scope: Scope; stepUp?: StepUp; perChannel?: true },
+  who: { scope: Scope; stepUp?: StepUp; perApp?: true; perChannel?: true },
 ): Promise<void> {
   const principal = await authenticate(c.get('deps'), c.req.header('authorization'))
   const { orgId, appId } = await findPlace()
@@ -143,7 +145,8 @@ async function admitMember(
   const ctx = await contextFor(c, principal, orgId, appId)
   c.set('ctx', ctx)
   const onChannels = who.perChannel && channelsWith(ctx.actor.reach ?? [], who.scope).length > 0
-  if (!onChannels) requireScope(ctx, who.scope)
+  const inApps = who.perApp && appsWith(ctx.actor.reach ?? [], who.scope)?.length !== 0
+  if (!onChannels && !inApps) requireScope(ctx, who.scope)
   requireStepUp(ctx.assurance, ctx.now(), who.stepUp ?? stepUpOf(who.scope))
 }
 

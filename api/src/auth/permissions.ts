@@ -53,6 +53,7 @@ export const appScopes: ReadonlySet<Scope> = new Set([
   'deployments:read',
   'devices:read',
   'public-keys:write',
+  'change-requests:read',
   ...develop,
 ])
 

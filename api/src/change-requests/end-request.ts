@@ -1,6 +1,6 @@
 import { withOrg } from '@capstan/migrations'
 import { recordAudit } from '../audit/record-audit.js'
-import { type Context, requireScope } from '../context.js'
+import { type Context, readableApps, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
 import { type ChangeRequest, lockRequest, moveRequest, refusedMove } from './queries.js'
 import { overlap, rootsOf } from './roots.js'
@@ -11,20 +11,23 @@ export async function rejectChange(
   input: { changeRequestId: string; reason: string },
 ): Promise<ChangeRequest> {
   requireScope(ctx, 'change-requests:approve')
-  return end(ctx, input.changeRequestId, { to: 'rejected', reason: input.reason })
+  return end(ctx, input.changeRequestId, { to: 'rejected', reason: input.reason, apps: null })
 }
 
 /** Takes one's own request back. */
 export async function cancelChange(ctx: Context, input: { changeRequestId: string }): Promise<ChangeRequest> {
-  requireScope(ctx, 'change-requests:write')
-  return end(ctx, input.changeRequestId, { to: 'canceled', reason: null })
+  const apps = readableApps(ctx, 'change-requests:write')
+  return end(ctx, input.changeRequestId, { to: 'canceled', reason: null, apps })
 }
 
-type End = { to: 'rejected' | 'canceled'; reason: string | null }
+/** `apps`: the only ones whose requests there are for the caller. */
+type End = { to: 'rejected' | 'canceled'; reason: string | null; apps: readonly string[] | null }
 
-function end(ctx: Context, id: string, { to, reason }: End): Promise<ChangeRequest> {
+function end(ctx: Context, id: string, { to, reason, apps }: End): Promise<ChangeRequest> {
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const request = await lockRequest(tx, id)
+    if (apps && !apps.includes(request.appId ?? ''))
+      throw new Problem('not-found', 'This organization has no such change request.')
     const own = overlap(await rootsOf(tx, ctx.actor), request.submitterRoots)
     if (to === 'canceled' && !own) {
       throw new Problem('permission-missing', 'Only who asked for a change cancels it. An approver may reject it.')

@@ -1,6 +1,6 @@
 import { changeRequests, changeRequestSteps, type ChangeRequestState, withOrg } from '@capstan/migrations'
-import { and, asc, desc, eq } from 'drizzle-orm'
-import { type Context, requireScope } from '../context.js'
+import { and, asc, desc, eq, inArray } from 'drizzle-orm'
+import { type Context, readableApps } from '../context.js'
 import { Problem } from '../problems.js'
 import type { ChangeRequest, Step } from './queries.js'
 
@@ -13,13 +13,14 @@ export type ListRequests = {
 
 /** Newest first. */
 export async function listRequests(ctx: Context, input: ListRequests): Promise<ChangeRequest[]> {
-  requireScope(ctx, 'change-requests:read')
+  const limit = readableApps(ctx, 'change-requests:read')
   return withOrg(ctx.db, ctx.orgId, (tx) =>
     tx
       .select()
       .from(changeRequests)
       .where(
         and(
+          limit ? inArray(changeRequests.appId, [...limit]) : undefined,
           input.state ? eq(changeRequests.state, input.state) : undefined,
           input.appId ? eq(changeRequests.appId, input.appId) : undefined,
         ),
@@ -32,9 +33,11 @@ export async function listRequests(ctx: Context, input: ListRequests): Promise<C
 
 /** One request with everything that was done with it, oldest step first. */
 export async function getRequest(ctx: Context, id: string): Promise<{ request: ChangeRequest; steps: Step[] }> {
-  requireScope(ctx, 'change-requests:read')
+  const limit = readableApps(ctx, 'change-requests:read')
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
-    const [request] = await tx.select().from(changeRequests).where(eq(changeRequests.id, id))
+    const isReadable = limit ? inArray(changeRequests.appId, [...limit]) : undefined
+    const isThis = and(eq(changeRequests.id, id), isReadable)
+    const [request] = await tx.select().from(changeRequests).where(isThis)
     if (!request) throw new Problem('not-found', 'This organization has no such change request.')
     const steps = await tx
       .select()

@@ -3,10 +3,7 @@ import { and, eq, isNull } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type By, type ChangeRequest, recordStep } from './queries.js'
 
-/**
- * Says once that what was done at once was not approved within its day. Whatever must follow from that (an incident) is
- * begun here, in this transaction.
- */
+/** Says once that what was done at once was not approved within its day. */
 export async function markOverdue(tx: Transaction, by: By, request: ChangeRequest): Promise<boolean> {
   const [marked] = await tx
     .update(changeRequests)

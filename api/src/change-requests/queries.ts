@@ -73,7 +73,11 @@ export function refusedMove({ id, state }: ChangeRequest, to: string): Problem {
 }
 
 /** Every human who is behind one of the steps of this name. */
-export async function rootsOfSteps(tx: Transaction, { id }: ChangeRequest, step: Step['step']): Promise<string[]> {
+export async function rootsOfSteps(
+  tx: Transaction,
+  { id }: Pick<ChangeRequest, 'id'>,
+  step: Step['step'],
+): Promise<string[]> {
   const steps = await tx
     .select({ roots: changeRequestSteps.roots })
     .from(changeRequestSteps)

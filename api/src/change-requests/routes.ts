@@ -21,7 +21,7 @@ const listRoute = defineRoute({
   path,
   operationId: 'listChangeRequests',
   summary: 'Changes that need or had a second person, newest first',
-  access: { kind: 'organization', scope: 'change-requests:read' },
+  access: { kind: 'organization', scope: 'change-requests:read', perApp: true },
   request: {
     params: organization,
     query: PageQuery.extend({ state: z.enum(changeRequestStates).optional(), appId: Id.optional() }),
@@ -34,7 +34,7 @@ const getRoute = defineRoute({
   path: `${path}/{changeRequestId}`,
   operationId: 'getChangeRequest',
   summary: 'One change request, what it consents to, and who did what with it',
-  access: { kind: 'organization', scope: 'change-requests:read' },
+  access: { kind: 'organization', scope: 'change-requests:read', perApp: true },
   request: { params },
   responses: { 200: jsonResponse(ChangeRequestWithSteps, 'The change request') },
 })
@@ -65,7 +65,7 @@ const cancelRoute = defineRoute({
   path: `${path}/{changeRequestId}/cancel`,
   operationId: 'cancelChangeRequest',
   summary: 'Take back your own change request',
-  access: { kind: 'organization', scope: 'change-requests:write' },
+  access: { kind: 'organization', scope: 'change-requests:write', perApp: true },
   request: { params },
   responses: { 200: jsonResponse(ChangeRequest, 'Canceled') },
 })

@@ -4,6 +4,7 @@ import { recordAudit } from '../audit/record-audit.js'
 import type { Actor, Deps } from '../context.js'
 import { includesRole, scopesOf } from '../auth/permissions.js'
 import type { Self } from '../auth/self.js'
+import { requireInvitationConsent } from '../change-requests/invitation-consent.js'
 import { lockMemberships } from '../members/keep-an-owner.js'
 import { Problem } from '../problems.js'
 import { type Invitation, invitationInvalid, withInvitation } from './open-invitation.js'
@@ -27,6 +28,7 @@ export async function join(
   // An organization that is being ended takes nobody in.
   await lockMemberships(tx, orgId)
   if (!(await mayStillInvite(tx, invitation))) throw invitationInvalid()
+  await requireInvitationConsent(tx, invitation, actor.id)
   const joined = await tx
     .insert(memberships)
     .values({ orgId, userId: actor.id, role, createdAt: by.now() })

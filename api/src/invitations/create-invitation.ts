@@ -43,6 +43,7 @@ export async function createInvitation(ctx: Context, input: CreateInvitation) {
         role: input.role,
         tokenHash: hashToken(ctx.pepper, secret),
         createdBy: ctx.actor.id,
+        changeRequestId: approval?.requestId ?? null,
         createdAt: ctx.now(),
         expiresAt: new Date(ctx.now().getTime() + input.expiresInDays * DAY_MS),
       })

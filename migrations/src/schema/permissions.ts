@@ -54,6 +54,7 @@ export const invitations = pgTable('invitations', {
   status: text('status', { enum: invitationStatuses }).notNull().default('pending'),
   createdBy: uuid('created_by'),
   acceptedBy: uuid('accepted_by'),
+  changeRequestId: uuid('change_request_id'),
   expiresAt: at('expires_at').notNull(),
   decidedAt: at('decided_at'),
   createdAt: createdAt(),
