@@ -161,7 +161,8 @@ test('creates, lists, pauses, resumes and deletes channels', async () => {
 
 test('renames and protects a channel, and deletes it by its id', async () => {
   const inApp = (command: string, ...args: string[]) => run(`apps:channels:${command}`, '--app-id', app.appId, ...args)
-  const { id } = JSON.parse(await inApp('create', '--name', 'early', '--json')) as Body
+  await inApp('create', '--name', 'early')
+  const [{ id } = { id: '' }] = await (await app.call('GET', '/channels?name=early')).json<{ id: string }[]>()
   await inApp('update', '--channel-id', id, '--name', 'earlier', '--protected')
   expect(await app.must('GET', `/channels/${id}`)).toMatchObject({ name: 'earlier', protectedAt: expect.any(String) })
   expect(await inApp('get', '--channel-id', id)).toContain('earlier')
