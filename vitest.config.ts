@@ -1,9 +1,12 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 const packages = ['migrations', 'sdk', 'api', 'worker', 'infra']
 
 export default defineConfig({
   test: {
+    // Most files wait for a server or a container; one at a time would leave processors idle.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 30_000,
     hookTimeout: 60_000,
     projects: packages.map((name) => ({
