@@ -367,6 +367,7 @@ describe('a device that asks a CDN alone', () => {
     ['another platform', { platform: 'ios' }],
     ['another kind of document', { _type: 'capstan-channel/v1' }],
     ['no list of offers', { offers: null }],
+    ['a root that is nothing', { roots: [null] }],
     ['an offer without a rollout', { offers: [{}] }],
     [
       'an object that is no hash',

@@ -73,6 +73,7 @@ export async function queryStatic(
       malformed('it is about another channel')
     if (!Array.isArray(offers) || !Array.isArray(roots) || (expiresAt !== null && typeof expiresAt !== 'string'))
       malformed('it is no channel object')
+    if (roots?.some((root: unknown) => typeof root !== 'object' || root === null)) malformed('it names no root')
     return found as StaticChannel
   }
 
@@ -90,7 +91,7 @@ export async function queryStatic(
     const beside = archive === null ? base : `${base}/archives/${asDigest(archive)}.zip`
     // [S6] a patch away from what this device runs
     const patches = (Array.isArray(offer.patches) ? offer.patches : [])
-      .filter(({ fromBundleId }) => fromBundleId === device.bundleId)
+      .filter((patch: StaticOffer['patches'][number] | null) => patch?.fromBundleId === device.bundleId)
       .map(({ from, sha256, sizeBytes }) => ({ from, url: `${base}/patches/${asDigest(sha256)}`, sizeBytes }))
     return {
       artifactType: 'zip',
