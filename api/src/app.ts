@@ -26,9 +26,11 @@ export function createApp(deps: Deps): OpenAPIHono<Env> {
     c.set('requestId', v7())
     const peer = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket.remoteAddress
     c.set('address', callerAddress(peer, c.req.header('x-forwarded-for'), deps.proxies))
-    c.header('x-request-id', c.get('requestId'))
-    c.header('x-content-type-options', 'nosniff')
+    const always = { 'x-request-id': c.get('requestId'), 'x-content-type-options': 'nosniff' }
+    for (const [name, value] of Object.entries(always)) c.header(name, value)
     await next()
+    // A stream comes as a response of its own, which has none of what was set before.
+    for (const [name, value] of Object.entries(always)) if (!c.res.headers.has(name)) c.res.headers.set(name, value)
   })
   app.use('/v1/apps/*', async (c, next) => {
     await next()
