@@ -5,7 +5,7 @@ import type { Deps } from './context.js'
 
 /** Writes `api/openapi.json`; with `--check` says whether the committed file is what the routes declare. */
 const file = fileURLToPath(new URL('../openapi.json', import.meta.url))
-const text = `${JSON.stringify(describeApi(), null, 2)}\n`
+const text = `${JSON.stringify(describeApi(), null, 1)}\n`
 if (!process.argv.includes('--check')) await writeFile(file, text)
 else if ((await readFile(file, 'utf8').catch(() => '')) !== text) {
   process.stderr.write(
