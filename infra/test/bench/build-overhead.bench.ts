@@ -115,7 +115,7 @@ async function measureBuild(
   const [row] = await sql<{ claim: Date; end: Date }[]>`
     select in_progress_at as claim, finished_at as end from jobs where build_id = ${buildId}`
   const phases = await sql<{ phase: string; ms: number; finished: Date }[]>`
-    select phase, (extract(epoch from finished_at - started_at) * 1000)::float8 as ms, finished_at as finished
+    select p.phase, (extract(epoch from p.finished_at - p.started_at) * 1000)::float8 as ms, p.finished_at as finished
     from job_phases p join jobs j on j.id = p.job_id where j.build_id = ${buildId}`
   if (!row) throw new Error('the build has no job')
   const took = (name: string) => phases.find(({ phase }) => phase === name)?.ms ?? Number.NaN
