@@ -130,7 +130,7 @@ export async function createFixture(
         requestId: 'test',
       }),
     createWorker: () => createWorker(deps),
-    request: async (method, path, { token, body, headers, address = '192.0.2.1' } = {}) =>
+    request: async (method, path, { token, body, headers, address = nextAddress() } = {}) =>
       (await app.request(
         path,
         {
@@ -154,6 +154,13 @@ export async function createFixture(
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+let addresses = 0
+/** Of 198.18.0.0/15. Networks have shares that last for minutes: no test meets what another used up. */
+function nextAddress(): string {
+  addresses += 1
+  return `198.${18 + ((addresses >> 16) & 1)}.${(addresses >> 8) & 255}.${addresses & 255}`
 }
 
 function isPlain(body: unknown): boolean {
