@@ -48,10 +48,12 @@ export function createApp(deps: Deps): OpenAPIHono<Env> {
   return app
 }
 
-function describeIssues(issues: readonly { path: PropertyKey[]; message: string }[]): [string, FieldError[]] {
+function describeIssues(
+  issues: readonly { path: PropertyKey[]; message: string }[],
+): [string, { errors: FieldError[] }] {
   const errors = issues.map((issue) => ({ pointer: `/${issue.path.map(String).join('/')}`, detail: issue.message }))
   const [first] = errors
-  return [first ? `${first.pointer.slice(1) || 'request'}: ${first.detail}` : 'The request is not valid.', errors]
+  return [first ? `${first.pointer.slice(1) || 'request'}: ${first.detail}` : 'The request is not valid.', { errors }]
 }
 
 function toProblem(error: unknown, c: HonoContext<Env>): Problem {

@@ -217,11 +217,12 @@ export type FieldError = { pointer: string; detail: string }
 export class Problem extends Error {
   override name = 'Problem' as const
   readonly code: ProblemCode
-  readonly errors: readonly FieldError[]
-  constructor(code: ProblemCode, detail?: string, errors: readonly FieldError[] = [], cause?: unknown) {
+  /** Members of the document beside those that every problem has. */
+  readonly members: { errors?: readonly FieldError[]; roots?: readonly object[] }
+  constructor(code: ProblemCode, detail?: string, { cause, ...members }: Problem['members'] & ErrorOptions = {}) {
     super(detail ?? `${problems[code].title}.`, { cause })
     this.code = code
-    this.errors = errors
+    this.members = members
   }
 }
 
@@ -242,7 +243,10 @@ export const ProblemDocument = z
     message: z.string(),
     code: z.string(),
     requestId: z.string(),
-    errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+    errors: z
+      .array(z.object({ pointer: z.string(), detail: z.string() }))
+      .readonly()
+      .optional(),
   })
   .openapi('Problem')
 export type ProblemDocument = z.infer<typeof ProblemDocument>
@@ -257,6 +261,6 @@ export function toProblemDocument(problem: Problem, publicUrl: string, requestId
     message: problem.message,
     code: problem.code,
     requestId,
-    ...(problem.errors.length > 0 ? { errors: [...problem.errors] } : {}),
+    ...problem.members,
   }
 }

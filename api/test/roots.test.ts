@@ -115,6 +115,25 @@ describe('a root statement', () => {
     expect(offered).toEqual(roots.map(({ envelope }) => envelope))
   })
 
+  test('reaches devices also where nothing is offered: on a channel that is empty, paused or not there', async () => {
+    const without = await app.latest(android('production'))
+    expect(await without.json()).not.toHaveProperty('roots')
+    const root = await signedBy(rootOf(), first, second)
+    await app.must('POST', '/roots', { root })
+    expect((await publish({ rootVersion: 2 }, second)).status).toBe(200)
+    await app.must('POST', '/channels', { name: 'empty' })
+    const [channel] = await app.must<[Body]>('GET', '/channels?name=production')
+    await app.must('POST', `/channels/${channel.id}/pause`)
+    for (const name of ['empty', 'production', 'nowhere']) {
+      const answer = await app.latest(android(name))
+      expect([name, answer.status, await answer.json()]).toMatchObject([
+        name,
+        404,
+        { code: 'no-update', roots: [root] },
+      ])
+    }
+  })
+
   test('changes nothing when it is sent again', async () => {
     const root = await signedBy(rootOf(), first, second)
     const answers = await Promise.all([send(root), send(root), send(root)])

@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { validateArchive } from '@capstan/sdk/archive'
 import { createLiveUpdate, type LiveUpdate, type NodeLiveUpdateOptions } from '@capstan/sdk/live-update/node'
-import { importReleaseSigner, signRelease } from '@capstan/sdk/release'
+import { importReleaseSigner, signRelease, signRoot } from '@capstan/sdk/release'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import { createKeyPair, createLiveUpdateApp, type LiveUpdateApp, sha256, zipOf } from './live-update-app.js'
@@ -135,6 +135,34 @@ test('a device in the release profile takes nothing that has no release statemen
   await publish(app, 'unstated', null)
   await expect(device.sync()).rejects.toMatchObject({ code: 'SIGNATURE_MISSING' })
   expect(await startApp(device)).toBe('built in')
+})
+
+test.each([
+  { revokes: true, runs: 'built in' },
+  { revokes: false, runs: 'one' },
+])('on a paused channel a device hears what its customer revoked: $revokes, $runs', async ({ revokes, runs }) => {
+  const app = await createApp()
+  const device = await createDevice(app, { profile: 'release', platformKey: platform.publicKey })
+  await publish(app, 'one', 1)
+  expect((await device.sync()).status).toBe('staged')
+  const [channel] = await app.must<[{ id: string }]>('GET', '/channels?name=production')
+  await app.must('POST', `/channels/${channel.id}/pause`)
+  const next = createKeyPair()
+  const root = await signRoot(
+    {
+      _type: 'capstan-root/v1',
+      appId: app.appId,
+      version: 2,
+      createdAt: new Date().toISOString(),
+      releaseKeys: [next.publicPem],
+      platformKeys: [platform.publicKey],
+      revokedBundleIds: revokes ? ['release-1'] : [],
+    },
+    await Promise.all([key, next].map((one) => importReleaseSigner(one.privatePem, 'hint'))),
+  )
+  await app.must('POST', '/roots', { root })
+  expect((await device.check()).status).toBe('none')
+  expect(await startApp(device)).toBe(runs)
 })
 
 test('server and device agree about who takes part in a rollout', async () => {

@@ -32,8 +32,7 @@ export async function recordAudit(tx: Transaction, by: Auditor, entry: AuditEntr
       throw new Problem(
         'audit-unavailable',
         'The audit log takes no event just now, so nothing was changed. Try again.',
-        [],
-        error,
+        { cause: error },
       )
     }
     throw error

@@ -61,6 +61,8 @@ function refuseSecrets(secrets: string[]): void {
   throw new Problem(
     'request-invalid',
     `${secrets.join(', ')}: passwords and alias were checked when the keystore was uploaded and are sealed with it. To change them, upload the keystore again as a new version (POST …/versions) and make that one active.`,
-    secrets.map((name) => ({ pointer: `/${name}`, detail: 'cannot be changed without the keystore file' })),
+    {
+      errors: secrets.map((name) => ({ pointer: `/${name}`, detail: 'cannot be changed without the keystore file' })),
+    },
   )
 }

@@ -2,7 +2,7 @@ import { validate as isUuid } from 'uuid'
 import type { Deps } from '../context.js'
 import { Problem } from '../problems.js'
 import { type CheckForUpdate, decide, type Decision } from './decide.js'
-import type { AnswerBody } from './make-answer.js'
+import { type AnswerBody, rootsOf } from './make-answer.js'
 import type { PublishedApp } from './published-app.js'
 import { type DeviceQuery, readDeviceQuery } from './read-device-query.js'
 
@@ -27,7 +27,7 @@ export function answerCheck(deps: Deps, { appId, url, address, isProbe }: Check)
   }
   const decision = decide(app, asked, now)
   if (!isProbe) noteDevice(deps, { app, asked, address, decision, now })
-  if ('refusal' in decision) throw new Problem('no-update', decision.refusal)
+  if ('refusal' in decision) throw new Problem('no-update', decision.refusal, rootsOf(app))
   const { channel, offer } = decision
   return deps.makeAnswer({ app, channel, offer, platform: asked.platform, runs: asked.bundleId }, now)
 }

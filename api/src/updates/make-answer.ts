@@ -65,6 +65,11 @@ export function createAnswerMaker(options: { publicUrl: string; channelStatement
   }
 }
 
+/** In every answer to a check, also that there is no update: a revocation reaches devices whatever they are offered. */
+export function rootsOf({ roots }: Pick<PublishedApp, 'roots'>): { roots?: readonly object[] } {
+  return roots.length > 0 ? { roots: roots.map(({ envelope }) => envelope) } : {}
+}
+
 /** The keys of the answer but `release` and `channelStatement`. */
 function describeOffer({ app, channel, offer, runs }: ChosenOffer, publicUrl: string): Record<string, unknown> {
   const { bundle } = offer
@@ -78,7 +83,7 @@ function describeOffer({ app, channel, offer, runs }: ChosenOffer, publicUrl: st
     signature: bundle.signature,
     customProperties: bundle.customProperties,
     url: bundle.url ?? `${address}/download`,
-    ...(app.roots.length > 0 ? { roots: app.roots.map(({ envelope }) => envelope) } : {}),
+    ...rootsOf(app),
     ...(runs === null ? {} : bundle.bySource.get(runs)),
     ...(patch
       ? { patches: [{ from: patch.from, url: `${address}/patches/${patch.sha256}`, sizeBytes: patch.sizeBytes }] }

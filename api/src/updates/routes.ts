@@ -7,7 +7,7 @@ import { defineRoute, Id, jsonResponse } from '../define-route.js'
 import { attachmentNamed } from '../objects/attachment-named.js'
 import { asProblem } from '../objects/object-problem.js'
 import { resolveRange } from '../objects/object-store.js'
-import { Problem } from '../problems.js'
+import { Problem, ProblemDocument } from '../problems.js'
 import { type DeliveredFile, findBundleFile } from './find-bundle-file.js'
 import { answerCheck } from './answer-check.js'
 import { readDeviceQuery } from './read-device-query.js'
@@ -27,8 +27,11 @@ const Update = z
     release: Envelope.optional(),
     channelStatement: Envelope.optional(),
     patches: z.array(z.object({ from: z.string(), url: z.string(), sizeBytes: z.number() })).optional(),
+    roots: z.array(Envelope).optional(),
   })
   .openapi('Update', { description: 'What a device should run. Devices parse it strictly.' })
+
+const NoUpdate = ProblemDocument.extend({ roots: z.array(Envelope).optional() }).openapi('NoUpdate')
 
 // Read from the address itself, because platforms encode it differently; here for the description alone.
 const deviceQuery = z.object({
@@ -50,7 +53,13 @@ const latestRoute = defineRoute({
   summary: 'The bundle that a device should run; 404 means: stay as you are',
   access: { kind: 'app-or-device', scope: 'devices:read' },
   request: { params: z.object({ appId: Id }), query: deviceQuery },
-  responses: { 200: jsonResponse(Update, 'The bundle') },
+  responses: {
+    200: jsonResponse(Update, 'The bundle'),
+    404: {
+      description: 'There is no update',
+      content: { 'application/problem+json': { schema: NoUpdate } },
+    },
+  },
 })
 
 const downloadRoute = defineRoute({

@@ -9,7 +9,7 @@ import {
 import { fetchBytes } from './fetch-bytes.js'
 import { learnRoots } from './learn-roots.js'
 import { LiveUpdateError, type LiveUpdateErrorCode } from './live-update-error.js'
-import { type Latest, queryLatest } from './query-latest.js'
+import { type Answer, type Latest, queryLatest } from './query-latest.js'
 import type { Session } from './session.js'
 import type { State } from './state.js'
 
@@ -70,7 +70,7 @@ function refuse(code: LiveUpdateErrorCode, message: string): never {
   throw new LiveUpdateError(code, message)
 }
 
-async function query(session: Session, state: State): Promise<Latest | null> {
+async function query(session: Session, state: State): Promise<Answer> {
   const { config, world } = session
   const device = {
     deviceId: state.deviceId,
@@ -92,13 +92,12 @@ async function query(session: Session, state: State): Promise<Latest | null> {
 export async function checkUpdate(session: Session): Promise<CheckResult> {
   const { config, world } = session
   const before = await session.load()
-  const latest = await query(session, before)
+  const { latest, roots } = await query(session, before)
+  // [K5] also where nothing is offered, as while a channel is paused
+  const trust = config.profile === 'compat' ? null : await learnRoots(session, roots)
   if (latest === null) return { status: 'none', bundleId: null, candidate: null }
-  if (config.profile === 'compat') {
-    return compare(await session.load(), { latest, bundleId: latest.bundleId, verified: null })
-  }
-  const trust = await learnRoots(session, latest.roots)
   const state = await session.load()
+  if (trust === null) return compare(state, { latest, bundleId: latest.bundleId, verified: null })
   const verified = await verifyRelease(latest, trust, {
     appId: config.appId,
     platform: config.platform,

@@ -15,8 +15,13 @@ export interface Latest {
   signature: unknown
   release: unknown
   channelStatement: unknown
-  roots: unknown[]
   patches: unknown
+}
+
+/** `latest` is `null` when there is no bundle for this device; roots come all the same, oldest first. */
+export interface Answer {
+  latest: Latest | null
+  roots: unknown[]
 }
 
 /** The device header that every request carries. */
@@ -46,50 +51,48 @@ function malformed(what: string): never {
   throw new LiveUpdateError('ANSWER_MALFORMED', `The server's answer about the latest bundle is malformed: ${what}.`)
 }
 
-function parseLatest(bytes: Uint8Array): Latest {
-  let answer: Record<string, unknown>
+type Members = Record<string, unknown>
+
+/** Without any for what is no JSON object, or was longer than allowed. */
+function readMembers(bytes: Uint8Array | null): Members {
   try {
-    answer = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as Record<string, unknown>
+    return Object(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes ?? undefined))) as Members
   } catch {
-    return malformed('it is not JSON')
+    return {}
   }
-  if (typeof answer !== 'object' || answer === null) malformed('it is not an object')
-  const { artifactType, bundleId, url, roots } = answer
-  if (artifactType !== 'zip' && artifactType !== 'manifest') malformed('its artifactType is unknown')
+}
+
+function parseLatest(members: Members): Latest {
+  const { artifactType, bundleId, url, signature, release, channelStatement, patches } = members
+  if (artifactType !== 'zip' && artifactType !== 'manifest') malformed('it is not JSON, or its artifactType is unknown')
   if (typeof bundleId !== 'string' || !/^[\w.-]{1,200}$/.test(bundleId)) malformed('its bundleId is not an identifier')
   if (typeof url !== 'string') malformed('it has no url')
-  return {
-    artifactType,
-    bundleId,
-    url,
-    signature: answer['signature'],
-    release: answer['release'],
-    channelStatement: answer['channelStatement'],
-    roots: Array.isArray(roots) ? roots.slice(0, 100) : [],
-    patches: answer['patches'],
-  }
+  return { artifactType, bundleId, url, signature, release, channelStatement, patches }
 }
 
 /**
  * Asks the server for the latest bundle.
  *
- * @returns `null` when there is none for this device
  * @throws {LiveUpdateError} `NETWORK`, `TOO_SLOW`, `SERVER_REFUSED`, `ANSWER_MALFORMED`
  */
 export async function queryLatest(
   fetch: Fetch,
   config: Config,
   device: { deviceId: string; channel: string; bundleId: string | null },
-): Promise<Latest | null> {
+): Promise<Answer> {
   const { status, bytes } = await fetchBytes(fetch, {
     url: latestUrl(config, device),
     headers: { ...deviceHeaders(device.deviceId), accept: 'application/json' },
     maximumBytes: maximumAnswerBytes,
     transfer: config.transfer,
   })
-  if (status === 404) return null
-  if (status < 200 || status > 299)
+  if (status !== 404 && (status < 200 || status > 299))
     throw new LiveUpdateError('SERVER_REFUSED', `The server answered with status ${status}.`)
-  if (bytes === null) malformed('it is too long')
-  return parseLatest(bytes)
+  const members = readMembers(bytes)
+  const { roots } = members
+  // Whatever else says 404 on the way, such as a proxy with a page of its own, means the same.
+  return {
+    latest: status === 404 ? null : parseLatest(members),
+    roots: Array.isArray(roots) ? roots.slice(0, 100) : [],
+  }
 }

@@ -2,7 +2,7 @@ import type { sha256Hex } from '../archive/sha256.js'
 import { chooseOffer, type ChoiceRules, type StaticChannel, type StaticOffer } from '../release/static-channel.js'
 import type { fetchBytes } from './fetch-bytes.js'
 import type { LiveUpdateErrorCode } from './live-update-error.js'
-import type { Latest } from './query-latest.js'
+import type { Answer, Latest } from './query-latest.js'
 import type { Session } from './session.js'
 
 // Nothing but types is imported from the core, as in `send-reports.ts`; what it runs is given to it.
@@ -33,14 +33,13 @@ const digest = /^[0-9a-f]{64}$/
  * Asks a CDN, with plain GET requests that say nothing about the device. What comes back is what the server would have
  * answered, and is believed as little.
  *
- * @returns `null` when there is no bundle for this device
  * @throws {LiveUpdateError} `NETWORK`, `TOO_SLOW`, `SERVER_REFUSED`, `ANSWER_MALFORMED`
  */
 export async function queryStatic(
   { config, world }: Session,
   device: StaticDevice,
   tools: StaticTools,
-): Promise<Latest | null> {
+): Promise<Answer> {
   const base = `${config.staticUrl}/apps/${encodeURIComponent(config.appId.toLowerCase())}`
 
   const malformed = (what: string): never =>
@@ -77,7 +76,7 @@ export async function queryStatic(
     return found as StaticChannel
   }
 
-  /** [S5] Only roots that this device has not learned yet, in order. */
+  /** [S2] Only roots that this device has not learned yet, in order. */
   async function fetchRoots({ roots }: StaticChannel): Promise<unknown[]> {
     const envelopes: unknown[] = []
     for (const { version, sha256 } of roots.slice(-rootsAtOnce))
@@ -85,7 +84,7 @@ export async function queryStatic(
     return envelopes
   }
 
-  async function toLatest(channel: StaticChannel, offer: StaticOffer): Promise<Latest> {
+  async function toLatest(offer: StaticOffer): Promise<Latest> {
     const { bundleId, archive, release } = offer
     if (typeof bundleId !== 'string') malformed('an offer of it names no bundle')
     const beside = archive === null ? base : `${base}/archives/${asDigest(archive)}.zip`
@@ -100,16 +99,16 @@ export async function queryStatic(
       signature: null,
       release: release === null ? null : await fetchJson(`releases/${asDigest(release)}.json`),
       channelStatement: offer.channelStatement,
-      roots: await fetchRoots(channel),
       patches,
     }
   }
 
   const channel = await fetchChannel()
-  if (channel === null) return null
+  if (channel === null) return { latest: null, roots: [] }
+  const roots = await fetchRoots(channel)
   const { deviceId, now } = device
   const offer = await chooseOffer(channel, { deviceId, versionCode: config.appVersionCode, now }, tools).catch(() =>
     malformed('its offers cannot be read'),
   )
-  return offer === null ? null : toLatest(channel, offer)
+  return { latest: offer === null ? null : await toLatest(offer), roots }
 }

@@ -66,12 +66,12 @@ export async function chooseOffer(
   device: { deviceId: string; versionCode: string; now: number },
   rules: ChoiceRules,
 ): Promise<StaticOffer | null> {
-  // [S2] a channel that has ended
+  // [S3] a channel that has ended
   if (channel.expiresAt !== null && !(Date.parse(channel.expiresAt) > device.now)) return null
   for (const offer of channel.offers) {
-    // [S3] the stable hash that the server uses
+    // [S4] the stable hash that the server uses
     if (!(await rules.isInRollout(device.deviceId, offer.rollout))) continue
-    // [S4] not an older one either: it would not be what the channel means for this version
+    // [S5] not an older one either: it would not be what the channel means for this version
     return isInRange(device.versionCode, offer.versionCodes, rules.compareVersions) ? offer : null
   }
   return null
