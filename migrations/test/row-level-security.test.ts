@@ -114,14 +114,7 @@ describe('the API role', () => {
       'user_passwords',
       'user_totp',
     ]
-    const ofProcesses = [
-      'credential_opens',
-      'discarded_objects',
-      'secret_opens',
-      'static_apps',
-      'static_objects',
-      'workers',
-    ]
+    const ofProcesses = ['credential_opens', 'discarded_objects', 'secret_opens', 'static_objects', 'workers']
     const ofOperators = ['incident_steps', 'incidents', 'operators']
     expect(hidden.sort()).toEqual([...ofPeople, ...ofProcesses, ...ofOperators].sort())
   })
@@ -169,7 +162,6 @@ describe('the control role', () => {
     const seen = await Promise.all(names.map(async (name) => ((await rowsVisibleTo(control, name)) > 0 ? [name] : [])))
     const due = [
       'access_reviews',
-      'app_changes',
       'apps',
       'artifacts',
       'audit_checkpoints',

@@ -1,4 +1,4 @@
-import { appChanges, staticObjects, type Transaction, withOrg } from '@capstan/migrations'
+import { staticApps, staticObjects, type Transaction, withOrg } from '@capstan/migrations'
 import { channelStatementLifetimeMs } from '@capstan/sdk/release'
 import { and, eq } from 'drizzle-orm'
 import type { ControlDeps } from '../control/control-deps.js'
@@ -66,11 +66,11 @@ const copies = ({ kind }: WantedObject) => kind === 'archives' || kind === 'patc
 
 /** The change first: one that is committed while the rest is read is found by the next look. */
 async function find(tx: Transaction, appId: string): Promise<Found> {
-  const [change] = await tx.select().from(appChanges).where(eq(appChanges.appId, appId))
+  const [wanted] = await tx.select().from(staticApps).where(eq(staticApps.appId, appId))
   const [app] = await loadPublished(tx, [appId])
   const written = await tx.select().from(staticObjects).where(eq(staticObjects.appId, appId))
   return {
-    changedIn: change?.changedIn ?? null,
+    changedIn: wanted?.wantedIn ?? null,
     app: app ?? null,
     content: app ? await findContent(tx, app) : [],
     written: new Map(written.map((row) => [row.path, row])),

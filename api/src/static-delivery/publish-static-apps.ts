@@ -1,6 +1,7 @@
 import { staticApps, withOrg } from '@capstan/migrations'
 import { and, eq, lte, sql } from 'drizzle-orm'
 import type { ControlDeps } from '../control/control-deps.js'
+import { type DueApp, findDueApps } from './find-due-apps.js'
 import { type AppKey, publishApp, type StaticDeps } from './publish-app.js'
 import { appFolder } from './static-paths.js'
 
@@ -12,12 +13,11 @@ const CLAIM_MS = 30 * 60_000
 const RETRY_MS = 15_000
 
 type Deps = StaticDeps & Pick<ControlDeps, 'log'>
-type Due = AppKey & { isWanted: boolean }
 
 /** Writes the objects of every app that changed, or whose statements are in the second half of their life. */
 export async function publishStaticApps(deps: Deps): Promise<number> {
   const startedAt = deps.now().getTime()
-  const due = await findDue(deps)
+  const due = await findDueApps(deps.db, deps.now(), MOST_A_PASS)
   const left = [...due]
   const work = async () => {
     while (deps.now().getTime() - startedAt < PASS_MS) {
@@ -30,28 +30,7 @@ export async function publishStaticApps(deps: Deps): Promise<number> {
   return due.length - left.length
 }
 
-/**
- * New changes before renewals: a pause does not stand behind a fleet of apps whose statements are only getting old. Last
- * what failed or has more to copy, the one that waits the longest first.
- */
-async function findDue({ db, now }: Deps): Promise<Due[]> {
-  const at = now().toISOString()
-  const rows = await db.execute<{ app_id: string; org_id: string; is_wanted: boolean }>(sql`
-    with wanted as (
-      select a.id, a.org_id from apps a where a.static_delivery_enabled
-        and not exists (select from organizations o where o.id = a.org_id and o.terminating_at is not null)
-    )
-    select coalesce(w.id, s.app_id) as app_id, coalesce(w.org_id, s.org_id) as org_id, w.id is not null as is_wanted
-    from wanted w full join static_apps s on s.app_id = w.id left join app_changes c on c.app_id = w.id
-    where (s.claimed_until is null or s.claimed_until <= ${at}) and (w.id is null or s.app_id is null
-      or s.renew_at is null or s.renew_at <= ${at} or s.changed_in is distinct from c.changed_in)
-    order by s.claimed_until is not null, (w.id is null or s.changed_in is distinct from c.changed_in) desc,
-      s.claimed_until, app_id
-    limit ${MOST_A_PASS}`)
-  return [...rows].map((row) => ({ appId: row.app_id, orgId: row.org_id, isWanted: row.is_wanted }))
-}
-
-async function bringUpToDate(deps: Deps, app: Due): Promise<void> {
+async function bringUpToDate(deps: Deps, app: DueApp): Promise<void> {
   const claimedUntil = await claim(deps, app)
   if (claimedUntil === null) return
   try {
@@ -67,7 +46,7 @@ async function bringUpToDate(deps: Deps, app: Due): Promise<void> {
 }
 
 /** One of several control processes writes an app at a time; one that dies leaves it to the next. */
-async function claim({ db, now }: Deps, { appId, orgId }: Due): Promise<Date | null> {
+async function claim({ db, now }: Deps, { appId, orgId }: AppKey): Promise<Date | null> {
   const at = now()
   const claimedUntil = new Date(at.getTime() + CLAIM_MS)
   const isFree = sql`${staticApps.claimedUntil} is null or ${lte(staticApps.claimedUntil, at)}`
@@ -83,7 +62,7 @@ async function claim({ db, now }: Deps, { appId, orgId }: Due): Promise<Date | n
 
 type Settled = Partial<Omit<typeof staticApps.$inferInsert, 'appId' | 'orgId'>>
 
-async function settle({ db }: Deps, { appId, orgId }: Due, claimedUntil: Date, set: Settled): Promise<boolean> {
+async function settle({ db }: Deps, { appId, orgId }: AppKey, claimedUntil: Date, set: Settled): Promise<boolean> {
   const rows = await withOrg(db, orgId, (tx) =>
     tx
       .update(staticApps)
@@ -95,7 +74,7 @@ async function settle({ db }: Deps, { appId, orgId }: Due, claimedUntil: Date, s
 }
 
 /** The claim ran out while it was used: who has it now writes everything anew, or removed it and does so again. */
-async function disown({ db }: Deps, { appId, orgId }: Due): Promise<void> {
+async function disown({ db }: Deps, { appId, orgId }: AppKey): Promise<void> {
   const again = { changedIn: null, renewAt: null }
   await withOrg(db, orgId, (tx) =>
     tx
@@ -105,7 +84,15 @@ async function disown({ db }: Deps, { appId, orgId }: Due): Promise<void> {
   )
 }
 
-async function remove({ db, staticParts }: Deps, { appId, orgId }: Due): Promise<void> {
+/** The row goes with the objects, unless something was changed meanwhile: the app may be wanted again. */
+async function remove({ db, staticParts }: Deps, { appId, orgId, wantedIn }: DueApp): Promise<void> {
   await staticParts.store.deleteFolder(appFolder(appId))
-  await withOrg(db, orgId, (tx) => tx.delete(staticApps).where(eq(staticApps.appId, appId)))
+  await withOrg(db, orgId, async (tx) => {
+    const [gone] = await tx
+      .delete(staticApps)
+      .where(eq(staticApps.appId, appId))
+      .returning({ wantedIn: staticApps.wantedIn })
+    if (gone && gone.wantedIn !== wantedIn)
+      await tx.insert(staticApps).values({ appId, orgId, wantedIn: gone.wantedIn })
+  })
 }

@@ -118,6 +118,7 @@ export const staticApps = pgTable('static_apps', {
   changedIn: bigint('changed_in', { mode: 'number' }),
   renewAt: at('renew_at'),
   claimedUntil: at('claimed_until'),
+  wantedIn: bigint('wanted_in', { mode: 'number' }).notNull().default(0),
 })
 
 export const staticObjects = pgTable(
