@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createLiveUpdate, type LiveUpdate, type NodeLiveUpdateOptions } from '@capstan/sdk/live-update/node'
 import { importReleaseSigner, parseChannelStatement, signRoot, type StaticChannel } from '@capstan/sdk/release'
@@ -283,6 +283,17 @@ describe('objects', () => {
   })
 })
 
+test('files that a crash left in the folder are removed at the next start, those of a running copy are not', async () => {
+  const dir = join(lab.fixture.folder, 'crashed')
+  await openStaticStore({ kind: 'folder', dir })
+  const [old, fresh] = [join(dir, 'tmp', 'old'), join(dir, 'tmp', 'fresh')]
+  for (const path of [old, fresh]) await writeFile(path, 'x')
+  const twoDaysAgo = new Date(Date.now() - 48 * HOUR)
+  await utimes(old, twoDaysAgo, twoDaysAgo)
+  await openStaticStore({ kind: 'folder', dir })
+  expect(await readdir(join(dir, 'tmp'))).toEqual(['fresh'])
+})
+
 describe('a device that asks a CDN alone', () => {
   test('goes from version to version, and says nothing about itself', async () => {
     const app = await lab.createApp(['production'])
@@ -309,13 +320,7 @@ describe('a device that asks a CDN alone', () => {
     }
   }, 60_000)
 
-  test('learns new keys from there, and refuses what old keys sign', async () => {
-    const app = await lab.createApp(['production'])
-    const { device } = await createDevice(app)
-    await publish(app, 'one')
-    await lab.publishStatic()
-    await device.sync()
-    expect(await startApp(device)).toBe('one')
+  async function rotateRoot(app: LiveUpdateApp, revokedBundleIds: string[] = []): Promise<void> {
     const next = createKeyPair()
     const root = await signRoot(
       {
@@ -325,14 +330,53 @@ describe('a device that asks a CDN alone', () => {
         createdAt: new Date(lab.clock.now).toISOString(),
         releaseKeys: [next.publicPem],
         platformKeys: [platform.publicKey],
-        revokedBundleIds: [],
+        revokedBundleIds,
       },
       await Promise.all([customer, next].map((key) => importReleaseSigner(key.privatePem, 'hint'))),
     )
     await app.must('POST', '/roots', { root })
     await lab.publishStatic()
+  }
+
+  test('learns new keys from there, and refuses what old keys sign', async () => {
+    const app = await lab.createApp(['production'])
+    const { device } = await createDevice(app)
+    await publish(app, 'one')
+    await lab.publishStatic()
+    await device.sync()
+    expect(await startApp(device)).toBe('one')
+    await rotateRoot(app)
     expect((await channelOf(app)).roots).toMatchObject([{ version: 2 }])
     await expect(device.sync()).rejects.toMatchObject({ code: 'BAD_SIGNATURE' })
+    expect(await startApp(device)).toBe('one')
+  })
+
+  test.each([
+    ['a paused channel', (channelId: string) => [`/channels/${channelId}/pause`]],
+    ['a channel in use', () => []],
+  ])('learns of a revocation from %s', async (_what, before) => {
+    const app = await lab.createApp(['production'])
+    const { device } = await createDevice(app)
+    const bundle = await publish(app, 'one')
+    await lab.publishStatic()
+    expect((await device.sync()).status).toBe('staged')
+    const [channel] = await app.must<[Body]>('GET', '/channels?name=production')
+    for (const path of before(channel.id)) await app.must('POST', path)
+    await rotateRoot(app, [bundle.id])
+    await device.check().catch(() => undefined)
+    expect(await startApp(device)).toBe('built in')
+  })
+
+  test('keeps what it staged when its channel is paused, and nothing is revoked', async () => {
+    const app = await lab.createApp(['production'])
+    const { device } = await createDevice(app)
+    await publish(app, 'one')
+    await lab.publishStatic()
+    expect((await device.sync()).status).toBe('staged')
+    const [channel] = await app.must<[Body]>('GET', '/channels?name=production')
+    await app.must('POST', `/channels/${channel.id}/pause`)
+    await lab.publishStatic()
+    expect((await device.check()).status).toBe('none')
     expect(await startApp(device)).toBe('one')
   })
 

@@ -14,10 +14,9 @@ import {
   type StoredObject,
 } from './object-store.js'
 import { readSealedHead, type SealedFile, streamSealedFile } from './read-sealed-file.js'
+import { removeAbandoned } from './remove-abandoned.js'
 import type { UrlSigner } from './sign-object-url.js'
 import { writeSealedFile } from './write-sealed-file.js'
-
-const ABANDONED_AFTER_MS = 24 * 3600 * 1000
 
 export type FilesystemStoreOptions = { dir: string; storeKey: Uint8Array; urls: UrlSigner }
 
@@ -143,14 +142,6 @@ async function checkMark(dir: string, storeKey: Uint8Array): Promise<void> {
       'object-store-key-wrong',
       `The objects in ${dir} were stored with another key: give the OBJECT_STORE_KEY_FILE they were stored with.`,
     )
-  }
-}
-
-async function removeAbandoned(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    const path = join(folder, name)
-    const facts = await stat(path).catch(() => null)
-    if (facts !== null && facts.mtimeMs < Date.now() - ABANDONED_AFTER_MS) await rm(path, { force: true })
   }
 }
 

@@ -4,16 +4,18 @@ import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { checkKey } from '../objects/object-store.js'
+import { removeAbandoned } from '../objects/remove-abandoned.js'
 import type { StaticStore } from './static-store.js'
 
 /** Static objects as plain files, for the API or any web server to send. */
-export function createFolderStore(dir: string): StaticStore {
+export async function openFolderStore(dir: string): Promise<StaticStore> {
+  await mkdir(join(dir, 'tmp'), { recursive: true })
+  await removeAbandoned(join(dir, 'tmp'))
   const pathOf = (path: string) => join(dir, ...checkKey(path))
   return {
     async put(path, { body }) {
       const target = pathOf(path)
       const temporary = join(dir, 'tmp', randomUUID())
-      await mkdir(dirname(temporary), { recursive: true })
       await mkdir(dirname(target), { recursive: true })
       const file = await open(temporary, 'wx', 0o644)
       try {

@@ -7,7 +7,7 @@ export type StaticPlace =
 
 /** The one place that knows which kind of store is in use. */
 export async function openStaticStore(place: StaticPlace): Promise<StaticStore> {
-  if (place.kind === 'folder') return (await import('./folder-store.js')).createFolderStore(place.dir)
+  if (place.kind === 'folder') return (await import('./folder-store.js')).openFolderStore(place.dir)
   const { bucket, endpoint, region } = place
   const [{ createS3Client }, { createBucketStore }] = await Promise.all([
     import('../objects/s3-client.js'),
