@@ -154,6 +154,39 @@ describe('what is refused', () => {
     expect((user + system) / 1000).toBeLessThan(100)
   })
 
+  test('no key is derived for a file of which any part would cost too much', () => {
+    const [small, sha256] = [Buffer.from('0203000800', 'hex'), Buffer.from('0609608648016503040201', 'hex')]
+    const places = (bomb: Buffer) => {
+      const rounds = Buffer.from('02031e8480', 'hex')
+      const found: number[] = []
+      for (let at = bomb.indexOf(rounds); at >= 0; at = bomb.indexOf(rounds, at + 1)) found.push(at)
+      return found
+    }
+    const withCheap = (cheap: 'mac' | 'contents' | 'both') => {
+      const bomb = Buffer.from(keystoreBytes('bomb.p12'))
+      const [mac, ...contents] = places(bomb).toReversed()
+      const changed = { mac: [mac!], contents, both: [mac!, ...contents] }[cheap]
+      for (const at of changed) small.copy(bomb, at)
+      return bomb
+    }
+    const tooCostly = refusal('keystore-too-costly', /rounds/)
+    // The MAC comes first, and would say that the password is wrong.
+    expect(() => inspectBytes(withCheap('mac'), { password: 'wrong' })).toThrow(tooCostly)
+    const unknownDigest = withCheap('contents')
+    unknownDigest.writeUInt8(8, unknownDigest.lastIndexOf(sha256) + sha256.length - 1)
+    expect(() => inspectBytes(unknownDigest)).toThrow(tooCostly)
+    expect(() => inspectBytes(withCheap('both'), { password: 'wrong' })).toThrow(
+      refusal('keystore-password-wrong', /wrong/),
+    )
+  })
+
+  test('rounds that only decryption shows are capped one by one and together', () => {
+    const budget = new DerivationBudget()
+    expect(() => budget.spend(1_000_001)).toThrow(refusal('keystore-too-costly', /rounds/))
+    for (let count = 0; count < 5; count += 1) expect(budget.spend(1_000_000)).toBe(1_000_000)
+    expect(() => budget.spend(1)).toThrow(refusal('keystore-too-costly', /rounds/))
+  })
+
   test('rounds count as often as a long key has them run', () => {
     const parameters = (rounds: number) => {
       const prf = der(0x30, [der(0x06, Buffer.from('2a864886f70d0208', 'hex'))])
