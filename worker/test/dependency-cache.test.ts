@@ -169,6 +169,21 @@ test.each([
   expect(served).toEqual(['/buoy/-/buoy-1.0.0.tgz'])
 })
 
+test('a cache that is small and would fill the disk of the build is not unpacked, and the build goes on', async () => {
+  const archive = pack()
+  for (let n = 0; n < 16_000; n += 1) archive.entry({ name: `content-v2/${n}` }, 'x')
+  archive.finalize()
+  const bytes = await buffer(archive)
+  const api = await run(project(), (given) => {
+    offer(given, bytes)
+    given.spec.limits = { ...given.buildSpec('').limits, diskBytes: 64 << 20 }
+  })
+  expect(api.finishes, api.log).toEqual([{ status: 'succeeded', retryable: false }])
+  expect(api.log).toMatch(/The cache is not used: it needs \d+ bytes and the disk has \d+ left/)
+  expect(api.cacheReports).toMatchObject([{ refused: false }])
+  expect(served).toEqual(['/buoy/-/buoy-1.0.0.tgz'])
+})
+
 test('a cache that the platform cannot give costs the build nothing but time', async () => {
   const api = await run(project(), (given) => {
     given.cacheAnswer = { state: 'hit', url: `${given.url}/store/nothing`, sha256: 'a'.repeat(64), sizeBytes: 10 }
