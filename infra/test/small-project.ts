@@ -47,6 +47,12 @@ export function talkingProject(lines: number, pauseMs: number): Zip {
   return zip({ ...npmProject('node build.cjs'), 'build.cjs': script, 'dist/index.html': '<h1>built</h1>' })
 }
 
+/** A project whose build runs this script of Node, with an argument. */
+export function scriptProject(script: string, argument: string): Zip {
+  const files = { ...npmProject(`node build.mjs ${argument}`), 'build.mjs': script }
+  return zip({ ...files, 'dist/index.html': '<h1>built</h1>' })
+}
+
 const manifest = `<?xml version="1.0" encoding="utf-8"?>
 <manifest xmlns:android="http://schemas.android.com/apk/res/android" package="com.example.small"
   android:versionCode="1" android:versionName="1.0">

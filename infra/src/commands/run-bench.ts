@@ -14,7 +14,7 @@ async function runMeasurements(config: Config, args: readonly string[], env: Rec
   const vitest = join(config.checkout, 'node_modules', 'vitest', 'vitest.mjs')
   const bench = join(config.checkout, 'vitest.bench.config.ts')
   // These take many minutes, or need an image that `TEST_BUILDER_IMAGE` names, and are done when they are named.
-  const named = ['fault-*', 'cache-restore'].flatMap((name) => ['--exclude', `**/${name}.bench.ts`])
+  const named = ['fault-*', 'cache-restore', 'large-log'].flatMap((name) => ['--exclude', `**/${name}.bench.ts`])
   const unasked = args.length === 0 ? named : []
   const child = spawn(process.execPath, [vitest, 'run', '--config', bench, ...unasked, ...args], {
     cwd: config.checkout,
