@@ -3,7 +3,7 @@ import { chooseTools, refuseWithoutManager } from './choose-tools.js'
 import { chooseVariant, compilesOnline } from './choose-variant.js'
 import { withEgress } from './egress/open-egress.js'
 import { inspectSandbox } from './inspect-sandbox.js'
-import type { Project } from './inspect-sandbox.js'
+import type { Inspection, Project } from './inspect-sandbox.js'
 import { buildWeb, webBuildCommand } from './phases/build-web.js'
 import { compile } from './phases/compile.js'
 import { fetchSource } from './phases/fetch-source.js'
@@ -21,10 +21,7 @@ import { inPhase, skipPhases } from './track-phases.js'
 /** A whole build, phase by phase; each one hands on what the next one needs. */
 export async function runPhases(run: BuildRun): Promise<void> {
   const sandbox = await inPhase(run, 'prepare', () => prepare(run))
-  const project = await inPhase(run, 'fetch-source', async () => {
-    await fetchSource(run, sandbox)
-    return readProject(run, sandbox)
-  })
+  const project = await inPhase(run, 'fetch-source', async () => readProject(run, await fetchSource(run, sandbox)))
   await installWithCache(run, sandbox, project)
   const command = webBuildCommand(project)
   const commandsRan = command !== undefined || project.packageManager !== null
@@ -37,8 +34,7 @@ export async function runPhases(run: BuildRun): Promise<void> {
   else await finishAndroid(run, sandbox, project)
 }
 
-async function readProject(run: BuildRun, sandbox: Sandbox): Promise<Project> {
-  const { project, tools } = await inspectSandbox(run, sandbox, 'fetch-source')
+function readProject(run: BuildRun, { project, tools }: Inspection): Project {
   run.tools = chooseTools(run, tools)
   refuseWithoutManager(project, tools)
   return project

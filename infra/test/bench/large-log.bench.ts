@@ -40,7 +40,7 @@ test.each([
     const buildId = await client.requestWebBuild(appId, sourceId)
     const { job } = await client.untilEnded(appId, buildId, 1_200_000)
     const buildMs = Date.now() - startedAt
-    expect(job.status).toBe('succeeded')
+    expect(`${job.status} ${job.statusMessage ?? ''}`).toBe('succeeded ')
     const stored = await untilStored(job.id)
     const storedMs = Date.now() - startedAt - buildMs
     // As an hour later: from here on the log is read from the object store alone.

@@ -1,6 +1,6 @@
 // Prints as much as its argument says, in bytes: colours, links and titles of terminals, broken UTF-8, long lines.
-import { writeSync } from 'node:fs'
-import { argv } from 'node:process'
+import { once } from 'node:events'
+import { argv, stdout } from 'node:process'
 import { pathToFileURL } from 'node:url'
 
 /** Line `n`, without its end. */
@@ -21,7 +21,7 @@ export function bytesOf(n) {
   return shapes[n % shapes.length]()
 }
 
-function print(bytes) {
+async function print(bytes) {
   const end = Buffer.from('\n')
   let printed = 0
   for (let n = 0; printed < bytes;) {
@@ -31,9 +31,9 @@ function print(bytes) {
       size += lines.at(-2).length + 1
     }
     const block = Buffer.concat(lines)
-    for (let at = 0; at < block.length;) at += writeSync(1, block, at)
+    if (!stdout.write(block)) await once(stdout, 'drain')
     printed += block.length
   }
 }
 
-if (import.meta.url === pathToFileURL(argv[1] ?? '').href) print(Number(argv[2]))
+if (import.meta.url === pathToFileURL(argv[1] ?? '').href) await print(Number(argv[2]))
