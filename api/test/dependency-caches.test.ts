@@ -28,6 +28,7 @@ import {
   underLease,
 } from './build-fixture.js'
 import { createFixture, type Fixture } from './fixture.js'
+import { keysBelow } from './stored-objects.js'
 
 let fixture: Fixture
 let control: OpenDatabase
@@ -97,12 +98,8 @@ async function fill(of = app, body: Record<string, unknown> = {}): Promise<strin
 }
 
 const rows = () => withOrg(fixture.deps.db, app.org.id, (tx) => tx.select().from(dependencyCaches))
-const keysStored = async () => {
-  const found: string[] = []
-  for await (const { key } of fixture.deps.objects.list(`orgs/${app.org.id}/`))
-    if (key.includes('/caches/')) found.push(key)
-  return found
-}
+const keysStored = async () =>
+  (await keysBelow(fixture, `orgs/${app.org.id}/`)).filter((key) => key.includes('/caches/'))
 
 describe('a cache', () => {
   test('counts for other builds once its build has succeeded, and is shown on both', async () => {

@@ -20,6 +20,7 @@ import {
   underLease,
 } from './build-fixture.js'
 import { createFixture, type Fixture } from './fixture.js'
+import { keysBelow, storeDamaged } from './stored-objects.js'
 
 let fixture: Fixture
 let control: OpenDatabase
@@ -118,13 +119,8 @@ async function noteOf({ build }: { build: TestBuild }) {
   return note
 }
 
-async function objectsOf({ build }: { build: TestBuild }): Promise<string[]> {
-  const keys: string[] = []
-  for await (const { key } of fixture.deps.objects.list(`orgs/${app.org.id}/`)) {
-    if (key.includes(`/logs/${build.jobId}/`)) keys.push(key)
-  }
-  return keys
-}
+const objectsOf = async ({ build }: { build: TestBuild }) =>
+  (await keysBelow(fixture, `orgs/${app.org.id}/`)).filter((key) => key.includes(`/logs/${build.jobId}/`))
 
 describe('the log of a job that has ended', () => {
   test('reads the same from the database, from both, and from the object alone', async () => {
@@ -228,10 +224,13 @@ describe('the log of a job that has ended', () => {
 })
 
 describe('an interruption', () => {
-  test('before the note leaves an object that the next pass replaces', async () => {
+  test('before the note leaves objects that the next pass replaces, damaged or not', async () => {
     const job = await ended([awkward])
-    const key = `orgs/${app.org.id}/apps/${app.id}/logs/${job.build.jobId}/${newId()}`
-    await fixture.deps.objects.put(key, Buffer.from('half a log'), { contentType: 'application/gzip' })
+    const folder = `orgs/${app.org.id}/apps/${app.id}/logs/${job.build.jobId}/`
+    await storeDamaged(fixture, `${folder}${newId()}`)
+    await fixture.deps.objects.put(`${folder}${newId()}`, Buffer.from('half a log'), {
+      contentType: 'application/gzip',
+    })
     await move()
     expect(await objectsOf(job)).toEqual([(await noteOf(job))?.objectKey])
     expect(await (await get(`/v1/jobs/${job.build.jobId}/logs/download`)).text()).toContain('Gradle failed.')

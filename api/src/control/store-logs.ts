@@ -58,7 +58,7 @@ async function storeEnded(deps: Needed): Promise<number> {
 async function storeLog(deps: Needed, job: Ended): Promise<boolean> {
   const folder = `${appObjectPrefix(job.orgId, job.appId)}logs/${job.id}/`
   // What an interrupted pass left: nothing refers to it, for this job has no note yet.
-  for await (const { key } of deps.objects.list(folder)) await deps.objects.delete(key)
+  await deps.objects.deleteBelow(folder)
   if (job.nextLogNumber === 1) return markStored(deps, job)
   const chunks: LogChunk[] = []
   const hash = createHash('sha256')
