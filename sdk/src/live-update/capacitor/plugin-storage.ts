@@ -55,6 +55,8 @@ export async function pluginStorage(
   const folder = decodeURI(uri.replace(/^file:\/\//, '')).replace(/\/$/, '')
   return {
     ...bundles,
+    // The plugin cannot.
+    persist: () => Promise.resolve(),
     digest: async (id) => (id === null ? null : digest(id)),
     // The files of the app itself are not the file plugin's to read.
     read: async (id, path) => (id === null ? null : readFile(id, path)),

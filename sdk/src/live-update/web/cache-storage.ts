@@ -80,6 +80,8 @@ export function cacheStorage(
         },
       }
     },
+    // A browser says nothing about when an entry is on the disk.
+    persist: () => Promise.resolve(),
     async digest(id) {
       const name = id === null ? null : await cacheOf(id)
       if (name === null || !(await caches.keys()).includes(name)) return null
