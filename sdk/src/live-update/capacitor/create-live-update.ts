@@ -2,6 +2,7 @@ import type { Launch } from '../launch.js'
 import { LiveUpdateError } from '../live-update-error.js'
 import { type LiveUpdate, openLiveUpdate } from '../live-update.js'
 import type { LiveUpdateOptions } from '../options.js'
+import { openBuiltIn } from '../open-built-in.js'
 import type { World } from '../session.js'
 import { pluginStorage } from './plugin-storage.js'
 import type { FilesystemPlugin, PreferencesPlugin, WebViewPlugin } from './plugins.js'
@@ -14,6 +15,11 @@ export interface CapacitorLiveUpdateOptions extends LiveUpdateOptions {
   webView: WebViewPlugin
   /** A directory of `@capacitor/filesystem`. Default `DATA`; `LIBRARY_NO_CLOUD` keeps bundles out of backups on iOS. */
   storageDirectory?: string
+  /**
+   * The name of the list that `capstan publish --built-in FILE` wrote into the web folder of the app: patches then lead
+   * away from the built-in bundle, and its files are reused. Default: none.
+   */
+  builtInList?: string
   /** For tests: another network or clock. */
   world?: Partial<Pick<World, 'fetch' | 'now'>>
 }
@@ -51,17 +57,21 @@ async function show(webView: WebViewPlugin, launch: Launch): Promise<Launch> {
  * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`, `CRYPTO_UNAVAILABLE`
  */
 export async function createLiveUpdate(options: CapacitorLiveUpdateOptions): Promise<LiveUpdate> {
-  const { filesystem, preferences, webView, storageDirectory = 'DATA', world, ...rest } = options
+  const { filesystem, preferences, webView, storageDirectory = 'DATA', builtInList, world, ...rest } = options
   if (!filesystem || !preferences || !webView) {
     throw new LiveUpdateError('CONFIG', 'filesystem, preferences and webView are needed: give the plugins of your app.')
   }
   if (!/^[\w.-]{1,100}$/.test(options.appId))
     throw new LiveUpdateError('CONFIG', 'appId is missing or not an identifier.')
   const folder = `capstan-live-update/${options.appId}`
-  const storage = await pluginStorage({ filesystem, preferences }, { directory: storageDirectory, folder })
+  const ownFetch = world?.fetch ?? ((url: string, init: RequestInit) => globalThis.fetch(url, init))
+  const root = new URL('/', (globalThis as { location?: { href: string } }).location?.href ?? 'https://localhost').href
+  const builtIn = await openBuiltIn(builtInList, { fetch: ownFetch, root, init: {} })
+  const storage = await pluginStorage({ filesystem, preferences }, { directory: storageDirectory, folder, builtIn })
   return openLiveUpdate(rest, {
     storage,
-    fetch: world?.fetch ?? ((url, init) => globalThis.fetch(url, init)),
+    ...(builtIn ? { builtInBundleId: builtIn.bundleId } : {}),
+    fetch: ownFetch,
     now: world?.now ?? Date.now,
     randomId: randomUuid,
     host: {
