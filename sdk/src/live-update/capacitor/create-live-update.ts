@@ -30,12 +30,21 @@ function same(left: string, right: string): boolean {
   return plain(left) === plain(right)
 }
 
-/** Shows what was decided, for this start only: the next cold start begins in the built-in bundle again. */
+/** How long a web view may take to leave a page. */
+const leaveMs = 10_000
+
+/**
+ * Shows what was decided, for this start only: the next cold start begins in the built-in bundle again. The web view then
+ * loads the bundle anew, and the page that asked must not go on until it is gone: it would confirm a bundle that it is not.
+ */
 async function show(webView: WebViewPlugin, launch: Launch): Promise<Launch> {
-  if (launch.bundleId !== null && !same((await webView.getServerBasePath()).path, launch.directory)) {
-    await webView.setServerBasePath({ path: launch.directory })
-  }
-  return launch
+  if (launch.bundleId === null || same((await webView.getServerBasePath()).path, launch.directory)) return launch
+  await webView.setServerBasePath({ path: launch.directory })
+  await new Promise((resolve) => setTimeout(resolve, leaveMs))
+  throw new LiveUpdateError(
+    'STORAGE',
+    'The web view did not load the chosen bundle; the next start goes back to the last.',
+  )
 }
 
 /**
@@ -47,12 +56,13 @@ async function show(webView: WebViewPlugin, launch: Launch): Promise<Launch> {
  *   platform: 'android', appVersionCode: '42', appVersionName: '1.4.0',
  *   filesystem: Filesystem, preferences: Preferences, webView: WebView })
  * const { nonce } = await updates.launch()   // in the built-in bundle, at a cold start: switches to what is to run
- * await updates.ready(nonce)                 // when the page works
+ * await updates.ready(nonce)                 // when the page works; not reached in a page that was switched away from
  * await updates.sync()
  * ```
  *
  * The base path is never persisted to the web view, so each cold start begins in the built-in bundle, which no update
- * replaces, and `launch` decides there. Inside the launched bundle `launch` only says what runs.
+ * replaces, and `launch` decides there. Inside the launched bundle `launch` only says what runs. Where `launch` or `apply`
+ * switches, the web view loads the bundle anew, and the call does not return in the page that made it.
  *
  * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`, `CRYPTO_UNAVAILABLE`
  */
