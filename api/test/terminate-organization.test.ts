@@ -13,6 +13,7 @@ import type { BuildQueue } from '../src/control/build-queue.js'
 import type { ControlDeps } from '../src/control/control-deps.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import { leaseBuild, storeApp, storeCredential, type StoredCredential } from './leased-build.js'
+import { keysBelow, storeDamaged } from './stored-objects.js'
 import { askSocket, type BrokerSocketPaths, chooseSockets, startTestBroker, type TestBroker } from './test-broker.js'
 import { expectStatus } from './version-fixture.js'
 
@@ -99,6 +100,7 @@ test('while the broker is away nothing ends, and the call can be made again', as
 
 test('members, tokens, builds and keys end at once, what was stored is erased, the certificate stays', async () => {
   const [{ org, credential, objectKey }, other] = [await settle(), await settle()]
+  await storeDamaged(fixture, `orgs/${org.id}/apps/${credential.appId}/artifacts/2`)
   const running = await open(org, credential)
   const waiting = await leaseBuild(fixture, org.id, credential)
   const inOrg = <T>(work: Parameters<typeof withOrg<T>>[2]) => withOrg(fixture.deps.db, org.id, work)
@@ -117,7 +119,7 @@ test('members, tokens, builds and keys end at once, what was stored is erased, t
   expect(found.map(({ status }) => status)).toEqual(['canceled', 'canceled'])
 
   expect(await eraseOrganizations(control)).toBe(1)
-  expect(await fixture.deps.objects.head(objectKey)).toBeNull()
+  expect(await keysBelow(fixture, `orgs/${org.id}/`)).toEqual([])
   const stateOf = async () => (await inOrg((tx) => tx.select().from(organizations)))[0]
   expect(await stateOf()).toMatchObject({ name: 'terminated', terminatedAt: null })
   expect(await inOrg((tx) => tx.select().from(jobs))).toEqual([])
