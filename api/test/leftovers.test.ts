@@ -118,6 +118,20 @@ test('an upload that nobody finished goes with its parts; one of today stays', a
   expect(left.map(({ id }) => id)).not.toContain(first)
 })
 
+test('deliveries of webhooks go after thirty days', async () => {
+  await using owner = openDatabase({ url: fixture.ownerUrl, poolSize: 1 })
+  const [hook] = await owner.sql`
+    insert into app_webhooks (id, org_id, app_id, name, host, sealed_url, sealed_secret, events, format, created_by)
+    values (gen_random_uuid(), ${app.org.id}, ${app.id}, 'x', 'x', '', '', '{job_finished}', 'raw', gen_random_uuid())
+    returning id`
+  for (const age of ['29 days', '31 days']) {
+    await owner.sql`insert into app_webhook_deliveries (id, org_id, webhook_id, event, facts, created_at)
+      values (gen_random_uuid(), ${app.org.id}, ${hook?.id as string}, 'job_finished', '{}', now() - ${age}::interval)`
+  }
+  expect((await sweepLeftovers(deps)).deliveries).toBe(1)
+  expect((await sweepLeftovers(deps)).deliveries).toBe(0)
+})
+
 test('rows of the outbox go a week after they were sent, and not before they were', async () => {
   await using owner = openDatabase({ url: fixture.ownerUrl, poolSize: 1 })
   await owner.sql`update outbox set sent_at = null`

@@ -101,6 +101,7 @@ async function shown({ build }: { build: TestBuild }): Promise<Record<string, un
     job: (await jobOf(fixture, build, 'jobLogs')).jobLogs,
     ofBuild: (await withLog.json<{ job: { jobLogs: unknown } }>()).job.jobLogs,
     after: await (await get(`/v1/jobs/${build.jobId}/logs?after=3`)).json(),
+    range: await (await get(`/v1/jobs/${build.jobId}/logs?after=3&limit=100`)).json(),
     past: await (await get(`/v1/jobs/${build.jobId}/logs?after=100000`)).json(),
     download: await (await get(`/v1/jobs/${build.jobId}/logs/download`)).text(),
     events,
@@ -128,6 +129,9 @@ describe('the log of a job that has ended', () => {
     const lines = [...awkward, ...long, 'Gradle failed.']
     expect(before.download).toBe(lines.map((text) => `${text}\n`).join(''))
     expect(before.job).toHaveLength(lines.length)
+    expect((before.range as { number: number }[]).map(({ number }) => number)).toEqual(
+      Array.from({ length: 100 }, (_, index) => index + 4),
+    )
     minutes = 2
     expect(await pass()).toEqual({ stored: 1, dropped: 0 })
     expect([await rowsOf(job), await shown(job)]).toEqual([6, before])
@@ -135,6 +139,11 @@ describe('the log of a job that has ended', () => {
     expect(await pass()).toEqual({ stored: 0, dropped: 1 })
     expect([await rowsOf(job), await shown(job)]).toEqual([0, before])
     expect(await pass()).toEqual({ stored: 0, dropped: 0 })
+  })
+
+  test.each([0, 100_001, -1, 'many'])('is not given in ranges of %s lines', async (limit) => {
+    const job = await ended([['one line']])
+    expect((await get(`/v1/jobs/${job.build.jobId}/logs?limit=${limit}`)).status).toBe(422)
   })
 
   test('is one gzip file of numbered lines, in parts of bounded size', async () => {

@@ -170,6 +170,8 @@ describe('the control role', () => {
     const due = [
       'access_reviews',
       'app_changes',
+      'app_webhook_deliveries',
+      'app_webhooks',
       'apps',
       'artifacts',
       'audit_checkpoints',

@@ -14,6 +14,8 @@ export interface World {
   now: () => number
   /** An unguessable text for each launch. */
   randomId: () => string
+  /** The bundle that the app was shipped with, in the server's words, where the host knows it. */
+  builtInBundleId?: () => Promise<string | null>
   /** How archives are unpacked; the web's way by default. */
   codec?: ArchiveCodec
   /** For hosts that show what was decided themselves, or in which something else decides, like a service worker. */
