@@ -35,6 +35,7 @@ export async function offerPatched(
   server: HostileServer,
   shipped: Files,
   next: Files,
+  { sizeBytes, spoilArchive = false }: { sizeBytes?: number; spoilArchive?: boolean } = {},
 ): Promise<{ downloads: string[] }> {
   const [zip, before] = [zipOf(next), zipOf(shipped)]
   const layout = layOut(await validateArchive(before), await validateArchive(zip))
@@ -43,11 +44,13 @@ export async function offerPatched(
   const patch = makePatch(join(layout.old, shipped), join(layout.fresh, next), { effort: 'fast' })
   if (patch === null) throw new Error('no patch')
   const url = `${server.http.url}/patches/1`
-  await server.offerRelease(zip, { answer: { patches: [{ from: 'a'.repeat(64), url, sizeBytes: patch.length }] } })
+  await server.offerRelease(zip, {
+    answer: { patches: [{ from: 'a'.repeat(64), url, sizeBytes: sizeBytes ?? patch.length }] },
+  })
   const downloads: string[] = []
   server.http.download = (request, response) => {
     downloads.push(request.url ?? '')
-    response.end(request.url === '/patches/1' ? patch : zip)
+    response.end(request.url === '/patches/1' ? patch : spoilArchive ? zip.map((byte) => byte ^ 1) : zip)
   }
   return { downloads }
 }

@@ -83,6 +83,14 @@ describe('a patch away from the built-in bundle of a Capacitor app', () => {
     await expectShown('four')
   })
 
+  test('is not transferred when it is said to be larger than the archive', async () => {
+    const hostile = { sizeBytes: 2 ** 50, spoilArchive: true }
+    const { downloads } = await offerPatched(server, shipped, webBuild('six'), hostile)
+    await expect((await open()).sync()).rejects.toMatchObject({ code: 'HASH_MISMATCH' })
+    expect(downloads.length).toBeGreaterThan(0)
+    expect(downloads).not.toContain('/patches/1')
+  })
+
   test.each([
     ['a file that is not the listed one', () => ship('assets/library.js', 'other'), 'PATCH_MISMATCH'],
     [

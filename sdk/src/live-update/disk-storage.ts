@@ -97,7 +97,7 @@ async function listTree(disk: Disk, root: string): Promise<{ files: string[]; di
 async function persistTree(disk: Disk, bundlesPath: string, id: string): Promise<void> {
   const root = `${bundlesPath}/${id}`
   const tree = await listTree(disk, root)
-  if (tree === null) throw new Error('a bundle is gone')
+  if (tree === null) throw new Error('its files are no longer there')
   await inOrder(tree.files, (path) => disk.syncFile(`${root}/${path}`))
   await inOrder(tree.directories, (path) => disk.syncDirectory(`${root}/${path}`.replace(/\/$/, '')))
   await disk.syncDirectory(bundlesPath)

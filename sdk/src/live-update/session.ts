@@ -60,7 +60,13 @@ export function openSession<C extends LaunchConfig, W extends LaunchWorld>(confi
     config,
     world,
     emit: (event) => {
-      for (const listener of listeners) listener(event)
+      for (const listener of listeners) {
+        try {
+          listener(event)
+        } catch {
+          // An app's log is no reason to refuse an update.
+        }
+      }
     },
     subscribe: (listener) => {
       listeners.add(listener)

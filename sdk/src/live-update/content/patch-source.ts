@@ -94,7 +94,8 @@ export async function patchSources(
   candidate: Candidate,
   release: ReleaseStatement,
 ): Promise<ContentSource[]> {
-  const offers = readOffers(candidate.latest.patches)
+  // Memory for a patch is given only as far as the signed archive would take it, whatever the server announces.
+  const offers = readOffers(candidate.latest.patches).filter(({ sizeBytes }) => sizeBytes < release.archive.size)
   if (offers.length === 0) return []
   const { current } = await session.load()
   // What the built-in bundle is called was compiled into the app, and the server was asked with that name.
