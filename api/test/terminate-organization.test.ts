@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-import { jobs, type OpenDatabase, openDatabase, organizations, withOrg } from '@capstan/migrations'
-import { eq } from 'drizzle-orm'
+import { apiTokens, jobs, newId, type OpenDatabase, openDatabase, organizations, withOrg } from '@capstan/migrations'
+import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
+import { createToken, hashToken } from '../src/auth/tokens.js'
 import { eraseOrganizations } from '../src/control/erase-organizations.js'
 import type { BuildQueue } from '../src/control/build-queue.js'
 import type { ControlDeps } from '../src/control/control-deps.js'
@@ -138,6 +139,36 @@ test('members, tokens, builds and keys end at once, what was stored is erased, t
   const { subject, versions } = await verify(ended.deletionCertificateId)
   expect(subject).toEqual({ kind: 'organization', id: org.id })
   expect(versions).toMatchObject([{ credential: credential.id, version: 1 }])
+})
+
+test('no token that is made at the same moment survives, nor counts one that is written past all checks', async () => {
+  const { org } = await settle()
+  const name = (await (await see(org)).json<{ name: string }>()).name
+  const body = { name: 'ci', kind: 'service', scopes: ['organizations:read'] }
+  const make = () =>
+    fixture
+      .request('POST', `/v1/organizations/${org.id}/tokens`, { token: org.tokens.owner, body })
+      .then(async (answer) => ({
+        status: answer.status,
+        ...(await answer.json<{ token?: string }>()),
+      }))
+  const before = await make()
+  const works = async (token: string | undefined) =>
+    (await fixture.request('GET', `/v1/organizations/${org.id}`, { token: token ?? 'none' })).status
+  expect([before.status, await works(before.token)]).toEqual([201, 200])
+  const [ended, ...made] = await Promise.all([end(org, name), ...Array.from({ length: 10 }, make)])
+  expect(ended.status).toBe(202)
+  for (const { token } of [before, ...made]) expect(await works(token)).not.toBe(200)
+
+  const written = createToken('ca')
+  await using owner = openDatabase({ url: fixture.ownerUrl, poolSize: 1 })
+  await owner.db.transaction(async (tx) => {
+    await tx.execute(sql`set local session_replication_role = replica`)
+    const [tokenHash, expiresAt] = [hashToken(fixture.deps.pepper, written), new Date(Date.now() + 60_000)]
+    const row = { ...body, kind: 'service' as const, tokenHash, expiresAt, lastFour: written.slice(-4) }
+    await tx.insert(apiTokens).values({ id: newId(), orgId: org.id, userId: org.userIds.owner, ...row })
+  })
+  expect(await works(written)).toBe(404)
 })
 
 test('the certificate of a deleted credential is found by its id and verified by anybody', async () => {

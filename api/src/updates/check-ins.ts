@@ -36,7 +36,7 @@ export type CheckInOptions = {
   db: Database
   log: Logger
   everyMs?: number
-  /** Devices kept at most; what comes on top is counted and dropped. */
+  /** Check-ins kept at most; what comes on top is counted and dropped. */
   room?: number
 }
 
@@ -46,7 +46,7 @@ const ROOM = 50_000
 const BATCH = 1_000
 
 export function createCheckIns({ db, log, everyMs = EVERY_MS, room = ROOM }: CheckInOptions): CheckIns {
-  const kept = new Map<string, CheckIn>()
+  let kept: CheckIn[] = []
   const listeners: ((batch: readonly CheckIn[]) => void)[] = []
   let dropped = 0
   let writing = Promise.resolve()
@@ -62,30 +62,28 @@ export function createCheckIns({ db, log, everyMs = EVERY_MS, room = ROOM }: Che
     }
   }
   /** One batch after the other, so that a slow database is not asked for more. */
-  const take = (keys: readonly string[]): Promise<void> => {
-    const batch = keys.flatMap((key) => kept.get(key) ?? [])
-    for (const key of keys) kept.delete(key)
-    if (batch.length > 0) writing = writing.then(() => write(batch))
+  const take = (batch: readonly CheckIn[]): Promise<void> => {
+    if (batch.length > 0) writing = writing.then(() => write(newestOf(batch)))
     return writing
   }
   const timer = setInterval(() => {
     if (dropped > 0) log.warn({ devices: dropped }, 'check-ins were answered and not written down')
     dropped = 0
-    if (!idle || kept.size === 0) return
+    if (!idle || kept.length === 0) return
     idle = false
-    void take([...first(kept.keys(), BATCH)]).finally(() => (idle = true))
+    void take(kept.splice(0, BATCH)).finally(() => (idle = true))
   }, everyMs)
   timer.unref()
 
   return {
     note(checkIn) {
-      const key = `${checkIn.appId}/${checkIn.deviceId}`
-      if (kept.size >= room && !kept.has(key)) dropped += 1
-      else kept.set(key, checkIn)
+      if (kept.length >= room) dropped += 1
+      else kept.push(checkIn)
     },
     async flush(appId) {
-      const keys = [...kept.keys()].filter((key) => appId === undefined || key.startsWith(`${appId}/`))
-      for (let at = 0; at < keys.length; at += BATCH) void take(keys.slice(at, at + BATCH))
+      const asked = appId === undefined ? kept : kept.filter((checkIn) => checkIn.appId === appId)
+      kept = appId === undefined ? [] : kept.filter((checkIn) => checkIn.appId !== appId)
+      for (let at = 0; at < asked.length; at += BATCH) void take(asked.slice(at, at + BATCH))
       await writing
     },
     onWritten: (listener) => void listeners.push(listener),
@@ -96,11 +94,7 @@ export function createCheckIns({ db, log, everyMs = EVERY_MS, room = ROOM }: Che
   }
 }
 
-function* first<T>(values: Iterable<T>, count: number): Generator<T> {
-  let left = count
-  for (const value of values) {
-    if (left === 0) return
-    left -= 1
-    yield value
-  }
+/** Of a device that asked more than once, what it said last. */
+function newestOf(batch: readonly CheckIn[]): CheckIn[] {
+  return [...new Map(batch.map((checkIn) => [`${checkIn.appId}/${checkIn.deviceId}`, checkIn])).values()]
 }

@@ -12,26 +12,32 @@ export type DeviceQuery = {
  * sends a space as a plus; so form decoding is only the second reading.
  */
 export function readDeviceQuery(url: string): DeviceQuery {
-  const raw = new Map<string, string>()
+  // Side by side instead of in a map: the names are few, and update checks read all of them.
+  const names: string[] = []
+  const texts: string[] = []
   const start = url.indexOf('?')
   const end = url.indexOf('#')
   const search = start < 0 ? '' : url.slice(start + 1, end < 0 ? undefined : end)
-  for (let at = 0; at < search.length;) {
-    const next = search.indexOf('&', at)
-    const stop = next < 0 ? search.length : next
-    const equals = search.indexOf('=', at)
-    const hasValue = equals >= 0 && equals < stop
-    const name = decode(search.slice(at, hasValue ? equals : stop))
-    if (!raw.has(name)) raw.set(name, hasValue ? search.slice(equals + 1, stop) : '')
+  const indexOrEnd = (sign: string, from: number) => {
+    const index = search.indexOf(sign, from)
+    return index < 0 ? search.length : index
+  }
+  for (let at = 0, equals = -1; at < search.length;) {
+    const stop = indexOrEnd('&', at)
+    // Looked for once, however many names have no value: a long query takes time by its length.
+    if (equals < at) equals = indexOrEnd('=', at)
+    names.push(decode(search.slice(at, Math.min(equals, stop))))
+    texts.push(search.slice(equals + 1, stop))
     at = stop + 1
   }
-  const get = (name: string) => decode(raw.get(name) ?? '') || null
+  const textOf = (name: string) => texts[names.indexOf(name)] ?? ''
+  const get = (name: string) => decode(textOf(name)) || null
   return {
     get,
     readings(name) {
       const value = get(name)
       if (value === null) return []
-      const text = raw.get(name) ?? ''
+      const text = textOf(name)
       if (!text.includes('+')) return [value]
       return [value, decode(text.replaceAll('+', ' '))]
     },

@@ -3,7 +3,7 @@ import type { BundleStorage } from './bundle-storage.js'
 import type { Fetch } from './fetch-bytes.js'
 
 /** Which bundle the app was shipped with, and its files, as `capstan publish --built-in FILE` writes it. */
-export interface BuiltInList {
+interface BuiltInList {
   bundleId: string
   files: readonly FileDigest[]
 }
