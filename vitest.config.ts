@@ -7,8 +7,10 @@ export default defineConfig({
   test: {
     // Most files wait for a server or a container; one at a time would leave processors idle.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // What hangs is found; what a busy machine makes slow is not called broken.
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 20_000 } },
     projects: packages.map((name) => ({
       extends: true,
       test: {

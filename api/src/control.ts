@@ -17,7 +17,7 @@ import { createOutbound } from './outbound/create-outbound.js'
 import { openRedis } from './redis.js'
 import { openStaticStore } from './static-delivery/open-static-store.js'
 import { openStatementKey } from './updates/sign-channel-statement.js'
-import { readWebhookKey } from './checkpoint-webhooks/read-webhook-key.js'
+import { readWebhookKey } from './webhook-receivers/read-webhook-key.js'
 import { untilStopped } from './until-stopped.js'
 
 leaveNoMemoryInCores()

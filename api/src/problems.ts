@@ -65,7 +65,10 @@ export const problems = {
   'identity-provider-invalid': { status: 422, title: 'The identity provider is not usable' },
   'identity-taken': { status: 409, title: 'The identity belongs to another account' },
   'webhooks-unavailable': { status: 503, title: 'This server sends no webhooks' },
-  'webhook-limit': { status: 422, title: 'The organization has too many webhooks' },
+  'webhook-limit': { status: 422, title: 'There are too many webhooks' },
+  'webhook-disabled': { status: 409, title: 'The webhook is disabled' },
+  'signing-secret-invalid': { status: 422, title: 'The signing secret is not valid' },
+  'delivery-pending': { status: 409, title: 'The delivery is still being tried' },
   'outbound-address-refused': { status: 422, title: 'The address is not called' },
 
   'checkpoint-not-found': { status: 404, title: 'There is no such checkpoint' },

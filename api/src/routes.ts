@@ -1,4 +1,5 @@
 import type { OpenAPIHono } from '@hono/zod-openapi'
+import { registerAppWebhookRoutes } from './app-webhooks/routes.js'
 import { registerAppRoutes } from './apps/routes.js'
 import { registerAuditRoutes } from './audit/routes.js'
 import type { Env } from './auth/access.js'
@@ -82,6 +83,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerAuditRoutes(app)
   registerChangeRequestRoutes(app)
   registerAppRoutes(app)
+  registerAppWebhookRoutes(app)
   registerCredentialRoutes(app)
   registerProvisioningProfileRoutes(app)
   registerAppleApiKeyRoutes(app)

@@ -1,4 +1,4 @@
-import { memberships, openDatabase, type OpenDatabase, withOrg } from '@capstan/migrations'
+import { apiTokens, memberships, openDatabase, type OpenDatabase, withOrg } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { closeReviews } from '../src/control/close-reviews.js'
@@ -8,7 +8,7 @@ import { createFixture, type Fixture, type TestOrganization } from './fixture.js
 import { createLiveUpdateApp, type LiveUpdateApp, refusal } from './live-update-app.js'
 import { type MemberCalls, memberCalls, type Row } from './member-calls.js'
 
-const HOUR_MS = 3_600_000
+const DAY_MS = 24 * 3_600_000
 
 let now = Date.now()
 let fixture: Fixture
@@ -24,6 +24,9 @@ beforeAll(async () => {
 beforeEach(async () => {
   now = Date.now()
   org = await fixture.createOrganization()
+  // Tests move the clock by days.
+  const expiresAt = new Date(now + 30 * DAY_MS)
+  await withOrg(fixture.deps.db, org.id, (tx) => tx.update(apiTokens).set({ expiresAt }))
   calls = await memberCalls(fixture, org)
   app = await createLiveUpdateApp(fixture, org)
 })
@@ -32,7 +35,7 @@ afterAll(async () => {
   await fixture[Symbol.asyncDispose]()
 })
 
-const begin = () => calls.must('POST', '/access-reviews', { dueAt: new Date(now + HOUR_MS).toISOString() })
+const begin = () => calls.must('POST', '/access-reviews', { dueAt: new Date(now + DAY_MS).toISOString() })
 const itemsOf = (review: Row, more = '') =>
   calls.must<Row[]>('GET', `/access-reviews/${review.id}/items?limit=1000${more}`)
 const decide = (review: Row, item: Row, decision: string, token?: string) =>
@@ -43,9 +46,11 @@ const find = (items: Row[], wanted: Record<string, unknown>): Row => {
   return found
 }
 const end = async () => {
-  now += 2 * HOUR_MS
+  now += DAY_MS + 1_000
   const { log } = fixture.deps
   await closeReviews({ db: control.db, log, now: () => new Date(now) } as ControlDeps)
+  // A session does not last for a day.
+  calls = await memberCalls(fixture, org)
 }
 const sees = async (role: keyof TestOrganization['tokens'], path = calls.path) =>
   (await fixture.request('GET', path, { token: org.tokens[role] })).status
@@ -74,14 +79,16 @@ describe('a review of access', () => {
 
   test('is one at a time, has its deadline in the future, and is begun by who may change members', async () => {
     await begin()
-    const dueAt = new Date(now + HOUR_MS).toISOString()
+    const dueAt = new Date(now + DAY_MS).toISOString()
     await refusal(await calls.call('POST', '/access-reviews', { dueAt }), 409, 'review-open')
-    const past = { dueAt: new Date(now - 1).toISOString() }
-    await refusal(await calls.call('POST', '/access-reviews', past), 422, 'request-invalid')
+    // An hour would let an administrator suspend the owners before anybody looks.
+    for (const aheadMs of [-1, DAY_MS - 1, 367 * DAY_MS]) {
+      const wrong = { dueAt: new Date(now + aheadMs).toISOString() }
+      await refusal(await calls.call('POST', '/access-reviews', wrong), 422, 'request-invalid')
+    }
     const approver = await calls.fresh(org.userIds.approver)
     await refusal(await calls.call('POST', '/access-reviews', { dueAt }, approver), 403, 'permission-missing')
     await end()
-    calls = await memberCalls(fixture, org)
     expect((await begin()).id).toBeDefined()
   })
 
@@ -133,6 +140,74 @@ describe('an item', () => {
   })
 })
 
+describe('access that is not one’s own by name', () => {
+  test('what a team has is not decided by who is in it; by somebody else it is', async () => {
+    const [grants, joins] = [{ name: 'Mobile' }, { name: 'Web' }]
+    const [ours, theirs] = [await calls.must('POST', '/teams', grants), await calls.must('POST', '/teams', joins)]
+    for (const { id } of [ours, theirs]) await calls.must('POST', `/teams/${id}/apps`, { appId: app.appId })
+    await calls.must('POST', `/teams/${ours.id}/members`, { userId: org.userIds.owner })
+    const review = await begin()
+    const items = await itemsOf(review)
+    const grantOf = (team: Row) => find(items, { kind: 'grant', teamId: team.id })
+    for (const decision of ['attested', 'revoked']) {
+      await refusal(await decide(review, grantOf(ours), decision), 403, 'review-own')
+    }
+    const admin = await calls.fresh(org.userIds.admin)
+    expect((await decide(review, grantOf(ours), 'attested', admin)).status).toBe(200)
+    expect((await decide(review, grantOf(theirs), 'attested')).status).toBe(200)
+  })
+
+  test('a token is not decided by who made, rotated or handed on its secret; by somebody else it is', async () => {
+    const scopes = ['organizations:read']
+    const make = (body: object, token?: string) =>
+      calls.must<Row & { token: string }>('POST', '/tokens', { name: 'ci', kind: 'service', ...body }, token)
+    const admin = await calls.fresh(org.userIds.admin)
+    const parent = await make({ scopes: [...scopes, 'tokens:write'] })
+    const child = await make({ scopes }, parent.token)
+    const rotated = await calls.must('POST', `/tokens/${(await make({ scopes }, admin)).id}/rotations`, {})
+    const theirs = await make({ scopes }, admin)
+    const review = await begin()
+    const items = await itemsOf(review)
+    for (const { id } of [parent, child, rotated]) {
+      await refusal(await decide(review, find(items, { tokenId: id }), 'attested'), 403, 'review-own')
+    }
+    expect((await decide(review, find(items, { tokenId: theirs.id }), 'attested')).status).toBe(200)
+    expect((await decide(review, find(items, { tokenId: child.id }), 'attested', admin)).status).toBe(200)
+    await refusal(await decide(review, find(items, { tokenId: theirs.id }), 'attested', admin), 403, 'review-own')
+  })
+})
+
+describe('an attestation', () => {
+  test('of a role that is changed after it is worth nothing: the item is open again, as the new role', async () => {
+    const grant = await calls.must('POST', '/grants', { userId: org.userIds.none, role: 'viewer', appId: app.appId })
+    const review = await begin()
+    const member = find(await itemsOf(review), { role: 'viewer', kind: 'membership' })
+    const inApp = find(await itemsOf(review), { grantId: grant.id })
+    for (const item of [member, inApp]) expect((await decide(review, item, 'attested')).status).toBe(200)
+    const nowOf = async (item: Row) => find(await itemsOf(review), { id: item.id })
+    await calls.must('PATCH', `/members/${org.userIds.viewer}`, { role: 'viewer' })
+    await calls.must('POST', '/grants', { userId: org.userIds.none, role: 'viewer', appId: app.appId })
+    for (const item of [member, inApp]) expect(await nowOf(item)).toMatchObject({ decision: 'attested' })
+    await calls.must('PATCH', `/members/${org.userIds.viewer}`, { role: 'admin' })
+    await calls.must('POST', '/grants', { userId: org.userIds.none, role: 'member', appId: app.appId })
+    expect(await nowOf(member)).toMatchObject({ decision: null, decidedBy: null, role: 'admin' })
+    expect(await nowOf(inApp)).toMatchObject({ decision: null, decidedBy: null, role: 'member' })
+    const reopened = (await auditActions(fixture, org.id)).filter((action) => action === 'access_review.reopened')
+    expect(reopened).toHaveLength(2)
+    expect((await decide(review, member, 'attested')).status).toBe(200)
+    await end()
+    expect([await sees('viewer'), await sees('none', app.path)]).toEqual([200, 404])
+  })
+
+  test('that is taken back takes the role with it, and stays decided', async () => {
+    const review = await begin()
+    const item = find(await itemsOf(review), { role: 'viewer', kind: 'membership' })
+    for (const decision of ['attested', 'revoked']) expect((await decide(review, item, decision)).status).toBe(200)
+    expect(find(await itemsOf(review), { id: item.id })).toMatchObject({ decision: 'revoked', role: 'viewer' })
+    expect(await auditActions(fixture, org.id)).not.toContain('access_review.reopened')
+  })
+})
+
 describe('at the deadline', () => {
   test('what nobody attested is suspended as if it were not there, until it is given anew', async () => {
     const team = await calls.must('POST', '/teams', { name: 'Mobile' })
@@ -140,8 +215,9 @@ describe('at the deadline', () => {
     await calls.must('POST', `/teams/${team.id}/apps`, { appId: app.appId })
     await calls.must('POST', '/grants', { userId: org.userIds.billing, role: 'member', appId: app.appId })
     const scopes = ['organizations:read']
+    const admin = await calls.fresh(org.userIds.admin)
     const service = () =>
-      calls.must<Row & { token: string }>('POST', '/tokens', { name: 'ci', kind: 'service', scopes })
+      calls.must<Row & { token: string }>('POST', '/tokens', { name: 'ci', kind: 'service', scopes }, admin)
     const services = [await service(), await service()]
     const see = async ({ token }: { token: string }) => (await fixture.request('GET', calls.path, { token })).status
     const review = await begin()
@@ -163,11 +239,11 @@ describe('at the deadline', () => {
     expect(await all()).toEqual([200, 403, 404, 404])
     expect(await Promise.all(services.map(see))).toEqual([200, 401])
     // Whoever came after the review began was not in it.
-    expect((await fixture.request('GET', calls.path, { token: later.session })).status).toBe(200)
+    const { token: joined } = await fixture.signIn(later.userId)
+    expect((await fixture.request('GET', calls.path, { token: joined })).status).toBe(200)
     const decisions = (await itemsOf(review)).map(({ decision }) => decision)
     expect(decisions.filter((decision) => decision === 'suspended')).toHaveLength(7)
 
-    calls = await memberCalls(fixture, org)
     const member = await calls.must('GET', `/members/${org.userIds.member}`)
     expect(member).toMatchObject({ role: 'member', suspendedAt: expect.any(String) as string })
     await calls.must('PATCH', `/members/${org.userIds.member}`, { role: 'member' })
@@ -177,7 +253,7 @@ describe('at the deadline', () => {
   })
 
   test('one owner remains, the one whose role was used last; an attested one makes that needless', async () => {
-    now += 2 * HOUR_MS
+    now += 2 * 3_600_000
     calls = await memberCalls(fixture, org)
     await calls.must('PATCH', `/members/${org.userIds.admin}`, { role: 'owner' })
     const owners = async () =>
@@ -188,7 +264,6 @@ describe('at the deadline', () => {
     expect(await live()).toEqual([org.userIds.owner])
     expect(find(await itemsOf(first), { userId: org.userIds.owner })).toMatchObject({ decision: 'kept' })
 
-    calls = await memberCalls(fixture, org)
     await calls.must('PATCH', `/members/${org.userIds.admin}`, { role: 'owner' })
     const second = await begin()
     const other = find(await itemsOf(second), { userId: org.userIds.admin })
@@ -206,7 +281,6 @@ describe('at the deadline', () => {
     // Six roles, one of them kept.
     expect(actions.filter((action) => action === 'access_review.suspended')).toHaveLength(5)
     expect(actions.filter((action) => action === 'access_review.closed')).toHaveLength(1)
-    calls = await memberCalls(fixture, org)
     await refusal(await decide(review, find(items, { role: 'viewer' }), 'attested'), 409, 'review-closed')
     expect(await calls.must<Row[]>('GET', '/access-reviews')).toMatchObject([
       { id: review.id, closedAt: expect.any(String) as string },

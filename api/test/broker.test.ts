@@ -113,6 +113,22 @@ describe('every refusal has the same answer and its own reason in the audit trai
     })
   })
 
+  test.each(['draft', 'validated', 'retired'] as const)(
+    'a version that is %s, which opens while it retires',
+    async (status) => {
+      const build = await leaseBuild(fixture, org.id, credential)
+      const become = (values: Partial<typeof credentialVersions.$inferInsert>) =>
+        withOrg(fixture.deps.db, org.id, (tx) =>
+          tx.update(credentialVersions).set(values).where(eq(credentialVersions.id, credential.versionId)),
+        )
+      await become({ status })
+      expect(await open(build)).toEqual({ status: 403, text: REFUSED })
+      expect(await lastEvent()).toMatchObject({ data: { reason: 'credential-version-retired' } })
+      await become({ status: 'retiring' })
+      expect((await open(build)).status).toBe(200)
+    },
+  )
+
   test('a lease that ran out by the broker clock', async () => {
     const build = await leaseBuild(fixture, org.id, credential)
     broker.clock.offsetMs = 61_000

@@ -15,6 +15,7 @@ import { createIssuers } from '../src/openid/issuers.js'
 import { verifyIssuedToken } from '../src/openid/verify-issued-token.js'
 import { createOutbound } from '../src/outbound/create-outbound.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
+import { memberCalls } from './member-calls.js'
 import { startTokenIssuer, type TokenIssuer } from './token-issuer.js'
 
 const AUDIENCE = 'https://capstan.example.com'
@@ -275,8 +276,28 @@ describe('what may be done with it', () => {
     const mine = and(eq(memberships.orgId, org.id), eq(memberships.userId, org.userIds.admin))
     await withOrg(fixture.deps.db, org.id, (tx) => tx.update(memberships).set({ role: 'viewer' }).where(mine))
     expect((await exchanged(id, await issuer.sign(claims()))).scope).toBe('apps:read organizations:read')
-    await withOrg(fixture.deps.db, org.id, (tx) => tx.delete(memberships).where(mine))
+    await withOrg(fixture.deps.db, org.id, (tx) => tx.update(memberships).set({ suspendedAt: now }).where(mine))
     expect(await refusal(id, await issuer.sign(claims()))).toMatch(/made anew/)
+    await withOrg(fixture.deps.db, org.id, (tx) => tx.delete(memberships).where(mine))
+    expect((await exchange(id, await issuer.sign(claims()))).status).toBe(404)
+  })
+
+  test('is not exchanged by the policy of somebody who left and came back; by a new one it is', async () => {
+    const calls = await memberCalls(fixture, org)
+    const { id } = await policyOf()
+    const { access_token } = await exchanged(id, await issuer.sign(claims()))
+    await calls.must('DELETE', `/members/${org.userIds.admin}`)
+    expect(await works(access_token)).toBe(401)
+    const { secret } = await calls.must<{ secret: string }>('POST', '/invitations', {
+      email: 'back@example.test',
+      role: 'admin',
+    })
+    const joined = await fixture.request('POST', '/v1/invitations/acceptances', { token: admin, body: { secret } })
+    expect(joined.status).toBe(201)
+    expect((await exchange(id, await issuer.sign(claims()))).status).toBe(404)
+    expect(await (await fixture.request('GET', path(), { token: admin })).json()).toEqual([])
+    const renewed = await policyOf()
+    expect((await exchanged(renewed.id, await issuer.sign(claims()))).scope).toContain('bundles:write')
   })
 
   test('is not there when the maker is removed at the same moment', async () => {
@@ -289,7 +310,7 @@ describe('what may be done with it', () => {
       await sleep(500)
       return { answer }
     })
-    expect(await codeOf(await late.answer)).toEqual([400, 'token-exchange-refused'])
+    expect(await codeOf(await late.answer)).toEqual([404, 'not-found'])
   })
 
   test('another organization neither sees the policy nor ends it', async () => {

@@ -28,6 +28,7 @@ import {
   underLease,
 } from './build-fixture.js'
 import { createFixture, type Fixture } from './fixture.js'
+import { keysBelow } from './stored-objects.js'
 
 let fixture: Fixture
 let control: OpenDatabase
@@ -97,12 +98,8 @@ async function fill(of = app, body: Record<string, unknown> = {}): Promise<strin
 }
 
 const rows = () => withOrg(fixture.deps.db, app.org.id, (tx) => tx.select().from(dependencyCaches))
-const keysStored = async () => {
-  const found: string[] = []
-  for await (const { key } of fixture.deps.objects.list(`orgs/${app.org.id}/`))
-    if (key.includes('/caches/')) found.push(key)
-  return found
-}
+const keysStored = async () =>
+  (await keysBelow(fixture, `orgs/${app.org.id}/`)).filter((key) => key.includes('/caches/'))
 
 describe('a cache', () => {
   test('counts for other builds once its build has succeeded, and is shown on both', async () => {
@@ -183,6 +180,37 @@ describe('a cache', () => {
     expect(await jobOf(fixture, running.build)).toMatchObject({ cache: { outcome: 'refused' } })
     const refusals = (await auditActions(fixture, app.org.id)).filter((action) => action === 'cache.refused')
     expect(refusals).toHaveLength(1)
+  })
+
+  test('whose object is not in the store gives up its place, once, and the build that met it may fill it again', async () => {
+    await fill()
+    const [lost] = await rows()
+    await fixture.deps.objects.delete(lost!.objectKey)
+    const [running, other] = [await start(), await start()]
+    const answers = await Promise.all([find(running), find(other)])
+    expect(answers).toEqual([expect.objectContaining({ state: 'miss' }), expect.objectContaining({ state: 'miss' })])
+    expect(await rows()).toEqual([])
+    expect(await jobOf(fixture, running.build)).toMatchObject({ cache: { outcome: 'miss' } })
+    const evictions = (await auditActions(fixture, app.org.id)).filter((action) => action === 'cache.evicted')
+    expect(evictions).toHaveLength(1)
+    const kept = await leave(running)
+    await finish(running)
+    expect((await rows()).map(({ id }) => id)).toEqual([kept])
+    expect(await find(await start())).toMatchObject({ state: 'hit' })
+  })
+
+  test('of a branch whose object is lost gives way to that of the default branch', async () => {
+    await fixture.request('PUT', `/v1/apps/${app.id}/repository`, {
+      token: app.org.tokens.admin,
+      body: { url: 'https://code.example.com/acme/shop.git' },
+    })
+    await fill(app, { appBuildSourceId: null, gitRef: 'feature' })
+    const [lost] = await rows()
+    await fill(app, { appBuildSourceId: null })
+    await fixture.deps.objects.delete(lost!.objectKey)
+    const answer = await find(await start(app, { appBuildSourceId: null, gitRef: 'feature' }))
+    expect(answer).toMatchObject({ state: 'hit' })
+    expect((await rows()).map(({ branch }) => branch)).toEqual(['HEAD'])
   })
 
   test('may be left once by an attempt, within its size, and by no attempt that is over', async () => {

@@ -123,6 +123,16 @@ export class DutiesOrg {
     return id
   }
 
+  /** A request for such a release. */
+  async submit(): Promise<string> {
+    return this.filed(await this.deploy(await this.build()))
+  }
+  /** Such a release, to be tried again and again. */
+  async deployAct(): Promise<() => Promise<Answer>> {
+    const build = await this.build()
+    return () => this.deploy(build)
+  }
+
   step(id: string, verb: string, token: string, body: object = {}): Promise<Answer> {
     return this.call('POST', `/change-requests/${id}/${verb}`, body, token)
   }
@@ -182,9 +192,10 @@ export class DutiesOrg {
       tx.insert(memberships).values({ orgId: this.org.id, userId: this.org.userIds[role], role: as }),
     )
   }
-  /** The admin alone could approve from here on; the owner leaves last, after turning the exception on. */
+  /** The owner alone may approve from here on, a day later. */
   async becomeSolo(): Promise<void> {
     await this.leave('admin', 'approver')
+    DutiesStage.now += 25 * HOUR
     const body = { reason: 'I am the only person here.', days: 30 }
     const answer = await this.call('PUT', '/separation-of-duties/sole-operator', body, await this.session('owner'))
     expect(answer.status, await answer.clone().text()).toBe(200)

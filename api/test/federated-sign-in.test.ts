@@ -5,20 +5,31 @@ import { type JWTPayload, UnsecuredJWT } from 'jose'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { deviceHashOf } from '../src/device-codes/device-code-hashes.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
+import { type Begun, type Federation, federation, ORIGIN, sessionOf } from './federated-fixture.js'
 import { startTokenIssuer, type TokenIssuer } from './token-issuer.js'
-
-const ORIGIN = 'http://capstan.test'
 
 let issuer: TokenIssuer
 let second: TokenIssuer
 let fixture: Fixture
 let org: TestOrganization
 let owner: string
+let create: Federation['create']
+let providerOf: Federation['providerOf']
+let begin: Federation['begin']
+let claims: Federation['claims']
+let finish: Federation['finish']
+let signIn: Federation['signIn']
+let refused: Federation['refused']
+let me: Federation['me']
 
 beforeAll(async () => {
   issuer = await startTokenIssuer()
   second = await startTokenIssuer()
   fixture = await createFixture({ overrides: { outboundPrivateHosts: [issuer.host, second.host] } })
+  ;({ create, providerOf, begin, claims, finish, signIn, refused, me } = federation(fixture, [issuer, second], () => ({
+    org,
+    owner,
+  })))
 })
 beforeEach(async () => {
   org = await fixture.createOrganization()
@@ -29,82 +40,6 @@ afterAll(async () => {
   await issuer[Symbol.asyncDispose]()
   await second[Symbol.asyncDispose]()
 })
-
-type Provider = { id: string; redirectUri: string; signInUrl: string }
-const create = (changes: object = {}, token = owner, orgId = org.id) =>
-  fixture.request('POST', `/v1/organizations/${orgId}/identity-providers`, {
-    token,
-    body: {
-      name: 'Acme ID',
-      issuer: issuer.url,
-      clientId: 'capstan',
-      clientSecret: 's3cret',
-      joinRole: 'member',
-      ...changes,
-    },
-  })
-const providerOf = async (changes: object = {}): Promise<Provider> => {
-  const answer = await create(changes)
-  expect(answer.status).toBe(201)
-  return answer.json<Provider>()
-}
-
-const cookieOf = (answer: { headers: Headers }, name: string): string =>
-  answer.headers
-    .getSetCookie()
-    .find((line) => line.startsWith(`__Host-${name}=`))
-    ?.split(';')[0] ?? ''
-
-type Begun = { url: URL; cookie: string }
-async function begin(provider: Provider, more: Record<string, string> = {}, cookie = ''): Promise<Begun> {
-  const answer = await fixture.request('POST', '/login/provider', {
-    headers: { origin: ORIGIN, 'content-type': 'application/x-www-form-urlencoded', cookie },
-    body: new URLSearchParams({ provider: provider.id, intent: 'sign-in', ...more }).toString(),
-  })
-  const page = await answer.text()
-  expect([answer.status, page]).toEqual([200, expect.stringContaining('http-equiv="refresh"')])
-  const [, url = ''] = /url=([^"]+)"/.exec(page) ?? []
-  return { url: new URL(url.replaceAll('&amp;', '&')), cookie: cookieOf(answer, 'capstan-sign-in') }
-}
-
-const claims = ({ url }: Begun, changes: JWTPayload = {}): JWTPayload => {
-  const now = Math.floor(Date.now() / 1000)
-  const nonce = url.searchParams.get('nonce')
-  return {
-    iss: issuer.url,
-    aud: 'capstan',
-    sub: 'ada',
-    iat: now,
-    exp: now + 300,
-    nonce,
-    email: 'ada@acme.example',
-    ...changes,
-  }
-}
-/** The provider answers: its token endpoint gives this ID token. */
-async function finish(
-  begun: Begun,
-  idToken: string,
-  { state = begun.url.searchParams.get('state') ?? '', cookie = begun.cookie } = {},
-) {
-  const from = begun.url.origin === second.url ? second : issuer
-  from.answerToken(() => Promise.resolve({ access_token: 'x', token_type: 'Bearer', id_token: idToken }))
-  const query = new URLSearchParams({ code: 'c-1', state })
-  return fixture.request('GET', `/login/callback?${query.toString()}`, { headers: { cookie } })
-}
-const sessionOf = (answer: { headers: Headers }) => cookieOf(answer, 'capstan').split('=')[1] ?? ''
-async function signIn(provider: Provider, changes: JWTPayload = {}): Promise<string> {
-  const begun = await begin(provider)
-  const answer = await finish(begun, await issuer.sign(claims(begun, changes)))
-  expect(answer.status).toBe(200)
-  return sessionOf(answer)
-}
-const refused = async (answer: Awaited<ReturnType<typeof finish>>): Promise<string> => {
-  expect([answer.status, sessionOf(answer)]).toEqual([400, ''])
-  return answer.text()
-}
-const me = async (token: string) =>
-  (await fixture.request('GET', '/v1/users/me', { token })).json<{ id: string; email: string }>()
 
 describe('signing in through a provider', () => {
   test('asks with code, PKCE, state and nonce, and proves who asks', async () => {

@@ -124,6 +124,14 @@ describe('a file that was changed is not served', () => {
     await expect(readAll(key)).rejects.toEqual(damaged)
   })
 
+  test('what is below a folder goes all the same', async () => {
+    replaceWith(flipped(500))
+    await putNew(`${key}-other`, bytes)
+    await expect(Readable.from(opened.store.list('tamper/')).toArray()).rejects.toEqual(damaged)
+    expect(await opened.store.deleteBelow('tamper/')).toBeGreaterThanOrEqual(2)
+    expect(await Readable.from(opened.store.list('tamper/')).toArray()).toEqual([])
+  })
+
   test('a file copied to another name is noticed when listing', async () => {
     const copy = path.replace(/[0-9a-f]{8}\.o$/, '00000000.o')
     copyFileSync(path, copy)

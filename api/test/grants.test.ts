@@ -1,4 +1,5 @@
-import { gitConnections, newId, withOrg } from '@capstan/migrations'
+import { gitConnections, memberships, newId, withOrg } from '@capstan/migrations'
+import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { auditActions, queueBuild } from './build-fixture.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
@@ -246,6 +247,45 @@ describe('a team', () => {
       await (await memberCalls(fixture, rival)).call('POST', `/teams/${team.id}/apps`, { appId: foreign.appId }),
     ]
     for (const answer of tries) await refusal(answer, 404, 'not-found')
+  })
+})
+
+describe('the list of organizations', () => {
+  type Listed = { id: string; twoFactorRequired?: boolean }
+  const listed = async (userId: string) => {
+    const { token } = await fixture.signIn(userId)
+    const answer = await fixture.request('GET', '/v1/organizations', { token })
+    return (await answer.json<Listed[]>()).find(({ id }) => id === org.id)
+  }
+
+  test('shows who has a role what it demands, who has a grant in an app its name, and who has neither nothing', async () => {
+    const { none, viewer } = org.userIds
+    expect(await listed(viewer)).toMatchObject({ name: expect.any(String) as string, twoFactorRequired: false })
+    expect(await listed(none)).toBeUndefined()
+    const grant = await calls.must('POST', '/grants', { userId: none, role: 'viewer', appId: a.appId })
+    const some = await listed(none)
+    expect(some).toMatchObject({ id: org.id, name: expect.any(String) as string })
+    for (const key of ['twoFactorRequired', 'stepUpRequired', 'ipAllowlist', 'artifactRetentionDays']) {
+      expect(some).not.toHaveProperty(key)
+    }
+    await calls.must('DELETE', `/grants/${grant.id}`)
+    expect(await listed(none)).toBeUndefined()
+    const team = await calls.must('POST', '/teams', { name: 'Everywhere' })
+    await calls.must('POST', `/teams/${team.id}/members`, { userId: none })
+    await calls.must('POST', '/grants', { teamId: team.id, role: 'viewer' })
+    expect(await listed(none)).toMatchObject({ twoFactorRequired: false })
+  })
+
+  test('shows nothing of it to who is suspended, and all again with the role back', async () => {
+    const { viewer } = org.userIds
+    const suspend = (suspendedAt: Date | null) =>
+      withOrg(fixture.deps.db, org.id, (tx) =>
+        tx.update(memberships).set({ suspendedAt }).where(eq(memberships.userId, viewer)),
+      )
+    await suspend(new Date())
+    expect(await listed(viewer)).toBeUndefined()
+    await suspend(null)
+    expect(await listed(viewer)).toMatchObject({ twoFactorRequired: false })
   })
 })
 

@@ -1,4 +1,4 @@
-import { channels, credentialVersions, openDatabase, withOrg } from '@capstan/migrations'
+import { channels, credentialVersions, newId, openDatabase, trustPolicies, withOrg } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -127,10 +127,49 @@ describe('incidents', () => {
     expect([channel?.pausedAt !== null, version?.status]).toEqual([true, 'retiring'])
     const events = await actionsOf(touched)
     expect(events.filter((action) => action === 'incident.contained')).toHaveLength(3)
+    // Else a CI job would exchange its own token for a new one.
+    const [orgId, createdBy] = [touched.id, touched.userIds.admin]
+    const trusted = { issuer: 'https://ci.example.com', audience: 'capstan', claims: { sub: ['x'] }, tokenSeconds: 60 }
+    const policy = { id: newId(), orgId, createdBy, name: 'ci', scopes: ['apps:read'], ...trusted }
+    await withOrg(fixture.deps.db, orgId, (tx) => tx.insert(trustPolicies).values(policy))
     const { stopped } = await (await contain('revoke_tokens')).json<{ stopped: number }>()
-    expect(stopped).toBeGreaterThanOrEqual(6)
+    expect(stopped).toBeGreaterThanOrEqual(7)
+    expect(await withOrg(fixture.deps.db, orgId, (tx) => tx.select().from(trustPolicies))).toEqual([])
     expect((await fixture.request('GET', '/v1/apps', { token: touched.tokens.owner })).status).toBe(401)
     expect((await fixture.request('GET', '/v1/apps', { token: untouched.tokens.owner })).status).toBe(200)
+  })
+
+  test('are listed, newest first and by state, for operators alone', async () => {
+    const [first, second] = [await begin(['other']), await begin(['source'])]
+    await move(first.id, 'contain')
+    const all = await must<Incident[]>('GET', '')
+    expect(all.slice(0, 2).map(({ id }) => id)).toEqual([second.id, first.id])
+    expect(all[0]).toMatchObject({ createdBy: operator.id, state: 'detect' })
+    const contained = await must<Incident[]>('GET', '?state=contain')
+    expect(contained.map(({ id }) => id)).toContain(first.id)
+    expect(contained.map(({ id }) => id)).not.toContain(second.id)
+    expect((await call('GET', '', undefined, touched.tokens.owner)).status).toBe(401)
+  })
+
+  test('the clock of 48 hours runs also where nobody has computed whom it concerns, and not where it does not', async () => {
+    await using database = openDatabase({ url: fixture.databaseUrl('control'), poolSize: 2 })
+    const control = { db: database.db, log: pino({ level: 'silent' }), now: () => now } as unknown as ControlDeps
+    const started = now
+    const [unassessed, other] = [await begin(['personal_data']), await begin(['source'])]
+    const notes = async (id: string) => (await must<{ steps: { operatorId: string | null }[] }>('GET', `/${id}`)).steps
+    for (const [hours, length] of [
+      [46, 1],
+      [47, 2],
+      [47, 2],
+      [48, 3],
+      [60, 3],
+    ] as const) {
+      now = new Date(started.getTime() + hours * HOUR + 1_000)
+      await watchIncidents(control)
+      expect([hours, await notes(unassessed.id)]).toEqual([hours, expect.objectContaining({ length })])
+    }
+    expect((await notes(unassessed.id)).map(({ operatorId }) => operatorId)).toEqual([operator.id, null, null])
+    expect(await notes(other.id)).toHaveLength(1)
   })
 
   test('the clock of 48 hours warns and says what was missed, once', async () => {

@@ -28,6 +28,7 @@ import {
   underLease,
 } from './build-fixture.js'
 import { createFixture, type Fixture } from './fixture.js'
+import { keysBelow } from './stored-objects.js'
 import { createLiveUpdateApp, zipOf } from './live-update-app.js'
 import { type ObjectStore, ObjectStoreError } from '../src/objects/object-store.js'
 
@@ -108,15 +109,27 @@ test('an upload that nobody finished goes with its parts; one of today stays', a
       .set({ createdAt: new Date(Date.now() - 3 * 24 * 60 * 60_000) })
       .where(eq(uploads.id, first)),
   )
-  const partsBefore = []
-  for await (const { key } of fixture.deps.objects.list(`orgs/${app.org.id}/`)) partsBefore.push(key)
+  const partsBefore = await keysBelow(fixture, `orgs/${app.org.id}/`)
   expect((await sweepLeftovers(deps)).uploads).toBe(1)
-  const partsAfter = []
-  for await (const { key } of fixture.deps.objects.list(`orgs/${app.org.id}/`)) partsAfter.push(key)
+  const partsAfter = await keysBelow(fixture, `orgs/${app.org.id}/`)
   expect(partsBefore.length - partsAfter.length).toBe(1)
   const left = await withOrg(fixture.deps.db, app.org.id, (tx) => tx.select({ id: uploads.id }).from(uploads))
   expect(left.map(({ id }) => id)).toContain(second)
   expect(left.map(({ id }) => id)).not.toContain(first)
+})
+
+test('deliveries of webhooks go after thirty days', async () => {
+  await using owner = openDatabase({ url: fixture.ownerUrl, poolSize: 1 })
+  const [hook] = await owner.sql`
+    insert into app_webhooks (id, org_id, app_id, name, host, sealed_url, sealed_secret, events, format, created_by)
+    values (gen_random_uuid(), ${app.org.id}, ${app.id}, 'x', 'x', '', '', '{job_finished}', 'raw', gen_random_uuid())
+    returning id`
+  for (const age of ['29 days', '31 days']) {
+    await owner.sql`insert into app_webhook_deliveries (id, org_id, webhook_id, event, facts, created_at)
+      values (gen_random_uuid(), ${app.org.id}, ${hook?.id as string}, 'job_finished', '{}', now() - ${age}::interval)`
+  }
+  expect((await sweepLeftovers(deps)).deliveries).toBe(1)
+  expect((await sweepLeftovers(deps)).deliveries).toBe(0)
 })
 
 test('rows of the outbox go a week after they were sent, and not before they were', async () => {
@@ -134,16 +147,10 @@ test('rows of the outbox go a week after they were sent, and not before they wer
 const withoutRemoval = (store: ObjectStore): ObjectStore =>
   new Proxy(store, {
     get: (target, name) =>
-      name === 'delete'
+      name === 'delete' || name === 'deleteBelow'
         ? () => Promise.reject(new ObjectStoreError('object-store-unavailable', 'down'))
         : (Reflect.get(target, name) as unknown),
   })
-
-async function keysBelow(prefix: string): Promise<string[]> {
-  const keys = []
-  for await (const { key } of fixture.deps.objects.list(prefix)) keys.push(key)
-  return keys
-}
 
 test('bytes that the store kept when their rows went are removed later, and those that come late', async () => {
   days = 0
@@ -154,16 +161,16 @@ test('bytes that the store kept when their rows went are removed later, and thos
   fixture.deps.objects = withoutRemoval(store)
   expect((await live.call('DELETE', `/bundles/${bundle.id}`)).status).toBe(204)
   fixture.deps.objects = store
-  const kept = await keysBelow(folder)
+  const kept = await keysBelow(fixture, folder)
   expect(kept.length).toBeGreaterThan(0)
   await sweepLeftovers({ ...deps, objects: withoutRemoval(store) })
-  expect(await keysBelow(folder)).toEqual(kept)
+  expect(await keysBelow(fixture, folder)).toEqual(kept)
   await sweepLeftovers(deps)
-  expect(await keysBelow(folder)).toEqual([])
+  expect(await keysBelow(fixture, folder)).toEqual([])
   await store.put(`${folder}late`, new Uint8Array(8), { contentType: 'application/zip' })
   days = 1
   expect((await sweepLeftovers(deps)).discarded).toBeGreaterThan(0)
-  expect(await keysBelow(folder)).toEqual([])
+  expect(await keysBelow(fixture, folder)).toEqual([])
   expect((await sweepLeftovers(deps)).discarded).toBe(0)
 })
 
@@ -176,5 +183,5 @@ test("a note removes nothing of another organization's", async () => {
   )
   days = 1
   await sweepLeftovers(deps)
-  expect(await keysBelow(`orgs/${other.org.id}/`)).toEqual([key])
+  expect(await keysBelow(fixture, `orgs/${other.org.id}/`)).toEqual([key])
 })

@@ -1,6 +1,6 @@
-import { expect } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
 import { newId, type Role, users, withUser } from '@capstan/migrations'
-import type { Answer, Fixture, TestOrganization } from './fixture.js'
+import { type Answer, createFixture, type Fixture, type TestOrganization } from './fixture.js'
 
 export type Row = Record<string, unknown> & { id: string }
 
@@ -39,3 +39,20 @@ export async function memberCalls(fixture: Fixture, org: TestOrganization) {
 }
 
 export type MemberCalls = Awaited<ReturnType<typeof memberCalls>>
+
+export type MemberStage = { now: number; fixture: Fixture; org: TestOrganization; calls: MemberCalls }
+
+/** For a test file: an API whose clock tests move, and an organization of its own for each test. */
+export function memberStage(): MemberStage {
+  const stage = { now: Date.now() } as MemberStage
+  beforeAll(async () => {
+    stage.fixture = await createFixture({ overrides: { now: () => new Date(stage.now) } })
+  })
+  beforeEach(async () => {
+    stage.now = Date.now()
+    stage.org = await stage.fixture.createOrganization()
+    stage.calls = await memberCalls(stage.fixture, stage.org)
+  })
+  afterAll(() => stage.fixture[Symbol.asyncDispose]())
+  return stage
+}

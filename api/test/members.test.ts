@@ -159,6 +159,22 @@ describe('a removed member', () => {
     expect(await auditActions(fixture, org.id)).toContain('member.removed')
   })
 
+  test('keeps no token that was made through one that they knew', async () => {
+    const scopes = ['tokens:write', 'organizations:read']
+    type Made = { id: string; token: string }
+    const make = (token: string, more: object) =>
+      calls.must<Made>('POST', '/tokens', { name: 'ci', kind: 'service', ...more }, token)
+    const admin = await calls.fresh(org.userIds.admin)
+    const handedOver = await make(calls.owner, { scopes })
+    const rotated = await calls.must<Made>('POST', `/tokens/${handedOver.id}/rotations`, {}, admin)
+    // It carries the owner's id, who never saw the secret that made it.
+    const child = await make(rotated.token, {})
+    const other = await make(calls.owner, { scopes: ['organizations:read'] })
+    expect(await Promise.all([child.token, other.token].map(sees))).toEqual([200, 200])
+    await calls.must('DELETE', `/members/${org.userIds.admin}`)
+    expect(await Promise.all([child.token, other.token].map(sees))).toEqual([401, 200])
+  })
+
   test('keeps what they have elsewhere', async () => {
     const rival = await memberCalls(fixture, await fixture.createOrganization('Rival'))
     const { userId, session } = await calls.join('member')

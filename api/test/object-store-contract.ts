@@ -159,6 +159,32 @@ export function testObjectStore(open: () => Promise<StoreUnderTest>): void {
     expect(await keysUnder(store, `${root}/nothing/`)).toEqual([])
   })
 
+  test('everything below a folder goes, and nothing beside it', async () => {
+    const root = `below-${randomBytes(4).toString('hex')}`
+    const keys = ['a/b/c', 'a/b/d/e', 'a/b/f', 'a/b/g', 'a/bc', 'ab/c', 'a/c'].map((name) => `${root}/${name}`)
+    for (const key of keys) await store.put(key, Buffer.from(key), { contentType })
+    expect(await store.deleteBelow(`${root}/a/b/`)).toBe(4)
+    expect(await keysUnder(store, `${root}/`)).toEqual(keys.slice(4).sort())
+    expect(await store.deleteBelow(`${root}/a/b/`)).toBe(0)
+    expect(await store.put(`${root}/a/b/c`, Buffer.from('again'), { contentType })).toMatchObject({ sizeBytes: 5 })
+    expect(await store.deleteBelow(`${root}/`)).toBe(4)
+    expect(await keysUnder(store, `${root}/`)).toEqual([])
+  })
+
+  test('what is stored while its folder goes is whole or gone', async () => {
+    const root = `race-${randomBytes(4).toString('hex')}`
+    const keys = Array.from({ length: 12 }, (_, index) => `${root}/a/b/${index}`)
+    const puts = keys.map((key) => store.put(key, Buffer.from(key), { contentType }))
+    await Promise.all([...puts, store.deleteBelow(`${root}/`)])
+    const kept = await keysUnder(store, `${root}/`)
+    for (const key of kept) expect((await bytesOf(await store.get(key))).toString()).toBe(key)
+    expect(await store.deleteBelow(`${root}/`)).toBe(kept.length)
+  })
+
+  test.each(['', '/', 'a', 'a//', '../', 'a/../', '/a/'])('the folder %j is refused', async (folder) => {
+    await expect(store.deleteBelow(folder)).rejects.toEqual(refused('object-key-invalid'))
+  })
+
   test.each([
     '',
     '/',

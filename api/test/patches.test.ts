@@ -9,6 +9,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { makePatches } from '../src/patches/make-patches.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
+import { keysBelow } from './stored-objects.js'
 import { createKeyPair, createLiveUpdateApp, type LiveUpdateApp, sha256, zipOf } from './live-update-app.js'
 
 type Patch = {
@@ -169,11 +170,8 @@ async function startApp(device: LiveUpdate): Promise<string> {
 const patchesOf = (app: LiveUpdateApp, bundleId: string): Promise<Patch[]> =>
   app.must<Patch[]>('GET', `/bundles/${bundleId}/patches`)
 
-async function storedObjects(app: LiveUpdateApp): Promise<string[]> {
-  const keys: string[] = []
-  for await (const { key } of fixture.deps.objects.list(`orgs/${org.id}/apps/${app.appId}/`)) keys.push(key)
-  return keys.filter((key) => key.includes('/patches/'))
-}
+const storedObjects = async (app: LiveUpdateApp): Promise<string[]> =>
+  (await keysBelow(fixture, `orgs/${org.id}/apps/${app.appId}/`)).filter((key) => key.includes('/patches/'))
 
 test('a device goes from one version to the next by a patch that is a fraction of what changed', async () => {
   const app = await createApp()

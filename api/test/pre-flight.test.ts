@@ -94,9 +94,7 @@ describe('a build is refused before it takes a place', () => {
     const good = (await build(id)).status
     const before = await places()
     await change(id, values)
-    const started = performance.now()
     const answer = await build(id)
-    expect(performance.now() - started).toBeLessThan(2000)
     const problem = await answer.json<{ code: string; message: string }>()
     expect([good, answer.status, problem.code]).toEqual([201, 422, code])
     expect(problem.message).toMatch(message)

@@ -17,6 +17,8 @@ export type S3TestServer = {
   refusals: string[]
   /** Moves the server's clock, to let signatures expire. */
   skewMs: number
+  /** Keys that stay, whoever deletes them among others. */
+  undeletable: Set<string>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -33,6 +35,7 @@ export async function startS3Server(options: { bucket: string; requireKmsKey?: s
     puts: [],
     refusals: [],
     skewMs: 0,
+    undeletable: new Set(),
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
         server.closeAllConnections()
@@ -73,6 +76,7 @@ async function handle(state: S3TestServer, options: Options, request: IncomingMe
   if (bucket !== options.bucket) return refuse(404, 'NoSuchBucket')
   const key = rest.join('/')
   if (method === 'GET' && key === '') return list(state, searchParams, response)
+  if (method === 'POST' && searchParams.has('delete')) return deleteMany(state, request, { raw, response, refuse })
   if (method === 'PUT') return put(state, options, { key, raw, request, response, refuse })
   if (method === 'DELETE') {
     state.objects.delete(key)
@@ -154,16 +158,35 @@ function send(entry: StoredEntry | undefined, method: string, query: URLSearchPa
   response.writeHead(range ? 206 : 200, headers).end(method === 'HEAD' ? '' : body)
 }
 
-/** Three keys a page, so that a driver that forgets paging is found out. */
+type Deletion = { raw: Buffer; response: ServerResponse; refuse: Refuse }
+
+/** As S3: a checksum has to come with the list, and what is refused stands in an answer of 200. */
+function deleteMany(state: S3TestServer, { headers }: IncomingMessage, { raw, response, refuse }: Deletion): void {
+  const crc = Buffer.alloc(4)
+  crc.writeUInt32BE(crc32(raw))
+  if (headers['x-amz-checksum-crc32'] !== crc.toString('base64')) return refuse(400, 'BadDigest')
+  const keys = Array.from(raw.toString('utf8').matchAll(/<Key>([^<]+)<\/Key>/g), ([, key]) => key!)
+  if (keys.length === 0 || keys.length > 1000) return refuse(400, 'MalformedXML')
+  const errors = keys.map((key) => {
+    if (state.undeletable.has(key)) return `<Error><Key>${key}</Key><Code>AccessDenied</Code></Error>`
+    state.objects.delete(key)
+    return ''
+  })
+  response.writeHead(200, { 'content-type': 'application/xml' })
+  response.end(`<DeleteResult>${errors.join('')}</DeleteResult>`)
+}
+
+/** Three keys a page, so that a driver that forgets paging is found out; a page begins after a key, whatever went meanwhile. */
 function list(state: S3TestServer, query: URLSearchParams, response: ServerResponse): void {
-  const keys = [...state.objects.keys()].filter((key) => key.startsWith(query.get('prefix') ?? '')).sort()
-  const from = Number(query.get('continuation-token') ?? 0)
-  const page = keys.slice(from, from + 3)
-  const more = from + 3 < keys.length
+  const after = query.get('continuation-token') ?? ''
+  const isAsked = (key: string) => key.startsWith(query.get('prefix') ?? '') && key > after
+  const keys = [...state.objects.keys()].filter(isAsked).sort()
+  const page = keys.slice(0, 3)
+  const more = keys.length > 3
   const contents = page.map(
     (key) => `<Contents><Key>${key}</Key><Size>${state.objects.get(key)?.body.length}</Size></Contents>`,
   )
-  const next = more ? `<NextContinuationToken>${from + 3}</NextContinuationToken>` : ''
+  const next = more ? `<NextContinuationToken>${page.at(-1)}</NextContinuationToken>` : ''
   response.writeHead(200, { 'content-type': 'application/xml' })
   response.end(`<ListBucketResult><IsTruncated>${more}</IsTruncated>${next}${contents.join('')}</ListBucketResult>`)
 }

@@ -268,6 +268,21 @@ describe('people', () => {
     expect((await acme.call('POST', '/invitations', guest, admin)).status).toBe(201)
   })
 
+  test('who may approve gets more by two people as well, and less by one', async () => {
+    const fresh = await DutiesOrg.create(stage)
+    const { approver, admin } = fresh.org.userIds
+    const owner = await fresh.session('owner')
+    const give = (userId: string, role: string) => fresh.call('PATCH', `/members/${userId}`, { role }, owner)
+    await fresh.approve(await fresh.filed(await give(approver, 'admin')), fresh.org.tokens.admin)
+    expect((await give(approver, 'admin')).status).toBe(200)
+    const toOwner = await fresh.filed(await give(admin, 'owner'))
+    await refusal(await fresh.step(toOwner, 'approve', fresh.org.tokens.admin), 403, 'approval-benefits-you')
+    await fresh.approve(toOwner, fresh.org.tokens.approver)
+    for (const role of ['owner', 'admin', 'approver', 'viewer']) {
+      expect([role, (await give(admin, role)).status]).toEqual([role, 200])
+    }
+  })
+
   const accept = (secret: string, token: string) =>
     stage.fixture.request('POST', '/v1/invitations/acceptances', { token, body: { secret } })
 

@@ -20,6 +20,7 @@ import {
   underLease,
 } from './build-fixture.js'
 import { createFixture, type Fixture } from './fixture.js'
+import { keysBelow, storeDamaged } from './stored-objects.js'
 
 let fixture: Fixture
 let control: OpenDatabase
@@ -100,6 +101,7 @@ async function shown({ build }: { build: TestBuild }): Promise<Record<string, un
     job: (await jobOf(fixture, build, 'jobLogs')).jobLogs,
     ofBuild: (await withLog.json<{ job: { jobLogs: unknown } }>()).job.jobLogs,
     after: await (await get(`/v1/jobs/${build.jobId}/logs?after=3`)).json(),
+    range: await (await get(`/v1/jobs/${build.jobId}/logs?after=3&limit=100`)).json(),
     past: await (await get(`/v1/jobs/${build.jobId}/logs?after=100000`)).json(),
     download: await (await get(`/v1/jobs/${build.jobId}/logs/download`)).text(),
     events,
@@ -117,13 +119,8 @@ async function noteOf({ build }: { build: TestBuild }) {
   return note
 }
 
-async function objectsOf({ build }: { build: TestBuild }): Promise<string[]> {
-  const keys: string[] = []
-  for await (const { key } of fixture.deps.objects.list(`orgs/${app.org.id}/`)) {
-    if (key.includes(`/logs/${build.jobId}/`)) keys.push(key)
-  }
-  return keys
-}
+const objectsOf = async ({ build }: { build: TestBuild }) =>
+  (await keysBelow(fixture, `orgs/${app.org.id}/`)).filter((key) => key.includes(`/logs/${build.jobId}/`))
 
 describe('the log of a job that has ended', () => {
   test('reads the same from the database, from both, and from the object alone', async () => {
@@ -132,6 +129,9 @@ describe('the log of a job that has ended', () => {
     const lines = [...awkward, ...long, 'Gradle failed.']
     expect(before.download).toBe(lines.map((text) => `${text}\n`).join(''))
     expect(before.job).toHaveLength(lines.length)
+    expect((before.range as { number: number }[]).map(({ number }) => number)).toEqual(
+      Array.from({ length: 100 }, (_, index) => index + 4),
+    )
     minutes = 2
     expect(await pass()).toEqual({ stored: 1, dropped: 0 })
     expect([await rowsOf(job), await shown(job)]).toEqual([6, before])
@@ -139,6 +139,11 @@ describe('the log of a job that has ended', () => {
     expect(await pass()).toEqual({ stored: 0, dropped: 1 })
     expect([await rowsOf(job), await shown(job)]).toEqual([0, before])
     expect(await pass()).toEqual({ stored: 0, dropped: 0 })
+  })
+
+  test.each([0, 100_001, -1, 'many'])('is not given in ranges of %s lines', async (limit) => {
+    const job = await ended([['one line']])
+    expect((await get(`/v1/jobs/${job.build.jobId}/logs?limit=${limit}`)).status).toBe(422)
   })
 
   test('is one gzip file of numbered lines, in parts of bounded size', async () => {
@@ -219,10 +224,13 @@ describe('the log of a job that has ended', () => {
 })
 
 describe('an interruption', () => {
-  test('before the note leaves an object that the next pass replaces', async () => {
+  test('before the note leaves objects that the next pass replaces, damaged or not', async () => {
     const job = await ended([awkward])
-    const key = `orgs/${app.org.id}/apps/${app.id}/logs/${job.build.jobId}/${newId()}`
-    await fixture.deps.objects.put(key, Buffer.from('half a log'), { contentType: 'application/gzip' })
+    const folder = `orgs/${app.org.id}/apps/${app.id}/logs/${job.build.jobId}/`
+    await storeDamaged(fixture, `${folder}${newId()}`)
+    await fixture.deps.objects.put(`${folder}${newId()}`, Buffer.from('half a log'), {
+      contentType: 'application/gzip',
+    })
     await move()
     expect(await objectsOf(job)).toEqual([(await noteOf(job))?.objectKey])
     expect(await (await get(`/v1/jobs/${job.build.jobId}/logs/download`)).text()).toContain('Gradle failed.')

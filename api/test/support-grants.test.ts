@@ -1,4 +1,4 @@
-import { operators, supportGrants, withLookup, withOrg } from '@capstan/migrations'
+import { jobLogs, operators, supportGrants, withLookup, withOrg } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { hashToken } from '../src/auth/tokens.js'
@@ -151,6 +151,66 @@ describe('a support grant', () => {
     const other = await queueBuild(fixture, await createTestApp(fixture, rival))
     const path = `/operator/v1/support-grants/${id}/builds/${other.id}/log`
     expect((await ask('GET', path, operator.token)).status).toBe(404)
+  })
+})
+
+describe('a log that is long to read', () => {
+  /** More than the answer reads ahead. */
+  const BATCHES = 4_000
+  let long: TestBuild
+  beforeAll(async () => {
+    long = await queueBuild(fixture, app)
+    const own = { orgId: org.id, jobId: long.jobId, attempt: 1 }
+    const rows = Array.from({ length: BATCHES }, (_, index) => {
+      const [number, text] = [index + 1, 'x'.repeat(100)]
+      const lines = [{ ...line(text), number }]
+      return { ...own, batch: number, firstNumber: number, lastNumber: number, lines }
+    })
+    for (let at = 0; at < rows.length; at += 1_000) {
+      await withOrg(fixture.deps.db, org.id, (tx) => tx.insert(jobLogs).values(rows.slice(at, at + 1_000)))
+    }
+  })
+
+  /** The first part, then what `meanwhile` does, then the rest; null: it broke off. */
+  async function readSlowly(by: typeof operator, id: string, meanwhile: () => Promise<void>): Promise<number | null> {
+    const answer = await ask('GET', `/operator/v1/support-grants/${id}/builds/${long.id}/log`, by.token)
+    expect(answer.status).toBe(200)
+    const reader = answer.body!.getReader()
+    let bytes = (await reader.read()).value?.length ?? 0
+    await meanwhile()
+    now = new Date(now.getTime() + 4_000)
+    try {
+      for (;;) {
+        const { value, done } = await reader.read()
+        if (done) return bytes
+        bytes += value.length
+      }
+    } catch {
+      return null
+    }
+  }
+
+  test('comes to its end while the grant is live', async () => {
+    expect(await readSlowly(operator, await granted('logs'), () => Promise.resolve())).toBe(BATCHES * 101)
+  })
+
+  test('breaks off once the grant was taken back or ran out, or the operator is none any more', async () => {
+    const id = await granted('logs')
+    const takeBack = async () => void (await decide('DELETE', id))
+    expect(await readSlowly(operator, id, takeBack)).toBeNull()
+    const runOut = async () => void (now = new Date(now.getTime() + 2 * HOUR))
+    expect(await readSlowly(operator, await granted('logs'), runOut)).toBeNull()
+    const gone = await createOperator(fixture)
+    const theirs = await requested('logs', gone)
+    owner = (await fixture.signIn(org.userIds.owner, { secondFactorAt: now })).token
+    expect((await decide('POST', theirs)).status).toBe(200)
+    const revoke = async () => {
+      const tokenHash = hashToken(fixture.deps.pepper, gone.token)
+      await withLookup(fixture.deps.db, tokenHash, (tx) =>
+        tx.update(operators).set({ revokedAt: now }).where(eq(operators.tokenHash, tokenHash)),
+      )
+    }
+    expect(await readSlowly(gone, theirs, revoke)).toBeNull()
   })
 })
 

@@ -4,15 +4,17 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-import { jobs, type OpenDatabase, openDatabase, organizations, withOrg } from '@capstan/migrations'
-import { eq } from 'drizzle-orm'
+import { apiTokens, jobs, newId, type OpenDatabase, openDatabase, organizations, withOrg } from '@capstan/migrations'
+import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
+import { createToken, hashToken } from '../src/auth/tokens.js'
 import { eraseOrganizations } from '../src/control/erase-organizations.js'
 import type { BuildQueue } from '../src/control/build-queue.js'
 import type { ControlDeps } from '../src/control/control-deps.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import { leaseBuild, storeApp, storeCredential, type StoredCredential } from './leased-build.js'
+import { keysBelow, storeDamaged } from './stored-objects.js'
 import { askSocket, type BrokerSocketPaths, chooseSockets, startTestBroker, type TestBroker } from './test-broker.js'
 import { expectStatus } from './version-fixture.js'
 
@@ -99,6 +101,7 @@ test('while the broker is away nothing ends, and the call can be made again', as
 
 test('members, tokens, builds and keys end at once, what was stored is erased, the certificate stays', async () => {
   const [{ org, credential, objectKey }, other] = [await settle(), await settle()]
+  await storeDamaged(fixture, `orgs/${org.id}/apps/${credential.appId}/artifacts/2`)
   const running = await open(org, credential)
   const waiting = await leaseBuild(fixture, org.id, credential)
   const inOrg = <T>(work: Parameters<typeof withOrg<T>>[2]) => withOrg(fixture.deps.db, org.id, work)
@@ -117,7 +120,7 @@ test('members, tokens, builds and keys end at once, what was stored is erased, t
   expect(found.map(({ status }) => status)).toEqual(['canceled', 'canceled'])
 
   expect(await eraseOrganizations(control)).toBe(1)
-  expect(await fixture.deps.objects.head(objectKey)).toBeNull()
+  expect(await keysBelow(fixture, `orgs/${org.id}/`)).toEqual([])
   const stateOf = async () => (await inOrg((tx) => tx.select().from(organizations)))[0]
   expect(await stateOf()).toMatchObject({ name: 'terminated', terminatedAt: null })
   expect(await inOrg((tx) => tx.select().from(jobs))).toEqual([])
@@ -136,6 +139,36 @@ test('members, tokens, builds and keys end at once, what was stored is erased, t
   const { subject, versions } = await verify(ended.deletionCertificateId)
   expect(subject).toEqual({ kind: 'organization', id: org.id })
   expect(versions).toMatchObject([{ credential: credential.id, version: 1 }])
+})
+
+test('no token that is made at the same moment survives, nor counts one that is written past all checks', async () => {
+  const { org } = await settle()
+  const name = (await (await see(org)).json<{ name: string }>()).name
+  const body = { name: 'ci', kind: 'service', scopes: ['organizations:read'] }
+  const make = () =>
+    fixture
+      .request('POST', `/v1/organizations/${org.id}/tokens`, { token: org.tokens.owner, body })
+      .then(async (answer) => ({
+        status: answer.status,
+        ...(await answer.json<{ token?: string }>()),
+      }))
+  const before = await make()
+  const works = async (token: string | undefined) =>
+    (await fixture.request('GET', `/v1/organizations/${org.id}`, { token: token ?? 'none' })).status
+  expect([before.status, await works(before.token)]).toEqual([201, 200])
+  const [ended, ...made] = await Promise.all([end(org, name), ...Array.from({ length: 10 }, make)])
+  expect(ended.status).toBe(202)
+  for (const { token } of [before, ...made]) expect(await works(token)).not.toBe(200)
+
+  const written = createToken('ca')
+  await using owner = openDatabase({ url: fixture.ownerUrl, poolSize: 1 })
+  await owner.db.transaction(async (tx) => {
+    await tx.execute(sql`set local session_replication_role = replica`)
+    const [tokenHash, expiresAt] = [hashToken(fixture.deps.pepper, written), new Date(Date.now() + 60_000)]
+    const row = { ...body, kind: 'service' as const, tokenHash, expiresAt, lastFour: written.slice(-4) }
+    await tx.insert(apiTokens).values({ id: newId(), orgId: org.id, userId: org.userIds.owner, ...row })
+  })
+  expect(await works(written)).toBe(404)
 })
 
 test('the certificate of a deleted credential is found by its id and verified by anybody', async () => {

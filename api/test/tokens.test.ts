@@ -1,4 +1,5 @@
-import { memberships, openDatabase } from '@capstan/migrations'
+import { apiTokens, memberships, openDatabase, withOrg } from '@capstan/migrations'
+import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { queueBuild } from './build-fixture.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
@@ -126,6 +127,58 @@ test('a token made through a token neither outlives it nor works from elsewhere'
     403,
     'scope-not-yours',
   ])
+})
+
+describe('a token made through a token', () => {
+  const scopes = ['tokens:write', 'organizations:read']
+  const service = (token: string, body: object = {}) => made(token, { kind: 'service', ...body })
+  const revoke = (id: string) => fixture.request('DELETE', `${path()}/${id}`, { token: owner })
+
+  test('ends with it, and so does what was made through that one; one that a person made does not', async () => {
+    const parent = await service(owner, { scopes })
+    const child = await service(parent.token)
+    const other = await service(owner, { scopes: ['organizations:read'] })
+    const works3 = () => Promise.all([parent, child, other].map(({ token }) => works(token)))
+    expect(await works3()).toEqual([200, 200, 200])
+    expect((await revoke(parent.id)).status).toBe(204)
+    expect(await works3()).toEqual([401, 401, 200])
+    const events = await fixture.request('GET', `/v1/organizations/${org.id}/audit-events?action=token.revoked`, {
+      token: org.tokens.owner,
+    })
+    type Event = { target: { token: string }; data?: object }
+    const revoked = (await events.json<{ event: string }[]>()).map(({ event }) => JSON.parse(event) as Event)
+    const ids = revoked.map(({ target }) => target.token)
+    expect(new Set(ids)).toEqual(new Set([parent.id, child.id]))
+    expect(revoked[ids.indexOf(child.id)]?.data).toEqual({ madeThrough: parent.id })
+    expect((await revoke(child.id)).status).toBe(404)
+  })
+
+  test('at the moment in which that is revoked ends too, or is not made', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const parent = await service(owner, { scopes })
+      const answers = await Promise.all([
+        ...Array.from({ length: 4 }, () => create(parent.token, { kind: 'service' })),
+        revoke(parent.id),
+      ])
+      expect(answers.pop()?.status).toBe(204)
+      for (const answer of answers) {
+        const { token } = await answer.json<{ token?: string }>()
+        if (token !== undefined) expect(await works(token)).toBe(401)
+      }
+    }
+  })
+
+  test('who is behind a token is never written anew', async () => {
+    const { id } = await service(owner, { scopes })
+    await using api = openDatabase({ url: fixture.databaseUrl('api'), poolSize: 1 })
+    const inOrg = (set: Partial<typeof apiTokens.$inferInsert>) =>
+      withOrg(api.db, org.id, (tx) => tx.update(apiTokens).set(set).where(eq(apiTokens.id, id)))
+    const refused = { cause: { message: expect.stringContaining('permission denied') as string } }
+    await expect(inOrg({ userId: org.userIds.viewer })).rejects.toMatchObject(refused)
+    await expect(inOrg({ rotatedBy: org.userIds.viewer })).rejects.toMatchObject(refused)
+    await expect(inOrg({ scopes: ['members:write'] })).rejects.toMatchObject(refused)
+    await inOrg({ revokedAt: now })
+  })
 })
 
 describe('rotation', () => {

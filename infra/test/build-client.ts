@@ -123,6 +123,15 @@ export class BuildClient {
     }
   }
 
+  /** A part of the log, or all of it as text, as it comes. */
+  async readLog(jobId: string, part: { after: number; limit: number } | 'download'): Promise<Response> {
+    const query = part === 'download' ? '/download' : `?after=${part.after}&limit=${part.limit}`
+    const headers = { authorization: `Bearer ${this.token}` }
+    const response = await fetch(`${this.stack.apiUrl}/v1/jobs/${jobId}/logs${query}`, { headers })
+    if (!response.ok) throw new Error(`the log was answered ${response.status}`)
+    return response
+  }
+
   async untilLogged(appId: string, buildId: string, text: string, withinMs = 60_000): Promise<void> {
     const deadline = Date.now() + withinMs
     while (!(await this.log(appId, buildId)).some((line) => line.includes(text))) {

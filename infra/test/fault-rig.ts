@@ -9,7 +9,9 @@ import { PhaseGate, type Boundary, type Edge } from './phase-gate.js'
 export const boundaries = [
   'prepare',
   'fetch-source',
+  'restore-cache',
   'install',
+  'save-cache',
   'build-web',
   'sync-native',
   'compile',
@@ -39,6 +41,9 @@ export interface Ending extends Cell {
   /** Rows of artefacts that are neither ready nor discarded, or ready and of another attempt than the last. */
   readonly strayArtifacts: number
   readonly unfinishedPhases: number
+  readonly readyCaches: number
+  /** Caches of the build that count for nobody, or of another attempt than the last. */
+  readonly strayCaches: number
 }
 
 export interface RigOptions {
@@ -125,8 +130,11 @@ export async function strikeAt(rig: Rig, cells: readonly Cell[], strike: Strike)
   )
 }
 
-/** What the database says of a build that met a fault and ended once, with one set of artefacts. */
-export const oneEnd = { ends: 1, readyArtifacts: 1, strayArtifacts: 0, unfinishedPhases: 0 } as const
+/**
+ * What the database says of a build that met a fault and ended once, with one set of artefacts. Its cache may be missing, for
+ * a build does not wait for it; a part of one may not stay.
+ */
+export const oneEnd = { ends: 1, readyArtifacts: 1, strayArtifacts: 0, unfinishedPhases: 0, strayCaches: 0 } as const
 
 async function requestFor(client: BuildClient, appId: string, boundary: Boundary): Promise<string> {
   return native.has(boundary) ? client.requestAndroidBuild(appId) : client.requestBuild(appId, 0)
@@ -158,7 +166,11 @@ export async function lookAt({ databaseUrl }: Stack, buildId: string) {
           and a.attempt = jobs.attempt) as "readyArtifacts",
         (select count(*)::int from artifacts a where a.build_id = jobs.build_id and a.status <> 'discarded'
           and (a.status <> 'ready' or a.attempt <> jobs.attempt)) as "strayArtifacts",
-        (select count(*)::int from job_phases p where p.job_id = jobs.id and p.state = 'started') as "unfinishedPhases"
+        (select count(*)::int from job_phases p where p.job_id = jobs.id and p.state = 'started') as "unfinishedPhases",
+        (select count(*)::int from dependency_caches c where c.build_id = jobs.build_id and c.status = 'ready'
+          and c.attempt = jobs.attempt) as "readyCaches",
+        (select count(*)::int from dependency_caches c where c.build_id = jobs.build_id
+          and (c.status <> 'ready' or c.attempt <> jobs.attempt)) as "strayCaches"
       from jobs where build_id = ${buildId}`
     if (!seen) throw new Error(`there is no job of build ${buildId}`)
     return seen

@@ -19,7 +19,15 @@ export interface OwnDocker {
 }
 
 /** What nothing of a small web build reads. */
-const unneeded = ['usr/share', 'usr/lib/python3*', 'usr/lib/jvm', 'usr/lib/android-sdk', 'usr/lib/git-core', 'var']
+const unneeded = [
+  'usr/share',
+  'usr/lib/python3*',
+  'usr/lib/jvm',
+  'usr/lib/android-sdk',
+  'usr/lib/git-core',
+  'usr/local/bin/bun',
+  'var',
+]
 
 const unwatched = { onCrash: () => undefined, onStarted: () => undefined, onGivenUp: () => undefined }
 

@@ -4,6 +4,9 @@ import { writeArchive } from '@capstan/sdk/archive'
 type Files = Readonly<Record<string, string>>
 type Zip = Uint8Array<ArrayBuffer>
 
+/** Leaves something in npm's cache without asking a registry, so that a build has a cache to save. */
+const install = 'npm ci && mkdir -p "$npm_config_cache/_cacache" && echo kept > "$npm_config_cache/_cacache/kept"'
+
 const npmProject = (script: string): Files => ({
   'package.json': JSON.stringify({ name: 'small', version: '1.0.0', scripts: { build: script } }),
   'package-lock.json': JSON.stringify({
@@ -12,6 +15,7 @@ const npmProject = (script: string): Files => ({
     lockfileVersion: 3,
     packages: { '': { name: 'small', version: '1.0.0' } },
   }),
+  'capawesome.config.json': JSON.stringify({ cloud: { apps: [{ dependencyInstallCommand: install }] } }),
   'capacitor.config.json': JSON.stringify({ appId: 'com.example.small', appName: 'Small', webDir: 'dist' }),
 })
 
@@ -41,6 +45,12 @@ export function talkingProject(lines: number, pauseMs: number): Zip {
     }
     tick()`
   return zip({ ...npmProject('node build.cjs'), 'build.cjs': script, 'dist/index.html': '<h1>built</h1>' })
+}
+
+/** A project whose build runs this script of Node, with an argument. */
+export function scriptProject(script: string, argument: string): Zip {
+  const files = { ...npmProject(`node build.mjs ${argument}`), 'build.mjs': script }
+  return zip({ ...files, 'dist/index.html': '<h1>built</h1>' })
 }
 
 const manifest = `<?xml version="1.0" encoding="utf-8"?>

@@ -118,6 +118,11 @@ export async function alsoOrg(tx: Transaction, orgId: string): Promise<void> {
   await setting(tx, 'app.org_id', orgId)
 }
 
+/** Inside `withOrg`: shows incidents too, for one that begins with what is changed there. */
+export async function alsoIncidents(tx: Transaction): Promise<void> {
+  await setting(tx, 'app.view', 'incidents')
+}
+
 /** The organization that owns a row, found by what the caller knows of it (an id or a token's hash); else null. */
 export function findOrgOf(db: Database, kind: keyof typeof lookups, value: string): Promise<string | null> {
   const { table, key } = lookups[kind]

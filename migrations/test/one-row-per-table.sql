@@ -154,4 +154,9 @@ insert into sign_in_flows (id, state_hash, browser_hash, provider_id, sealed_sec
   values (gen_random_uuid(), 'h11', 'x', gen_random_uuid(), '\x00', now());
 insert into checkpoint_webhooks (id, org_id, url, sealed_secret, delivered_size)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'x', '\x00', 0);
+insert into app_webhooks (id, org_id, app_id, name, host, sealed_url, sealed_secret, events, format, created_by)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'x', 'x', '\x00', '\x00',
+    '{job_finished}', 'raw', gen_random_uuid());
+insert into app_webhook_deliveries (id, org_id, webhook_id, event, facts)
+  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'job_finished', '{}');
 set session_replication_role = origin;

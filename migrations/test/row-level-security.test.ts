@@ -162,6 +162,8 @@ describe('the control role', () => {
     const seen = await Promise.all(names.map(async (name) => ((await rowsVisibleTo(control, name)) > 0 ? [name] : [])))
     const due = [
       'access_reviews',
+      'app_webhook_deliveries',
+      'app_webhooks',
       'apps',
       'artifacts',
       'audit_checkpoints',

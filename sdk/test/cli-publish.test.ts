@@ -95,6 +95,37 @@ describe('publish', () => {
     device.remove()
   }
 
+  test('says which bundle an app is shipped with, to the app and to the server', async () => {
+    const file = at('web', 'capstan-built-in.json')
+    const shipped = args('--token-file', at('token'), '--built-in', file, '--version-code', '42')
+    expect(await capstan(shipped)).toMatchObject({ code: 0 })
+    const { bundleId, files } = JSON.parse(readFileSync(file, 'utf8')) as { bundleId: string; files: object[] }
+    const sha256 = createHash('sha256').update('<p>cli</p>').digest('hex')
+    expect(bundleId).toBe('bundle-1')
+    expect(files).toEqual([
+      expect.objectContaining({ path: 'assets/app.js' }),
+      { path: 'index.html', sha256, size: 10 },
+    ])
+    expect(api.calls.slice(3)).toMatchObject([
+      { line: 'PUT /v1/apps/app/embedded-bundles/android/42', body: { bundleId } },
+      { line: 'PUT /v1/apps/app/embedded-bundles/ios/42', body: { bundleId } },
+    ])
+    api.calls.length = 0
+    expect(await capstan(shipped)).toMatchObject({ code: 1, err: [expect.stringContaining('exists already')] })
+    expect(api.calls).toEqual([])
+  })
+
+  test('create-app makes an app with a channel, and prints the id alone', async () => {
+    const made = await capstan(['create-app', 'My app', '--channel', 'beta', '--server', api.url], {
+      tokenFile: at('token'),
+    })
+    expect(made).toMatchObject({ code: 0, out: ['bundle-1'] })
+    expect(api.calls).toMatchObject([
+      { line: 'POST /v1/apps', body: { name: 'My app' } },
+      { line: 'POST /v1/apps/bundle-1/channels', body: { name: 'beta' } },
+    ])
+  })
+
   test('sends a large zip in parts', async () => {
     const noise = randomBytes(11 * 1024 * 1024)
     writeFileSync(at('web', 'noise.bin'), noise)
@@ -150,6 +181,9 @@ describe('publish', () => {
     ['plain http elsewhere', ['--server', 'http://example.com'], 2, 'https'],
     ['a server that is no address', ['--server', 'capstan'], 2, 'not a URL'],
     ['a rollout above one', ['--rollout', '50'], 2, '--rollout'],
+    ['a list without a version code', ['--built-in', 'list.json'], 2, '--version-code go together'],
+    ['a list without a release', ['--built-in', 'x', '--version-code', '1', '--no-release'], 2, '--no-release'],
+    ['a version code that is a path', ['--built-in', 'x', '--version-code', '../1'], 2, '--version-code'],
     ['a channel that is empty', ['--channel', ''], 2, '--channel is missing'],
   ])('%s is refused before anything is sent', async (_what, more, code, words) => {
     expect(await capstan([...args('--token-file', at('token')), ...more])).toMatchObject({

@@ -38,6 +38,33 @@ describe('a phone', () => {
     phone.remove()
   })
 
+  test('a page that is switched away from never gets to confirm what it is not', async () => {
+    const phone = new Phone()
+    const settings = server.settings('release')
+    const version = await install(phone)
+    phone.basePath = phone.builtIn
+    const loader = await phone.open(settings)
+    let confirmed = false
+    const start = async (): Promise<void> => {
+      await loader.ready((await loader.launch()).nonce)
+      confirmed = true
+    }
+    expect(await phone.leave(start)).toBe('left')
+    const shownNow = await phone.open(settings)
+    const launch = await shownNow.launch()
+    expect(launch.nonce).not.toBeNull()
+    expect(confirmed).toBe(false)
+    await shownNow.ready(launch.nonce)
+    expect(await phone.start(settings)).toMatchObject({ page: version, nonce: null })
+    const next = await server.offerHonest('release')
+    await (await phone.open(settings)).sync()
+    expect(await phone.leave(async () => (await phone.open(settings)).apply())).toBe('left')
+    expect(phone.basePath).toBe((await (await phone.open(settings)).current()).directory)
+    expect((await (await phone.open(settings)).launch()).nonce).not.toBeNull()
+    expect(next).not.toBe(version)
+    phone.remove()
+  })
+
   test('the floor is in native preferences: clearing every file does not bring an old release back', async () => {
     const phone = new Phone()
     const settings = server.settings('release')

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createLiveUpdate, type Disk, type LiveUpdate, nodeDisk } from '../src/live-update/node/index.js'
+import { losses, lossyDisk } from './lossy-disk.js'
 import {
   bundle,
   type Device,
@@ -71,7 +72,7 @@ async function wholeUpdate(updates: LiveUpdate): Promise<void> {
 }
 
 /** What the next two starts run is one whole version, and the device can still come to "new" or has good reason not to. */
-async function expectWhole(device: Device, what: string): Promise<string> {
+async function expectWhole(device: Device, what: string, mayLeaveStaged = false): Promise<string> {
   const next = await open(device)
   const first = shown((await next.launch()).directory)
   expect(['old', 'new'], what).toContain(first)
@@ -80,7 +81,7 @@ async function expectWhole(device: Device, what: string): Promise<string> {
   expect(['old', 'new'], what).toContain(second)
   const outcome = await again.sync().catch((error: { code: string }) => error.code)
   if (typeof outcome === 'string') expect(outcome, what).toBe('BLOCKED')
-  expect(staged(device), what).toEqual([])
+  if (!mayLeaveStaged) expect(staged(device), what).toEqual([])
   return first
 }
 
@@ -115,6 +116,45 @@ describe('a failing disk', () => {
     expect(await readOnly.launch()).toMatchObject({ bundleId: 'old', nonce: null })
     expect(shown((await (await open(device)).launch()).directory)).toBe('new')
     device.remove()
+  })
+})
+
+describe('a lost power supply', () => {
+  test.each(losses)('at any step, of what was not flushed lost: %s', { timeout: 120_000 }, async (loss) => {
+    const seen = new Set<string>()
+    for (let step = 1; ; step++) {
+      const device = deviceOnOld()
+      const disk = lossyDisk(step)
+      const failure = await wholeUpdate(await open(device, disk)).catch((error: unknown) => error)
+      disk.lose(loss)
+      const ended = disk.steps < step
+      // A rename that was undone leaves the bundle where it was staged; the next update sweeps there.
+      const shows = await expectWhole(device, `${loss} lost at step ${step}`, loss === 'names')
+      seen.add(shows)
+      device.remove()
+      disk.close()
+      if (!ended) continue
+      // What was confirmed needs no bundle to fall back to any more.
+      expect({ failure, shows }).toEqual({ failure: undefined, shows: 'new' })
+      break
+    }
+    expect([...seen].toSorted()).toEqual(['new', 'old'])
+  })
+
+  test('a staged bundle that lost bytes is said to be damaged, and is fetched again', async () => {
+    const device = deviceOnOld()
+    const disk = lossyDisk(Infinity)
+    await (await open(device, disk)).sync()
+    disk.lose('zeroed')
+    const updates = await open(device)
+    const events: string[] = []
+    updates.subscribe(({ type }) => events.push(type))
+    expect(shown((await updates.launch()).directory)).toBe('old')
+    expect(events).toEqual(['damaged', 'launched'])
+    expect((await updates.sync()).status).toBe('staged')
+    expect(shown((await updates.launch()).directory)).toBe('new')
+    device.remove()
+    disk.close()
   })
 })
 

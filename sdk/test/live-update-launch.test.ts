@@ -78,6 +78,21 @@ describe('launches', () => {
     expect(await (await open(compat)).launch()).toMatchObject({ bundleId: 'id-one', nonce: null })
   })
 
+  test('a listener that throws stops neither an update nor a refusal', async () => {
+    const zip = bundle('one')
+    lab.server.publish('one', zip, {}, { 'x-signature': signBytes(zip) })
+    const updates = await open(compat)
+    updates.subscribe(() => {
+      throw new Error('a broken log')
+    })
+    expect((await updates.sync()).status).toBe('staged')
+    const launch = await updates.launch()
+    await updates.ready(launch.nonce)
+    expect(shown(launch.directory)).toBe('one')
+    lab.server.publish('two', zip, {}, {})
+    await expect(updates.sync()).rejects.toMatchObject({ code: 'SIGNATURE_MISSING' })
+  })
+
   test('a new native app starts from its own bundle', async () => {
     await install('one')
     const updates = await open({ ...compat, appVersionCode: '8' })

@@ -14,9 +14,9 @@ const packageDirectory = fileURLToPath(new URL('..', import.meta.url))
 /** Gzipped bytes: what is loaded at start, and all of it. */
 const budgets: Record<string, [core: number, total: number]> = {
   './live-update': [12_000, 29_500],
-  './live-update/node': [13_500, 31_000],
-  './live-update/capacitor': [13_500, 31_000],
-  './live-update/web': [13_500, 31_000],
+  './live-update/node': [13_750, 31_500],
+  './live-update/capacitor': [14_000, 32_000],
+  './live-update/web': [14_000, 32_000],
   './live-update/web-worker': [4_000, 4_000],
   './release': [7_000, 9_000],
   './archive': [6_500, 6_500],

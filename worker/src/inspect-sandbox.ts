@@ -32,7 +32,7 @@ const Folders = z.record(z.string(), z.string())
 const Tools = z.object({ path: z.string(), node: Folders, java: Folders, programs: z.array(z.string()) })
 export type Tools = z.infer<typeof Tools>
 
-const Inspection = z.object({ project: Project, tools: Tools })
+const Inspection = z.object({ entries: z.number().optional(), project: Project, tools: Tools })
 export type Inspection = z.infer<typeof Inspection>
 
 /** Where the app's commands run. */
@@ -51,13 +51,18 @@ export async function inspectSandbox(
     failureCode: 'project-unreadable',
     subject: 'Reading the project',
   })
+  return readInspection(printed.toString('utf8'))
+}
+
+/** What the script in the container printed, as far as a build can go on with it. */
+export function readInspection(printed: string): Inspection {
   const unreadable = new BuildFailure(
     'project-unreadable',
     'package.json, capawesome.config.json or capacitor.config.json cannot be understood; webDir must be a folder inside the project.',
   )
   let parsed: ReturnType<typeof Inspection.safeParse>
   try {
-    parsed = Inspection.safeParse(JSON.parse(printed.toString('utf8')))
+    parsed = Inspection.safeParse(JSON.parse(printed))
   } catch {
     throw unreadable
   }

@@ -44,6 +44,15 @@ test('batches keep to their size', async () => {
   }
 })
 
+test('what fills batches does not wait for a clock', async () => {
+  const { pump, texts } = openPump({ batchBytes: 1_000, batchMs: 600_000 })
+  const stream = pump.openStream('install')
+  stream.write(Buffer.from(`${'x'.repeat(99)}\n`.repeat(100)))
+  await expect.poll(() => texts().length).toBeGreaterThan(90)
+  await pump.flush()
+  expect(texts()).toHaveLength(100)
+})
+
 test('many short lines are split at the protocol’s limit', async () => {
   const { pump, batches } = openPump()
   const stream = pump.openStream('install')

@@ -41,6 +41,7 @@ export class LogPump {
   #capped = false
   #refused = false
   #timer: NodeJS.Timeout | undefined
+  #isHurrying = false
   #sending: Promise<void> | undefined
   #lastOutputAt = Date.now()
 
@@ -109,6 +110,7 @@ export class LogPump {
   async flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
+    this.#isHurrying = false
     while (this.#sending !== undefined || this.#waiting.length > 0) {
       if (this.#sending === undefined) this.#startSending()
       await this.#sending
@@ -127,15 +129,26 @@ export class LogPump {
     const kept = this.#capped ? `The log reached its limit of ${limit} KiB; what follows is not kept.` : text
     this.#waiting.push({ at: this.#options.now().toISOString(), phase, text: kept })
     this.#waitingBytes += costOf(kept)
-    if (this.#sending === undefined) this.#timer ??= setTimeout(() => this.#startSending(), this.#options.batchMs)
+    if (this.#sending === undefined) this.#sendSoon()
+  }
+
+  /** What fills a batch has nothing to wait for but the command that prints it. */
+  #sendSoon(): void {
+    const { batchBytes, batchMs } = this.#options
+    const isFull = this.#waitingBytes >= batchBytes || this.#waiting.length >= batchLines
+    if (this.#isHurrying || (!isFull && this.#timer)) return
+    clearTimeout(this.#timer)
+    this.#isHurrying = isFull
+    this.#timer = setTimeout(() => this.#startSending(), isFull ? 0 : batchMs)
   }
 
   #startSending(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
+    this.#isHurrying = false
     this.#sending = this.#sendWaiting().finally(() => {
       this.#sending = undefined
-      if (this.#waiting.length > 0) this.#timer ??= setTimeout(() => this.#startSending(), this.#options.batchMs)
+      if (this.#waiting.length > 0) this.#sendSoon()
     })
   }
 

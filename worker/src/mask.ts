@@ -3,7 +3,17 @@ import { secretForms } from './secret-forms.js'
 const maskMarker = '***'
 const marker = Buffer.from(maskMarker)
 
-type Node = { next: Map<number, Node>; fallback: Node; depth: number; longest: number }
+type Node = {
+  next: Map<number, Node>
+  fallback: Node
+  depth: number
+  longest: number
+  /** Where every byte leads, for the few nodes at which nearly all bytes of ordinary output are met. */
+  leads?: readonly Node[]
+}
+
+/** Bytes of a stream that belong to secrets, from the first that is held. */
+type Span = { from: number; to: number }
 
 /** A growing set of secrets. A stream opened before a secret was added keeps the set it was opened with. */
 export class SecretSet {
@@ -35,7 +45,7 @@ export class MaskStream {
   readonly #root: Node
   #state: Node
   #held: Buffer = Buffer.alloc(0)
-  #secret: boolean[] = []
+  #spans: Span[] = []
   #insideMarker = false
 
   constructor(root: Node) {
@@ -45,14 +55,15 @@ export class MaskStream {
 
   write(chunk: Buffer): Buffer {
     const known = this.#held.length
-    const bytes = Buffer.concat([this.#held, chunk])
-    const secret = this.#secret
+    const bytes = known === 0 ? chunk : Buffer.concat([this.#held, chunk])
+    const root = this.#root
+    let state = this.#state
     for (let at = known; at < bytes.length; at++) {
-      this.#state = advance(this.#root, this.#state, bytes[at] ?? 0)
-      secret.push(false)
-      if (this.#state.longest > 0) secret.fill(true, at + 1 - this.#state.longest, at + 1)
+      state = advance(root, state, bytes[at] ?? 0)
+      if (state.longest > 0) this.#mark(at + 1 - state.longest, at + 1)
     }
-    return this.#release(bytes, bytes.length - this.#state.depth)
+    this.#state = state
+    return this.#release(bytes, bytes.length - state.depth)
   }
 
   end(): Buffer {
@@ -60,19 +71,30 @@ export class MaskStream {
     return this.#release(this.#held, this.#held.length)
   }
 
+  /** Spans come in the order of their ends; one that touches those before it becomes one with them. */
+  #mark(from: number, to: number): void {
+    let first = from
+    for (let last = this.#spans.at(-1); last && last.to >= from; last = this.#spans.at(-1)) {
+      first = Math.min(first, last.from)
+      this.#spans.pop()
+    }
+    this.#spans.push({ from: first, to })
+  }
+
   #release(bytes: Buffer, until: number): Buffer {
     const parts: Buffer[] = []
     let from = 0
-    for (let at = 0; at < until; at++) {
-      const isSecret = this.#secret[at] === true
-      if (isSecret === this.#insideMarker) continue
-      if (isSecret) parts.push(bytes.subarray(from, at), marker)
-      this.#insideMarker = isSecret
-      from = at
+    for (const span of this.#spans) {
+      if (span.from >= until) break
+      if (span.from > 0 || !this.#insideMarker) parts.push(bytes.subarray(from, span.from), marker)
+      from = Math.min(span.to, until)
     }
-    if (!this.#insideMarker) parts.push(bytes.subarray(from, until))
+    parts.push(bytes.subarray(from, until))
+    if (until > 0) this.#insideMarker = from === until
+    this.#spans = this.#spans
+      .filter(({ to }) => to > until)
+      .map((span) => ({ from: Math.max(span.from - until, 0), to: span.to - until }))
     this.#held = Buffer.from(bytes.subarray(until))
-    this.#secret = this.#secret.slice(until)
     return Buffer.concat(parts)
   }
 }
@@ -103,10 +125,14 @@ function buildAutomaton(forms: readonly Buffer[]): Node {
       queue.push(child)
     }
   }
+  for (const node of [root, ...root.next.values()]) {
+    node.leads = Array.from({ length: 256 }, (_, byte) => advance(root, node, byte))
+  }
   return root
 }
 
 function advance(root: Node, from: Node, byte: number): Node {
+  if (from.leads) return from.leads[byte] ?? root
   let node = from
   for (;;) {
     const next = node.next.get(byte)

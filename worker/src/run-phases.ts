@@ -1,9 +1,10 @@
+import type { BuildPhase } from '@capstan/migrations/messages'
 import type { BuildRun, Sandbox } from './build-run.js'
 import { chooseTools, refuseWithoutManager } from './choose-tools.js'
 import { chooseVariant, compilesOnline } from './choose-variant.js'
 import { withEgress } from './egress/open-egress.js'
 import { inspectSandbox } from './inspect-sandbox.js'
-import type { Project } from './inspect-sandbox.js'
+import type { Inspection, Project } from './inspect-sandbox.js'
 import { buildWeb, webBuildCommand } from './phases/build-web.js'
 import { compile } from './phases/compile.js'
 import { fetchSource } from './phases/fetch-source.js'
@@ -21,32 +22,40 @@ import { inPhase, skipPhases } from './track-phases.js'
 /** A whole build, phase by phase; each one hands on what the next one needs. */
 export async function runPhases(run: BuildRun): Promise<void> {
   const sandbox = await inPhase(run, 'prepare', () => prepare(run))
-  const project = await inPhase(run, 'fetch-source', async () => {
-    await fetchSource(run, sandbox)
-    return readProject(run, sandbox)
-  })
-  await installWithCache(run, sandbox, project)
+  const project = await inPhase(run, 'fetch-source', async () => readProject(run, await fetchSource(run, sandbox)))
   const command = webBuildCommand(project)
+  await skipNeedless(run, project, command)
+  if (project.packageManager !== null) await installWithCache(run, sandbox, project)
+  if (command !== undefined) await inPhase(run, 'build-web', () => buildWeb(run, sandbox, project, command))
   const commandsRan = command !== undefined || project.packageManager !== null
-  if (command === undefined) {
-    await skipPhases(run, ['build-web'], 'package.json has neither a script "capawesome:build" nor "build".')
-  } else {
-    await inPhase(run, 'build-web', () => buildWeb(run, sandbox, project, command))
-  }
   if (run.spec.platform === 'web') await finishWeb(run, sandbox, commandsRan ? undefined : project)
   else await finishAndroid(run, sandbox, project)
 }
 
-async function readProject(run: BuildRun, sandbox: Sandbox): Promise<Project> {
-  const { project, tools } = await inspectSandbox(run, sandbox, 'fetch-source')
+function readProject(run: BuildRun, { project, tools }: Inspection): Project {
   run.tools = chooseTools(run, tools)
   refuseWithoutManager(project, tools)
   return project
 }
 
+/** What will not run is reported at once, as soon as it is known. */
+async function skipNeedless(run: BuildRun, project: Project, command: readonly string[] | undefined): Promise<void> {
+  const skipped: [readonly BuildPhase[], string][] = []
+  if (project.packageManager === null) {
+    skipped.push([['install'], 'There is no package.json, so nothing is installed.'])
+  }
+  if (command === undefined) {
+    skipped.push([['build-web'], 'package.json has neither a script "capawesome:build" nor "build".'])
+  }
+  if (run.spec.platform === 'web') {
+    skipped.push([['sync-native', 'compile', 'sign', 'verify'], 'A web build has no native part.'])
+  }
+  await Promise.all(skipped.map(([phases, reason]) => skipPhases(run, phases, reason)))
+}
+
 /** Downloads of an earlier build first, then the install, then what it downloaded is kept for the next one. */
 async function installWithCache(run: BuildRun, sandbox: Sandbox, project: Project): Promise<void> {
-  if (run.spec.cache === undefined || project.packageManager === null) {
+  if (run.spec.cache === undefined) {
     return inPhase(run, 'install', () => installAndCut(run, sandbox, project))
   }
   const question = await cacheQuestion(run, project)
@@ -72,7 +81,7 @@ async function installWithCache(run: BuildRun, sandbox: Sandbox, project: Projec
 
 async function installAndCut(run: BuildRun, sandbox: Sandbox, project: Project, use?: CacheUse): Promise<void> {
   const work = () => install(run, sandbox, project, use)
-  await (project.packageManager === null ? work() : withEgress(run, sandbox, { phase: 'install' }, work))
+  await withEgress(run, sandbox, { phase: 'install' }, work)
 }
 
 async function finishAndroid(run: BuildRun, sandbox: Sandbox, project: Project): Promise<void> {
@@ -91,7 +100,6 @@ async function finishAndroid(run: BuildRun, sandbox: Sandbox, project: Project):
 
 /** `known` where nothing of the customer's ran since the project was looked at: a command may make the output's folder. */
 async function finishWeb(run: BuildRun, sandbox: Sandbox, known: Project | undefined): Promise<void> {
-  await skipPhases(run, ['sync-native', 'compile', 'sign', 'verify'], 'A web build has no native part.')
   await inPhase(run, 'upload', async () => {
     await uploadWeb(run, sandbox, known ?? (await inspectSandbox(run, sandbox, 'upload')).project)
   })

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { BuildFailure } from './build-failure.js'
-import { download, TransferMismatch, TransferRefused, upload } from './signed-url.js'
+import { download, type Expected, TransferMismatch, TransferRefused, upload } from './signed-url.js'
 
 type Answer = (request: IncomingMessage, response: ServerResponse, round: number) => void | Promise<void>
 
@@ -31,12 +31,12 @@ afterEach(async () => {
   await once(server, 'close')
 })
 
-async function receive(sent: Buffer[] = []): Promise<Buffer> {
+async function receive(sent: Buffer[] = [], announced: Expected = expected): Promise<Buffer> {
   const deliver = async (bytes: Readable) => {
     sent.length = 0
     for await (const chunk of bytes) sent.push(chunk as Buffer)
   }
-  await download(url, expected, deliver, signal)
+  await download(url, announced, deliver, signal)
   return Buffer.concat(sent)
 }
 
@@ -66,6 +66,31 @@ describe('a download', () => {
     answer = (_request, response) => void response.end(sent)
     await expect(receive()).rejects.toBeInstanceOf(TransferMismatch)
     expect(rounds).toBe(1)
+  })
+
+  const approval = Buffer.from('approved')
+
+  test('is followed by an approval, where one is asked for', async () => {
+    answer = (_, response, round) => {
+      if (round === 1)
+        response
+          .writeHead(200, { 'content-length': content.length })
+          .write(content.subarray(0, 1_000), () => response.destroy())
+      else response.end(content)
+    }
+    const received = await receive([], { ...expected, approval })
+    expect(received.equals(Buffer.concat([content, approval]))).toBe(true)
+  })
+
+  test.each([
+    ['another byte', Buffer.from(content).fill(0, 5, 6).fill(1, 6, 7)],
+    ['an approval of its own', Buffer.concat([content, approval])],
+    ['another byte and an approval of its own', Buffer.concat([randomBytes(content.length), approval])],
+  ])('with %s is not approved of', async (_, bytes) => {
+    answer = (_request, response) => void response.end(bytes)
+    const sent: Buffer[] = []
+    await expect(receive(sent, { ...expected, approval })).rejects.toBeInstanceOf(TransferMismatch)
+    expect(Buffer.concat(sent).length).toBeLessThanOrEqual(content.length)
   })
 
   test('that is refused is not asked for again', async () => {

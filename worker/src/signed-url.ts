@@ -25,7 +25,12 @@ class TransferInterrupted extends Error {
   override name = 'TransferInterrupted'
 }
 
-export type Expected = { sha256: string; sizeBytes: number }
+export type Expected = {
+  sha256: string
+  sizeBytes: number
+  /** Delivered after the last byte, and only where size and hash are the expected ones. */
+  approval?: Buffer
+}
 
 /**
  * Gives the object's bytes to `deliver` as they arrive, and afterwards compares size and hash: nothing may look inside
@@ -62,6 +67,7 @@ async function downloadOnce(
   }
   const hash = createHash('sha256')
   let size = 0
+  let isExpected = false
   let interruption: unknown
   const noteFailure = (error: unknown) => {
     interruption = error
@@ -73,6 +79,8 @@ async function downloadOnce(
       hash.update(chunk)
       yield Buffer.from(chunk)
     }
+    isExpected = size === expected.sizeBytes && hash.digest('hex') === expected.sha256
+    if (isExpected && expected.approval) yield expected.approval
   }
   try {
     await deliver(Readable.from(measured(response.body)))
@@ -81,7 +89,7 @@ async function downloadOnce(
     throw new TransferInterrupted('the download broke off', { cause: interruption })
   }
   if (size < expected.sizeBytes) throw new TransferInterrupted('fewer bytes than announced')
-  if (hash.digest('hex') !== expected.sha256) throw mismatch()
+  if (!isExpected) throw mismatch()
 }
 
 const mismatch = () => new TransferMismatch('size or SHA-256 are not the ones that were announced')

@@ -1,61 +1,37 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createHash } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
-import { gzipSync } from 'node:zlib'
 import { pack } from 'tar-stream'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
-import { parseHostRule } from '../src/egress/host-policy.js'
-import type { BuildWorld } from '../src/run-build.js'
 import { androidProject } from './android-project.js'
 import type { Bench } from './build-bench.js'
 import { openBench } from './build-bench.js'
+import { openRegistry, tarballPath, type PackageRegistry } from './package-registry.js'
 
 // Containers on a machine with other work to do.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 120_000 })
 
-let registry: Server
-let tarball: Buffer
-let served: string[] = []
+let registry: PackageRegistry
 let benches: Bench[] = []
-let world: Partial<BuildWorld>
 
 beforeAll(async () => {
-  const archive = pack()
-  archive.entry({ name: 'package/package.json' }, JSON.stringify({ name: 'buoy', version: '1.0.0' }))
-  archive.entry({ name: 'package/ballast.bin' }, randomBytes(200_000))
-  archive.finalize()
-  tarball = gzipSync(await buffer(archive))
-  registry = createServer((request, response) => {
-    served.push(request.url ?? '')
-    if (request.url === '/buoy/-/buoy-1.0.0.tgz') response.end(tarball)
-    else response.writeHead(404).end()
-  }).listen(0, '127.0.0.1')
-  await once(registry, 'listening')
-  const { port } = registry.address() as AddressInfo
-  world = {
-    hostPolicy: { allowed: [], privateAllowed: [parseHostRule(`registry.test:${port}`)!], appHostsCount: true },
-    resolve: () => Promise.resolve([{ address: '127.0.0.1', family: 4 }]),
-  }
+  registry = await openRegistry()
 })
-afterAll(() => registry.close())
+afterAll(() => registry[Symbol.dispose]())
 afterEach(async () => {
   for (const bench of benches) {
     expect(bench.api.violations).toEqual([])
     await bench[Symbol.asyncDispose]()
   }
   benches = []
-  served = []
+  registry.served.length = 0
 })
 
 const web = 'test -f node_modules/buoy/ballast.bin && mkdir -p dist && cp src/index.html dist/'
 
 /** A project with one dependency, which only the test's own registry has. */
 function project(build = web, extra: Record<string, string> = {}): Buffer {
-  const { port } = registry.address() as AddressInfo
-  const integrity = `sha512-${createHash('sha512').update(tarball).digest('base64')}`
-  const resolved = `http://registry.test:${port}/buoy/-/buoy-1.0.0.tgz`
+  const { integrity } = registry
+  const resolved = `${registry.url}${tarballPath}`
   const dependencies = { buoy: '1.0.0' }
   const root = { name: 'pier', version: '1.0.0', dependencies }
   const packages = { '': root, 'node_modules/buoy': { version: '1.0.0', resolved, integrity } }
@@ -72,7 +48,7 @@ function project(build = web, extra: Record<string, string> = {}): Buffer {
 type Api = Bench['api']
 
 async function run(source: Buffer, prepare: (api: Api) => void = () => undefined): Promise<Api> {
-  const bench = await openBench(world)
+  const bench = await openBench(registry.world)
   benches.push(bench)
   bench.api.spec = { platform: 'web', type: null, cache: 'read-write' }
   bench.api.source = source
@@ -83,20 +59,6 @@ async function run(source: Buffer, prepare: (api: Api) => void = () => undefined
 
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
-/** Answers a build with an archive that is what the platform recorded, or says it is. */
-function offer(api: Api, bytes: Buffer, recorded = sha256(bytes)): void {
-  const id = 'stored'
-  const declaration = {
-    packageManager: 'npm',
-    lockfileSha256: recorded,
-    imageId: '',
-    sizeBytes: 1,
-    sha256: recorded,
-  } as const
-  api.caches.push({ id, declaration, bytes, final: true })
-  api.cacheAnswer = { state: 'hit', url: `${api.url}/store/${id}`, sha256: recorded, sizeBytes: bytes.length }
-}
-
 const phasesOf = (api: Api) =>
   api.phaseStates().filter((state) => /^(restore-cache|install|save-cache) (?!started)/.test(state))
 
@@ -104,16 +66,16 @@ test('what one build downloaded, the next with the same lockfile does not downlo
   const first = await run(project())
   expect(first.finishes, first.log).toEqual([{ status: 'succeeded', retryable: false }])
   expect(phasesOf(first)).toEqual(['restore-cache succeeded', 'install succeeded', 'save-cache succeeded'])
-  expect(served).toEqual(['/buoy/-/buoy-1.0.0.tgz'])
+  expect(registry.served).toEqual([tarballPath])
   const [saved] = first.caches
   expect(saved).toMatchObject({ final: true, declaration: { packageManager: 'npm', sha256: sha256(saved!.bytes!) } })
   expect(first.cacheReports).toEqual([
     { refused: false, sizeBytes: saved!.bytes!.length, installMs: expect.any(Number), saveMs: expect.any(Number) },
   ])
 
-  const second = await run(project(), (api) => offer(api, saved!.bytes!))
+  const second = await run(project(), (api) => api.offerCache(saved!.bytes!))
   expect(second.finishes, second.log).toEqual([{ status: 'succeeded', retryable: false }])
-  expect(served).toHaveLength(1)
+  expect(registry.served).toHaveLength(1)
   expect(phasesOf(second)).toEqual(['restore-cache succeeded', 'install succeeded', 'save-cache skipped'])
   expect(second.cacheQuestions).toEqual(first.cacheQuestions)
   expect(second.log).toContain(`Restored ${saved!.bytes!.length} bytes, SHA-256 ${saved!.declaration.sha256}`)
@@ -162,11 +124,26 @@ test.each([
   ['leads out of its folder', () => tarOf('../../source/planted'), undefined, 'leaves the folder'],
 ])('a cache that %s is refused, and the build goes on without it', async (_name, make, recorded, sentence) => {
   const bytes = await make()
-  const api = await run(project(`test ! -e planted && ${web}`), (given) => offer(given, bytes, recorded))
+  const api = await run(project(`test ! -e planted && ${web}`), (given) => given.offerCache(bytes, recorded))
   expect(api.finishes, api.log).toEqual([{ status: 'succeeded', retryable: false }])
   expect(api.log).toContain(sentence)
   expect(api.cacheReports).toMatchObject([{ refused: true }])
-  expect(served).toEqual(['/buoy/-/buoy-1.0.0.tgz'])
+  expect(registry.served).toEqual([tarballPath])
+})
+
+test('a cache that is small and would fill the disk of the build is not unpacked, and the build goes on', async () => {
+  const archive = pack()
+  for (let n = 0; n < 16_000; n += 1) archive.entry({ name: `content-v2/${n}` }, 'x')
+  archive.finalize()
+  const bytes = await buffer(archive)
+  const api = await run(project(), (given) => {
+    given.offerCache(bytes)
+    given.spec.limits = { ...given.buildSpec('').limits, diskBytes: 64 << 20 }
+  })
+  expect(api.finishes, api.log).toEqual([{ status: 'succeeded', retryable: false }])
+  expect(api.log).toMatch(/The cache is not used: it needs \d+ bytes and the disk has \d+ left/)
+  expect(api.cacheReports).toMatchObject([{ refused: false }])
+  expect(registry.served).toEqual([tarballPath])
 })
 
 test('a cache that the platform cannot give costs the build nothing but time', async () => {

@@ -149,7 +149,7 @@ describe('running a command', () => {
     const abortedAt = Date.now()
     stop.abort(new BuildFailure('build-canceled', 'The build was canceled.'))
     await expect(running).rejects.toMatchObject({ code: 'build-canceled' })
-    expect(Date.now() - abortedAt).toBeLessThan(3_000)
+    expect(Date.now() - abortedAt).toBeLessThan(30_000)
     await expect.poll(() => engine.inspect(doomed)).toMatchObject({ running: false })
     await expect(engine.exec(doomed, { argv: ['true'], onOutput: () => undefined }, never)).rejects.toBeInstanceOf(
       ContainerStopped,

@@ -15,6 +15,7 @@ import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
 
 const DAY_MS = 24 * 60 * 60_000
+const SHORTEST_DAYS = 1
 const LONGEST_DAYS = 366
 /** Far below what one statement can take. */
 const ROWS_AT_ONCE = 500
@@ -22,12 +23,15 @@ const ROWS_AT_ONCE = 500
 export type AccessReview = typeof accessReviews.$inferSelect
 type NewItem = typeof accessReviewItems.$inferInsert
 
-/** Lists what everybody may do now. What is not attested by then is suspended by the control process. */
+/**
+ * Lists what everybody may do now. What is not attested by then is suspended by the control process: with a deadline that
+ * leaves nobody the time to attest, an administrator could suspend the owners.
+ */
 export async function createReview(ctx: Context, { dueAt }: { dueAt: Date }): Promise<AccessReview> {
   requireScope(ctx, 'members:write')
   const aheadMs = dueAt.getTime() - ctx.now().getTime()
-  if (aheadMs <= 0 || aheadMs > LONGEST_DAYS * DAY_MS) {
-    throw new Problem('request-invalid', 'dueAt: name a time to come, at most a year ahead.')
+  if (aheadMs < SHORTEST_DAYS * DAY_MS || aheadMs > LONGEST_DAYS * DAY_MS) {
+    throw new Problem('request-invalid', 'dueAt: name a time at least a day and at most a year ahead.')
   }
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const values = { id: newId(), orgId: ctx.orgId, dueAt, createdBy: ctx.actor.id, createdAt: ctx.now() }

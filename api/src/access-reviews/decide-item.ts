@@ -1,8 +1,15 @@
-import { accessReviewItems, memberships, roleGrants, type Transaction, withOrg } from '@capstan/migrations'
-import { and, eq } from 'drizzle-orm'
+import {
+  accessReviewItems,
+  apiTokens,
+  memberships,
+  roleGrants,
+  teamMembers,
+  type Transaction,
+  withOrg,
+} from '@capstan/migrations'
+import { and, eq, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
-import { namesOf } from '../grants/create-grant.js'
 import { takeBackGrant } from '../grants/delete-grant.js'
 import { setRole } from '../members/change-role.js'
 import { lockMemberships } from '../members/keep-an-owner.js'
@@ -11,8 +18,8 @@ import { Problem } from '../problems.js'
 import { leaveTeam } from '../teams/change-team-members.js'
 import { endToken } from '../tokens/revoke-token.js'
 import { requireReview } from './list-reviews.js'
+import { type ReviewItem, targetOfItem } from './reopen-item.js'
 
-export type ReviewItem = typeof accessReviewItems.$inferSelect
 export type DecideItem = { reviewId: string; itemId: string; decision: 'attested' | 'revoked' }
 
 /** Says that somebody still needs what they have, or takes it back at once. An attestation may be taken back too. */
@@ -21,13 +28,14 @@ export async function decideItem(ctx: Context, { reviewId, itemId, decision }: D
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     await lockMemberships(tx, ctx.orgId)
     const item = await lockItem(tx, ctx, { reviewId, itemId })
-    if (decision === 'revoked') await takeBack(tx, ctx, item)
     const [decided] = await tx
       .update(accessReviewItems)
       .set({ decision, decidedBy: ctx.actor.id, decidedAt: ctx.now() })
       .where(eq(accessReviewItems.id, item.id))
       .returning()
     if (!decided) throw new Error('The item of the review was not updated.')
+    // After it: a role that changes while its item is open reopens the item.
+    if (decision === 'revoked') await takeBack(tx, ctx, item)
     await recordAudit(tx, ctx, { action: `access_review.${decision}`, target: targetOfItem(item) })
     return decided
   })
@@ -44,10 +52,22 @@ async function lockItem(tx: Transaction, ctx: Context, key: { reviewId: string; 
   if (review.closedAt || review.dueAt <= ctx.now() || (item.decision !== null && item.decision !== 'attested')) {
     throw new Problem('review-closed', 'This is decided, or the deadline of the review has passed.')
   }
-  if (item.userId === ctx.actor.id) {
+  if (await isOwn(tx, ctx, item)) {
     throw new Problem('review-own', 'Nobody reviews their own access. Somebody else who may change members does.')
   }
   return item
+}
+
+/** Whether it is access of the person who decides: by name, by way of a team, or behind a token. */
+async function isOwn(tx: Transaction, ctx: Context, { userId, teamId, tokenId }: ReviewItem): Promise<boolean> {
+  if (userId !== null) return userId === ctx.actor.id
+  if (teamId !== null) {
+    const isTheirs = and(eq(teamMembers.teamId, teamId), eq(teamMembers.userId, ctx.actor.id))
+    return (await tx.$count(teamMembers, isTheirs)) > 0
+  }
+  if (tokenId === null) return false
+  const isBehind = sql`${ctx.actor.id}::uuid = any(principal_roots(${apiTokens.userId}, 'token', ${apiTokens.id}))`
+  return (await tx.$count(apiTokens, and(eq(apiTokens.id, tokenId), isBehind))) > 0
 }
 
 /** What is gone already stays gone. */
@@ -64,17 +84,4 @@ async function takeBack(tx: Transaction, ctx: Context, item: ReviewItem): Promis
     refuseEscalation(ctx, membership.role)
     await setRole(tx, ctx, { membership, role: 'none', approval: null })
   }
-}
-
-export function targetOfItem(item: ReviewItem): Record<string, string> {
-  const { reviewId, userId, teamId, grantId, tokenId, appId, channelId } = item
-  return namesOf({
-    review: reviewId,
-    user: userId,
-    team: teamId,
-    grant: grantId,
-    token: tokenId,
-    app: appId,
-    channel: channelId,
-  })
 }

@@ -29,6 +29,8 @@ const administer = [
   'credentials:write',
   'git-connections:write',
   'public-keys:write',
+  'webhooks:read',
+  'webhooks:write',
   'audit:read',
   'tokens:read',
   'tokens:write',
@@ -53,6 +55,8 @@ export const appScopes: ReadonlySet<Scope> = new Set([
   'deployments:read',
   'devices:read',
   'public-keys:write',
+  'webhooks:read',
+  'webhooks:write',
   'change-requests:read',
   ...develop,
 ])

@@ -1,5 +1,13 @@
-import { memberships, organizations, roleGrants, type Role, teamMembers, withOrg } from '@capstan/migrations'
-import { and, eq, inArray, isNull, lt, or } from 'drizzle-orm'
+import {
+  memberships,
+  organizations,
+  type Role,
+  roleGrants,
+  teamMembers,
+  type Transaction,
+  withOrg,
+} from '@capstan/migrations'
+import { and, eq, inArray, isNull, lt, or, type SQL } from 'drizzle-orm'
 import type { Deps } from '../context.js'
 import { onlyOrgOf, type Principal } from './authenticate.js'
 import type { Held } from './reach.js'
@@ -38,16 +46,14 @@ export async function standingIn(
   if (only !== null && only !== orgId) return null
   if (principal.kind === 'token' && principal.service) {
     const [row] = await withOrg(deps.db, orgId, (tx) =>
-      tx.select(policy).from(organizations).where(eq(organizations.id, orgId)),
+      tx
+        .select(policy)
+        .from(organizations)
+        .where(and(eq(organizations.id, orgId), isNull(organizations.terminatingAt))),
     )
     return row ? { role: null, held: [], ...row, noteUse: () => Promise.resolve() } : null
   }
   const rows = await withOrg(deps.db, orgId, (tx) => {
-    const teams = tx
-      .select({ id: teamMembers.teamId })
-      .from(teamMembers)
-      .where(and(eq(teamMembers.userId, principal.userId), isNull(teamMembers.suspendedAt)))
-    const isTheirs = or(eq(roleGrants.userId, principal.userId), inArray(roleGrants.teamId, teams))
     const isHere = appId === null ? undefined : or(isNull(roleGrants.appId), eq(roleGrants.appId, appId))
     return tx
       .select({
@@ -57,10 +63,7 @@ export async function standingIn(
       })
       .from(memberships)
       .innerJoin(organizations, eq(organizations.id, memberships.orgId))
-      .leftJoin(
-        roleGrants,
-        and(eq(roleGrants.orgId, memberships.orgId), isNull(roleGrants.suspendedAt), isTheirs, isHere),
-      )
+      .leftJoin(roleGrants, and(eq(roleGrants.orgId, memberships.orgId), grantsOf(tx, principal.userId), isHere))
       .where(and(eq(memberships.orgId, orgId), eq(memberships.userId, principal.userId)))
   })
   const [first] = rows
@@ -76,6 +79,16 @@ export async function standingIn(
     ...first.policy,
     noteUse: () => (isDue ? noteUse(deps, used) : Promise.resolve()),
   }
+}
+
+/** Grants of this person, or of a team that they are in. What is suspended is not there. */
+export function grantsOf(tx: Transaction, userId: string): SQL | undefined {
+  const teams = tx
+    .select({ id: teamMembers.teamId })
+    .from(teamMembers)
+    .where(and(eq(teamMembers.userId, userId), isNull(teamMembers.suspendedAt)))
+  const isTheirs = or(eq(roleGrants.userId, userId), inArray(roleGrants.teamId, teams))
+  return and(isNull(roleGrants.suspendedAt), isTheirs)
 }
 
 const isOld = (at: Date | null, now: Date) => !at || now.getTime() - at.getTime() > USE_RESOLUTION_MS

@@ -20,6 +20,7 @@ export type StepUp = 'always' | 'policy' | 'never'
 const guarded: Partial<Record<Scope, StepUp>> = {
   'credentials:write': 'policy',
   'public-keys:write': 'policy',
+  'webhooks:write': 'policy',
   'tokens:write': 'policy',
   'organizations:write': 'policy',
   'organizations:terminate': 'always',

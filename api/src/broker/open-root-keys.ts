@@ -1,5 +1,4 @@
 import type { BrokerConfig } from '../config.js'
-import { createAwsKeyManager } from '../vault/aws-key-manager.js'
 import type { RootKeys } from '../vault/key-manager.js'
 import { createLocalKeyManager, deriveLocalKeys } from '../vault/local-key-manager.js'
 import { readMasterKeyFile } from '../vault/master-key-file.js'
@@ -14,12 +13,18 @@ type RootSettings = Pick<
 export async function openRootKeys(config: RootSettings): Promise<RootKeys> {
   const local = config.MASTER_KEY_FILE === undefined ? [] : await openLocal(config.MASTER_KEY_FILE)
   const ids = config.KMS_KEY_ID === undefined ? [] : [config.KMS_KEY_ID, ...config.KMS_OLD_KEY_IDS]
-  const aws = ids.map((keyId) =>
-    createAwsKeyManager({ keyId, region: config.AWS_REGION, endpoint: config.KMS_ENDPOINT }),
-  )
+  const aws = ids.length === 0 ? [] : await openAws(ids, config)
   const [primary, ...older] = [...aws, ...local]
   if (primary === undefined) throw new Error('the broker needs a root key')
   return createRootKeyring(primary, older)
+}
+
+async function openAws(
+  ids: string[],
+  { AWS_REGION: region, KMS_ENDPOINT: endpoint }: RootSettings,
+): Promise<RootKeys[]> {
+  const { createAwsKeyManager } = await import('../vault/aws-key-manager.js')
+  return ids.map((keyId) => createAwsKeyManager({ keyId, region, endpoint }))
 }
 
 async function openLocal(path: string): Promise<RootKeys[]> {

@@ -30,16 +30,17 @@ export async function approveChange(ctx: Context, input: ApproveChange): Promise
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const request = await lockRequest(tx, input.changeRequestId)
     const roots = await rootsOf(tx, ctx.actor)
-    refuseOwnGrant(request, roots)
-    const exception = overlap(roots, request.submitterRoots)
+    await refuseOwnGrant(tx, request, roots)
+    const exception = await overlap(tx, roots, request.submitterRoots)
     if (exception) await claimException(tx, ctx, request, input.reason)
     await refuseNonApprovers(tx, ctx, roots)
     const consent = { exception, reason: input.reason ?? null }
+    const now = ctx.now()
     const approved = request.retroactive
       ? await approveAfterwards(tx, ctx, request, consent)
       : await moveRequest(tx, ctx, request, {
           to: 'approved',
-          set: { exception, approvedAt: ctx.now(), approvalExpiresAt: new Date(ctx.now().getTime() + APPROVAL_MS) },
+          set: { exception, approvedAt: now, approvalExpiresAt: new Date(now.getTime() + APPROVAL_MS) },
           step: { step: 'approved', ...consent },
         })
     await recordAudit(tx, ctx, {
@@ -69,8 +70,12 @@ async function approveAfterwards(tx: Transaction, ctx: Context, request: ChangeR
 }
 
 /** S5. */
-function refuseOwnGrant({ action, subject }: ChangeRequest, roots: readonly string[]): void {
-  if (action !== 'role.grant' || !roots.includes(subject.user ?? '')) return
+async function refuseOwnGrant(
+  tx: Transaction,
+  { action, subject }: ChangeRequest,
+  roots: readonly string[],
+): Promise<void> {
+  if (action !== 'role.grant' || subject.user === undefined || !(await overlap(tx, [subject.user], roots))) return
   throw new Problem('approval-benefits-you', 'This gives you a role. Somebody else has to approve it.')
 }
 

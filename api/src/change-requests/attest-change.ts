@@ -13,7 +13,7 @@ export async function attestChange(ctx: Context, input: AttestChange): Promise<C
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const request = await lockRequest(tx, input.changeRequestId)
     const [roots, executors] = [await rootsOf(tx, ctx.actor), await rootsOfSteps(tx, request, 'executed')]
-    if (overlap(roots, executors)) {
+    if (await overlap(tx, roots, executors)) {
       throw new Problem('self-attestation', 'You made this change, so somebody else attests it.')
     }
     if (request.approvedAt === null) throw refusedMove(request, 'attested')

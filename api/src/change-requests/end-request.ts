@@ -28,7 +28,7 @@ function end(ctx: Context, id: string, { to, reason, apps }: End): Promise<Chang
     const request = await lockRequest(tx, id)
     if (apps && !apps.includes(request.appId ?? ''))
       throw new Problem('not-found', 'This organization has no such change request.')
-    const own = overlap(await rootsOf(tx, ctx.actor), request.submitterRoots)
+    const own = await overlap(tx, await rootsOf(tx, ctx.actor), request.submitterRoots)
     if (to === 'canceled' && !own) {
       throw new Problem('permission-missing', 'Only who asked for a change cancels it. An approver may reject it.')
     }

@@ -2,8 +2,9 @@ import { changeRequests, newId, type Transaction } from '@capstan/migrations'
 import { and, eq, inArray, ne, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Change, contentOf, hashContent } from './change.js'
-import { type By, type ChangeRequest, moveRequest } from './queries.js'
+import type { By, ChangeRequest } from './queries.js'
 import { rootsOf } from './roots.js'
+import { voidRequest } from './void-request.js'
 
 export type Filed = {
   request: ChangeRequest
@@ -70,13 +71,7 @@ async function voidEdited(tx: Transaction, by: By, change: Change, own: Own): Pr
     )
     .for('no key update')
   for (const request of edited) {
-    const reason = 'What it asks for was edited.'
-    await moveRequest(tx, by, request, { to: 'voided', step: { step: 'voided', reason } })
-    await recordAudit(tx, by, {
-      action: 'change_request.voided',
-      target: { changeRequest: request.id, ...request.subject },
-      data: { action: request.action, contentHash: request.contentHash, reason },
-    })
+    await voidRequest(tx, by, request, 'What it asks for was edited.')
   }
   return edited.find(({ state }) => state === 'approved') ?? null
 }

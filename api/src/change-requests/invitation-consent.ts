@@ -2,6 +2,7 @@ import type { invitations, Transaction } from '@capstan/migrations'
 import { includesRole } from '../auth/permissions.js'
 import { Problem } from '../problems.js'
 import { findPolicy, rootsOfSteps } from './queries.js'
+import { overlap } from './roots.js'
 
 type Invitation = Pick<typeof invitations.$inferSelect, 'orgId' | 'role' | 'changeRequestId'>
 
@@ -22,6 +23,6 @@ export async function requireInvitationConsent(
       'The organization has come to demand that a second person approves this role. Ask for another invitation.',
     )
   }
-  if (!(await rootsOfSteps(tx, { id: changeRequestId }, 'approved')).includes(userId)) return
+  if (!(await overlap(tx, [userId], await rootsOfSteps(tx, { id: changeRequestId }, 'approved')))) return
   throw new Problem('approval-benefits-you', 'You approved this invitation. Somebody else has to approve one for you.')
 }

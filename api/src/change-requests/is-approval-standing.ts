@@ -6,8 +6,11 @@ import { type ChangeRequest, findPolicy } from './queries.js'
 export async function isApprovalStanding(tx: Transaction, request: ChangeRequest, now: Date): Promise<boolean> {
   if (request.approvalExpiresAt === null || request.approvalExpiresAt <= now) return false
   if (request.exception) {
-    const { soleOperatorUntil } = await findPolicy(tx, request.orgId)
+    const { soleOperatorSince, soleOperatorUntil } = await findPolicy(tx, request.orgId)
     if (soleOperatorUntil === null || soleOperatorUntil <= now) return false
+    // What was given under an exception ended with it, also when there is another one by now.
+    if (soleOperatorSince === null || request.approvedAt === null || request.approvedAt < soleOperatorSince)
+      return false
   }
   const [row] = await tx.execute<{ standing: boolean }>(sql`
     select not exists (

@@ -1,9 +1,10 @@
 import { changeRequests, type Transaction } from '@capstan/migrations'
 import { and, eq, isNull } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import { openForOrganization } from '../incidents/open-for-organization.js'
 import { type By, type ChangeRequest, recordStep } from './queries.js'
 
-/** Says once that what was done at once was not approved within its day. */
+/** What was done at once and not approved within its day is an incident: once. */
 export async function markOverdue(tx: Transaction, by: By, request: ChangeRequest): Promise<boolean> {
   const [marked] = await tx
     .update(changeRequests)
@@ -24,6 +25,11 @@ export async function markOverdue(tx: Transaction, by: By, request: ChangeReques
     target: { changeRequest: request.id, ...request.subject },
     outcome: 'refused',
     data: { action: request.action, contentHash: request.contentHash },
+  })
+  await openForOrganization(tx, by, {
+    title: 'What one person did at once was not approved within a day',
+    evidence: `Change request ${request.id}: ${request.action}, done at ${request.executedAt?.toISOString() ?? 'an unknown time'}.`,
+    target: { changeRequest: request.id },
   })
   return true
 }

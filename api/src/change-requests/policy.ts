@@ -7,6 +7,7 @@ import { Problem } from '../problems.js'
 import { doneStates, findApprovers, moveRequest } from './queries.js'
 import { requireApproval } from './require-approval.js'
 import { spendApproval } from './spend-approval.js'
+import { voidRequest } from './void-request.js'
 
 export type DutiesPolicy = {
   enabled: boolean
@@ -73,7 +74,7 @@ async function closeAll(tx: Transaction, ctx: Context): Promise<void> {
     .for('no key update')
   for (const request of open) {
     if (request.state === 'submitted' || request.state === 'approved') {
-      await moveRequest(tx, ctx, request, { to: 'voided', step: { step: 'voided', reason } })
+      await voidRequest(tx, ctx, request, reason)
       continue
     }
     await tx.update(changeRequests).set({ supersededAt: ctx.now() }).where(eq(changeRequests.id, request.id))
@@ -95,7 +96,7 @@ export async function allowSoleOperator(ctx: Context, { reason, days }: SoleOper
   requireScope(ctx, 'policies:write')
   requireStepUp(ctx.assurance, ctx.now())
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
-    await lock(tx, ctx)
+    const before = await lock(tx, ctx)
     const approvers = await findApprovers(tx, ctx.orgId)
     if (approvers.length !== 1) {
       throw new Problem(
@@ -104,6 +105,7 @@ export async function allowSoleOperator(ctx: Context, { reason, days }: SoleOper
       )
     }
     const since = ctx.now()
+    refuseLonelinessOfOwnMaking(before.approverLeftAt, since)
     const until = new Date(since.getTime() + days * DAY_MS)
     await update(tx, ctx, { soleOperatorSince: since, soleOperatorUntil: until, soleOperatorReason: reason })
     await recordAudit(tx, ctx, {
@@ -113,6 +115,16 @@ export async function allowSoleOperator(ctx: Context, { reason, days }: SoleOper
     })
     return load(tx, ctx)
   })
+}
+
+/** S5: else one person would remove the others and go on alone, before anybody hears of it. */
+function refuseLonelinessOfOwnMaking(approverLeftAt: Date | null, now: Date): void {
+  const from = approverLeftAt && new Date(approverLeftAt.getTime() + DAY_MS)
+  if (from === null || now >= from) return
+  throw new Problem(
+    'exception-not-alone',
+    `Somebody else could approve until a short while ago. The exception may begin from ${from.toISOString()} on.`,
+  )
 }
 
 export async function endSoleOperator(ctx: Context): Promise<DutiesPolicy> {

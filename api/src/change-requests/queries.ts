@@ -22,10 +22,14 @@ export const doneStates = ['executed', 'attested', 'reconciled'] as const
 /** Whether the organization demands a second person, and until when its only approver may do without. */
 export async function findPolicy(tx: Transaction, orgId: string) {
   const [policy] = await tx
-    .select({ enabled: organizations.separationOfDuties, soleOperatorUntil: organizations.soleOperatorUntil })
+    .select({
+      enabled: organizations.separationOfDuties,
+      soleOperatorSince: organizations.soleOperatorSince,
+      soleOperatorUntil: organizations.soleOperatorUntil,
+    })
     .from(organizations)
     .where(eq(organizations.id, orgId))
-  return policy ?? { enabled: false, soleOperatorUntil: null }
+  return policy ?? { enabled: false, soleOperatorSince: null, soleOperatorUntil: null }
 }
 
 /** Locked until the transaction ends: one step after the other. */

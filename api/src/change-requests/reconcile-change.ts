@@ -1,6 +1,7 @@
 import { type Transaction, withOrg } from '@capstan/migrations'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
+import { openForOrganization } from '../incidents/open-for-organization.js'
 import { Problem } from '../problems.js'
 import {
   type By,
@@ -20,7 +21,7 @@ export async function reconcileChange(ctx: Context, input: { changeRequestId: st
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const request = await lockRequest(tx, input.changeRequestId)
     const [roots, executors] = [await rootsOf(tx, ctx.actor), await rootsOfSteps(tx, request, 'executed')]
-    if (overlap(roots, executors)) {
+    if (await overlap(tx, roots, executors)) {
       throw new Problem('self-reconciliation', 'You made this change, so somebody else reconciles it.')
     }
     if (request.state !== 'attested' && request.state !== 'reconciled') throw refusedMove(request, 'reconciled')
@@ -28,7 +29,10 @@ export async function reconcileChange(ctx: Context, input: { changeRequestId: st
   })
 }
 
-/** Writes the verdict into the record and the log. A match ends the freeze that a mismatch had begun. */
+/**
+ * Writes the verdict into the record and the log. A match ends the freeze that a mismatch had begun, and a mismatch that
+ * was none before is an incident.
+ */
 export async function settleReading(
   tx: Transaction,
   by: By,
@@ -44,5 +48,12 @@ export async function settleReading(
     outcome: verdict === 'mismatch' ? 'refused' : 'success',
     data: { action: request.action, contentHash: request.contentHash, verdict, evidenceHash },
   })
+  if (verdict === 'mismatch' && request.verdict !== 'mismatch') {
+    await openForOrganization(tx, by, {
+      title: 'What there is is not what was approved',
+      evidence: `Change request ${request.id}: ${request.action}. Hash of what was read: ${evidenceHash}.`,
+      target: { changeRequest: request.id },
+    })
+  }
   return lockRequest(tx, request.id)
 }

@@ -1,14 +1,14 @@
 import { changeRequests, type Transaction, withOrg } from '@capstan/migrations'
 import { and, desc, eq, sql } from 'drizzle-orm'
-import { recordAudit } from '../audit/record-audit.js'
 import type { Context } from '../context.js'
 import { Problem, type ProblemCode } from '../problems.js'
 import { type Change, contentOf, hashContent } from './change.js'
 import { fileRequest, type Filed } from './file-request.js'
 import { isApprovalStanding } from './is-approval-standing.js'
-import { type ChangeRequest, findPolicy, moveRequest } from './queries.js'
+import { type ChangeRequest, findPolicy } from './queries.js'
 import { refuseFrozen } from './refuse-frozen.js'
 import { rootsOf } from './roots.js'
+import { voidRequest } from './void-request.js'
 
 /** The consent to a change; without `requestId` the organization asks for none. `spendApproval` uses it up. */
 export type Approval = { contentHash: string; requestId: string | null; change: Change }
@@ -33,7 +33,9 @@ async function seekApproval(tx: Transaction, ctx: Context, change: Change, conte
   if (isReleased(change)) await refuseFrozen(tx, change.subject.app)
   const approved = await findApproved(tx, ctx, contentHash)
   if (approved && (await isApprovalStanding(tx, approved, ctx.now()))) return { requestId: approved.id }
-  if (approved) await voidLapsed(tx, ctx, approved)
+  if (approved) {
+    await voidRequest(tx, ctx, approved, 'The approval had expired, or its approver may not approve any more.')
+  }
   const filed = await fileRequest(tx, ctx, change)
   return { refusal: approved ? 'approval-lapsed' : filed.replaced ? 'approval-stale' : 'approval-needed', filed }
 }
@@ -51,16 +53,6 @@ async function findApproved(tx: Transaction, ctx: Context, contentHash: string):
     .orderBy(desc(sql`${changeRequests.submitterRoots} && ${own}::uuid[]`), changeRequests.id)
     .limit(1)
   return approved ?? null
-}
-
-async function voidLapsed(tx: Transaction, ctx: Context, request: ChangeRequest): Promise<void> {
-  const reason = 'The approval had expired, or its approver may not approve any more.'
-  await moveRequest(tx, ctx, request, { to: 'voided', step: { step: 'voided', reason } })
-  await recordAudit(tx, ctx, {
-    action: 'change_request.voided',
-    target: { changeRequest: request.id, ...request.subject },
-    data: { action: request.action, contentHash: request.contentHash, reason },
-  })
 }
 
 const reasons: Partial<Record<ProblemCode, string>> = {

@@ -18,5 +18,10 @@ export async function rootsOf(tx: Transaction, { type, id, via }: Actor): Promis
   return row.roots
 }
 
-export const overlap = (some: readonly string[], others: readonly string[]): boolean =>
-  some.some((person) => others.includes(person))
+/** Whether the same human is among both: by account, or by the address of accounts that are both in the organization. */
+export async function overlap(tx: Transaction, some: readonly string[], others: readonly string[]): Promise<boolean> {
+  const array = (people: readonly string[]) => sql`${`{${people.join(',')}}`}::uuid[]`
+  const [row] = await tx.execute<{ same: boolean }>(sql`select same_people(${array(some)}, ${array(others)}) as same`)
+  if (!row) throw new Error('Whether people are the same is not known.')
+  return row.same
+}

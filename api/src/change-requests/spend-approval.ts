@@ -6,6 +6,7 @@ import { isApprovalStanding } from './is-approval-standing.js'
 import { type By, findPolicy, lockRequest, moveRequest } from './queries.js'
 import type { Approval } from './require-approval.js'
 import { supersede } from './supersede.js'
+import { voidRequest } from './void-request.js'
 
 /** Belongs into the audit event of the change: what was consented to, and by which request. */
 export type Spent = { contentHash: string } & Readonly<Record<string, CanonicalValue>>
@@ -72,8 +73,8 @@ export async function returnApproval(tx: Transaction, by: By, { requestId }: App
     eq(changeRequests.contentHash, request.contentHash),
     inArray(changeRequests.state, ['submitted', 'approved']),
   )
-  const to = (await tx.$count(changeRequests, open)) > 0 ? 'voided' : 'approved'
-  await moveRequest(tx, by, request, { to, step: { step: to === 'voided' ? 'voided' : 'returned', reason } })
+  if ((await tx.$count(changeRequests, open)) > 0) return voidRequest(tx, by, request, reason)
+  await moveRequest(tx, by, request, { to: 'approved', step: { step: 'returned', reason } })
 }
 
 function spentMeanwhile(): Problem {

@@ -1,7 +1,6 @@
 import {
   accessReviewItems,
   accessReviews,
-  apiTokens,
   memberships,
   newId,
   organizations,
@@ -11,8 +10,9 @@ import {
   withOrg,
 } from '@capstan/migrations'
 import { and, asc, desc, eq, inArray, isNull, lte, sql } from 'drizzle-orm'
-import { type ReviewItem, targetOfItem } from '../access-reviews/decide-item.js'
+import { type ReviewItem, targetOfItem } from '../access-reviews/reopen-item.js'
 import { recordAudit } from '../audit/record-audit.js'
+import { endTokens, madeThrough } from '../tokens/end-tokens.js'
 import type { ControlDeps } from './control-deps.js'
 
 type Due = { id: string; orgId: string }
@@ -101,9 +101,7 @@ async function suspend(tx: Transaction, item: ReviewItem, suspendedAt: Date): Pr
     return (await rows.returning({ id: teamMembers.userId })).length > 0
   }
   if (kind === 'service-token' && tokenId) {
-    const isLive = and(eq(apiTokens.id, tokenId), isNull(apiTokens.revokedAt))
-    const rows = tx.update(apiTokens).set({ revokedAt: suspendedAt }).where(isLive)
-    return (await rows.returning({ id: apiTokens.id })).length > 0
+    return (await endTokens(tx, madeThrough(tokenId), suspendedAt)).length > 0
   }
   if (kind !== 'membership' || !userId) throw new Error('The item of the review names nothing.')
   const isTheirs = and(eq(memberships.userId, userId), isNull(memberships.suspendedAt))

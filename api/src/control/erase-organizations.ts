@@ -39,11 +39,7 @@ async function eraseOrganization(deps: ControlDeps, orgId: string, terminatingAt
     if (erased === 0) break
     rows += erased
   }
-  let objects = 0
-  for await (const { key } of deps.objects.list(`orgs/${orgId}/`)) {
-    await deps.objects.delete(key)
-    objects += 1
-  }
+  const objects = await deps.objects.deleteBelow(`orgs/${orgId}/`)
   const now = deps.now()
   const isOver = now.getTime() - terminatingAt.getTime() >= LONGEST_LINK_MS
   if (rows + objects === 0 && !isOver) return

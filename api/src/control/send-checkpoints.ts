@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto'
 import { auditCheckpoints, checkpointWebhooks, withOrg } from '@capstan/migrations'
 import { asc, eq, gt, lte } from 'drizzle-orm'
-import { openWebhookSecret } from '../checkpoint-webhooks/webhook-secret.js'
-import { OutboundError } from '../outbound/outbound-error.js'
+import { postToReceiver } from '../webhook-receivers/post-to-receiver.js'
+import { openForReceiver } from '../webhook-receivers/seal-for-receiver.js'
 import type { ControlDeps } from './control-deps.js'
 
 type Needed = Pick<ControlDeps, 'db' | 'outbound' | 'now' | 'log'>
@@ -37,7 +37,7 @@ export async function sendCheckpoints(deps: Needed, webhookKey: Uint8Array | nul
 }
 
 async function sendNext(deps: Needed, key: Uint8Array, webhook: Webhook): Promise<boolean> {
-  const { id, orgId, url, deliveredSize } = webhook
+  const { id, orgId, deliveredSize } = webhook
   const [checkpoint] = await withOrg(deps.db, orgId, (tx) =>
     tx
       .select({ size: auditCheckpoints.size, note: auditCheckpoints.note })
@@ -51,14 +51,15 @@ async function sendNext(deps: Needed, key: Uint8Array, webhook: Webhook): Promis
     return false
   }
   const body = JSON.stringify({ event: 'audit.checkpoint', organizationId: orgId, ...checkpoint })
-  const failure = await post(deps, url, body, { key, webhook, delivery: `${id}.${checkpoint.size}` })
+  const { size } = checkpoint
+  const { failure } = await postToReceiver(deps, id, () => compose(key, webhook, { body, size, now: deps.now() }))
   const now = deps.now()
   const failures = webhook.failures + 1
   const waitMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(failures - 1, 20))
   const outcome =
     failure === null
-      ? { deliveredSize: checkpoint.size, deliveredAt: now, failures: 0, lastFailure: null, nextAttemptAt: now }
-      : { failures, lastFailure: failure.slice(0, 500), nextAttemptAt: new Date(now.getTime() + waitMs) }
+      ? { deliveredSize: size, deliveredAt: now, failures: 0, lastFailure: null, nextAttemptAt: now }
+      : { failures, lastFailure: failure, nextAttemptAt: new Date(now.getTime() + waitMs) }
   await note(deps, webhook, outcome)
   return failure === null
 }
@@ -67,32 +68,15 @@ async function note({ db }: Needed, { id, orgId }: Webhook, outcome: Partial<Web
   await withOrg(db, orgId, (tx) => tx.update(checkpointWebhooks).set(outcome).where(eq(checkpointWebhooks.id, id)))
 }
 
-/** Why it was not taken; null when it was. */
-async function post(
-  { outbound, now, log }: Needed,
-  url: string,
-  body: string,
-  { key, webhook, delivery }: { key: Uint8Array; webhook: Webhook; delivery: string },
-): Promise<string | null> {
-  try {
-    const secret = openWebhookSecret(key, webhook.id, webhook.sealedSecret)
-    const timestamp = String(Math.floor(now().getTime() / 1000))
-    const signature = createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')
-    const answer = await outbound(url, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        'x-capstan-event': 'audit.checkpoint',
-        'x-capstan-delivery': delivery,
-        'x-capstan-timestamp': timestamp,
-        'x-capstan-signature': `v1=${signature}`,
-      },
-      body,
-    })
-    return answer.status < 300 ? null : `It answered with status ${answer.status}.`
-  } catch (error) {
-    if (error instanceof OutboundError) return `${error.code}: ${error.message}`
-    log.error({ err: error, webhook: webhook.id }, 'a checkpoint could not be sent')
-    return 'It could not be sent: the operator’s log says why.'
+function compose(key: Uint8Array, webhook: Webhook, { body, size, now }: { body: string; size: number; now: Date }) {
+  const secret = openForReceiver(key, 'webhook-secret', webhook.id, webhook.sealedSecret)
+  const timestamp = String(Math.floor(now.getTime() / 1000))
+  const signature = createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')
+  const headers = {
+    'x-capstan-event': 'audit.checkpoint',
+    'x-capstan-delivery': `${webhook.id}.${size}`,
+    'x-capstan-timestamp': timestamp,
+    'x-capstan-signature': `v1=${signature}`,
   }
+  return { url: webhook.url, headers, body }
 }

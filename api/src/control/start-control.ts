@@ -15,6 +15,7 @@ import type { DispatchLimits } from './choose-due-builds.js'
 import { dispatchLimits, relayOutbox } from './relay-outbox.js'
 import { repeat } from './repeat.js'
 import { sendCheckpoints } from './send-checkpoints.js'
+import { createDeliverySender } from './send-deliveries.js'
 import { retireVersions } from './retire-versions.js'
 import { ringAgain } from './ring-again.js'
 import { storeLogs } from './store-logs.js'
@@ -101,6 +102,8 @@ export function startControl(
   ]
   // These take as long as somebody else takes; nobody waits for them.
   const webhooks = start('send-checkpoints', sweepMs, () => sendCheckpoints(deps, webhookKey))
+  const sender = createDeliverySender(deps, webhookKey, () => deliveries.wake())
+  const deliveries = start('send-deliveries', relayMs, () => sender.pass())
   // Making one takes a while, as copying bundles does; nobody waits for it.
   const patches = start('patches', sweepMs, () => makePatches(deps, signal))
   const { staticParts } = deps
@@ -111,7 +114,8 @@ export function startControl(
     ready: Promise.all(loops.map(({ first }) => first)).then(() => undefined),
     async [Symbol.asyncDispose]() {
       stopping.abort()
-      await Promise.all([...loops, webhooks, patches, statics].map(({ ended }) => ended))
+      await Promise.all([...loops, webhooks, deliveries, patches, statics].map(({ ended }) => ended))
+      await sender.drain()
       await outbox.stop()
     },
   }

@@ -6,9 +6,9 @@ import { appObjectPrefix } from '../apps/delete-app.js'
 import { deleteDiscarded } from '../jobs/delete-discarded.js'
 import { packLog } from '../jobs/log-chunks.js'
 import { readLog } from '../jobs/read-log.js'
+import { headIntact } from '../objects/head-intact.js'
 import { measureObject } from '../objects/measure-object.js'
 import { noteDiscarded } from '../objects/note-discarded.js'
-import { ObjectStoreError, type StoredObject } from '../objects/object-store.js'
 import type { ControlDeps } from './control-deps.js'
 
 /** One control process moves logs at a time; the others wait for their next pass. */
@@ -58,7 +58,7 @@ async function storeEnded(deps: Needed): Promise<number> {
 async function storeLog(deps: Needed, job: Ended): Promise<boolean> {
   const folder = `${appObjectPrefix(job.orgId, job.appId)}logs/${job.id}/`
   // What an interrupted pass left: nothing refers to it, for this job has no note yet.
-  for await (const { key } of deps.objects.list(folder)) await deps.objects.delete(key)
+  await deps.objects.deleteBelow(folder)
   if (job.nextLogNumber === 1) return markStored(deps, job)
   const chunks: LogChunk[] = []
   const hash = createHash('sha256')
@@ -117,19 +117,9 @@ async function dropRows(deps: Needed): Promise<number> {
   return dropped
 }
 
-/** One that is damaged is as good as gone. */
-async function headOf({ objects }: Needed, key: string): Promise<StoredObject | null> {
-  try {
-    return await objects.head(key)
-  } catch (error) {
-    if (error instanceof ObjectStoreError && error.code === 'object-damaged') return null
-    throw error
-  }
-}
-
 /** Rows go in one statement, so that a reader sees all of them or none. An object that is not there is written again. */
 async function dropRowsOf(deps: Needed, object: typeof jobLogObjects.$inferSelect): Promise<boolean> {
-  const found = await headOf(deps, object.objectKey)
+  const found = await headIntact(deps.objects, object.objectKey)
   const isThere = found?.sha256 === object.sha256 && found.sizeBytes === object.sizeBytes
   await withOrg(deps.db, object.orgId, async (tx) => {
     const note = eq(jobLogObjects.jobId, object.jobId)

@@ -1,4 +1,5 @@
 import {
+  appWebhookDeliveries,
   artifacts,
   bundleFiles,
   discardedObjects,
@@ -19,22 +20,24 @@ import { LONGEST_LINK_MS } from './erase-organizations.js'
 const DAY_MS = 24 * 60 * 60_000
 const UPLOAD_DAYS = 2
 const OUTBOX_DAYS = 7
+const DELIVERY_DAYS = 30
 const LOOK_AGAIN_DAYS = 7
 const ROWS_AT_ONCE = 500
 
 /**
  * Removes what nobody waits for: files of builds older than their organization keeps them, uploads that were never
- * finished, rows of the outbox that were sent. A row goes before its object, so nothing points at what is gone; what is to
+ * finished, rows of the outbox that were sent, deliveries of webhooks. A row goes before its object, so nothing points at what is gone; what is to
  * go is noted with it and removed here when it could not be removed at once.
  */
 export async function sweepLeftovers(
   deps: ControlDeps,
-): Promise<{ artifacts: number; uploads: number; outbox: number; discarded: number }> {
+): Promise<{ artifacts: number; uploads: number; outbox: number; discarded: number; deliveries: number }> {
   return {
     discarded: await removeDiscarded(deps),
     artifacts: await expireArtifacts(deps),
     uploads: await dropUploads(deps),
     outbox: await dropSentRows(deps),
+    deliveries: await dropDeliveries(deps),
   }
 }
 
@@ -145,4 +148,16 @@ async function dropSentRows(deps: ControlDeps): Promise<number> {
   if (sent.length === 0) return 0
   const ids = sent.map(({ id }) => id)
   return (await deps.db.delete(outbox).where(inArray(outbox.id, ids)).returning({ id: outbox.id })).length
+}
+
+async function dropDeliveries(deps: ControlDeps): Promise<number> {
+  const old = await deps.db
+    .select({ id: appWebhookDeliveries.id })
+    .from(appWebhookDeliveries)
+    .where(lt(appWebhookDeliveries.createdAt, sql`now() - make_interval(days => ${DELIVERY_DAYS})`))
+    .limit(ROWS_AT_ONCE * 10)
+  if (old.length === 0) return 0
+  const ids = old.map(({ id }) => id)
+  const gone = deps.db.delete(appWebhookDeliveries).where(inArray(appWebhookDeliveries.id, ids))
+  return (await gone.returning({ id: appWebhookDeliveries.id })).length
 }

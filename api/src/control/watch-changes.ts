@@ -10,6 +10,7 @@ import {
   moveRequest,
   rootsOfSteps,
 } from '../change-requests/queries.js'
+import { voidRequest } from '../change-requests/void-request.js'
 import { type Reading, readChange } from '../change-requests/read-change.js'
 import { settleReading } from '../change-requests/reconcile-change.js'
 import type { ControlDeps } from './control-deps.js'
@@ -72,23 +73,15 @@ async function watch(tx: Transaction, deps: ControlDeps, orgId: string, id: stri
   if (!request) return false
   const actor = { type: 'system', id: 'control' } as const
   const by: By = { orgId, actor, requestId: newId(), now: deps.now }
-  if (request.state === 'executing') return giveUp(tx, by, request)
+  if (request.state === 'executing') {
+    await voidRequest(tx, by, request, 'It was begun and never finished.')
+    return true
+  }
   const late = request.postApprovalDueAt !== null && request.postApprovalDueAt < deps.now()
   const marked = late && (await markOverdue(tx, by, request))
   if (marked) deps.log.warn({ orgId, changeRequestId: id, action: request.action }, 'a change was not approved in time')
   if (request.entity === null || request.supersededAt !== null) return marked
   return (await look(tx, deps, by, request)) || marked
-}
-
-async function giveUp(tx: Transaction, by: By, request: ChangeRequest): Promise<boolean> {
-  const reason = 'It was begun and never finished.'
-  await moveRequest(tx, by, request, { to: 'voided', step: { step: 'voided', reason } })
-  await recordAudit(tx, by, {
-    action: 'change_request.voided',
-    target: { changeRequest: request.id, ...request.subject },
-    data: { action: request.action, contentHash: request.contentHash, reason },
-  })
-  return true
 }
 
 async function look(tx: Transaction, deps: ControlDeps, by: By, request: ChangeRequest): Promise<boolean> {

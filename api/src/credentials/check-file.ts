@@ -6,7 +6,7 @@ import type { z } from 'zod'
 import { Problem } from '../problems.js'
 import { Verdict } from './credential-facts.js'
 import { CredentialRefusal } from './credential-refusal.js'
-import type { FileQuestion } from './file-question.js'
+import { encodeQuestion, type FileQuestion } from './file-question.js'
 import { type Answer, Launcher } from './launch.js'
 import { shareTurns } from './share-turns.js'
 
@@ -22,7 +22,7 @@ export type Check<T> = { org: string; question: FileQuestion; Result: z.ZodType<
 /** Reads an uploaded file in a child process of its own and answers what it found; throws `CredentialRefusal`. */
 export function checkFile<T>({ org, question, Result }: Check<T>, asked = launcher): Promise<T> {
   return inTurn(org, async (others) => {
-    const verdict = readVerdict(await asked.ask(Buffer.from(JSON.stringify(question), 'utf8'), others))
+    const verdict = readVerdict(await asked.ask(encodeQuestion(question), others))
     if (!verdict.ok) throw new CredentialRefusal(verdict.code, verdict.message)
     const result = Result.safeParse(verdict.result)
     if (result.success) return result.data

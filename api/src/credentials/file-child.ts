@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 
 import type { Verdict } from './credential-facts.js'
 import { CredentialRefusal } from './credential-refusal.js'
-import type { FileQuestion } from './file-question.js'
+import { decodeQuestion } from './file-question.js'
 import { inspectFile } from './inspect-file.js'
 
 /**
@@ -12,8 +12,8 @@ import { inspectFile } from './inspect-file.js'
  */
 function judge(): Verdict {
   try {
-    const question = JSON.parse(readFileSync(0, 'utf8')) as FileQuestion
-    return { ok: true, result: inspectFile(question, new Date()) }
+    const { head, bytes } = decodeQuestion(readFileSync(0))
+    return { ok: true, result: inspectFile(head, bytes, new Date()) }
   } catch (error) {
     if (error instanceof CredentialRefusal) return { ok: false, code: error.code, message: error.message }
     return {

@@ -1,5 +1,5 @@
 import type { CredentialFacts, NormalizedKey, ProfileFacts } from './credential-facts.js'
-import type { FileQuestion } from './file-question.js'
+import type { QuestionHead } from './file-question.js'
 import { inspectAppleIdentity } from './inspect-apple-identity.js'
 import { inspectApplePrivateKey, inspectWebSigningKey } from './inspect-private-key.js'
 import { inspectKeystore } from './inspect-keystore.js'
@@ -9,8 +9,7 @@ import { inspectServiceAccount } from './inspect-service-account.js'
 export type InspectedCredential = { facts: CredentialFacts; key: NormalizedKey }
 
 /** Reads a file as its kind asks. Throws `CredentialRefusal`. */
-export function inspectFile(question: FileQuestion, now: Date): InspectedCredential | ProfileFacts {
-  const bytes = Buffer.from(question.fileB64, 'base64')
+export function inspectFile(question: QuestionHead, bytes: Buffer, now: Date): InspectedCredential | ProfileFacts {
   switch (question.kind) {
     case 'android.keystore':
       return inspectKeystore(bytes, question, now)

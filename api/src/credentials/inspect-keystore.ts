@@ -7,7 +7,7 @@ import {
   requireValidity,
 } from './describe-certificate.js'
 import { CredentialRefusal } from './credential-refusal.js'
-import type { FileQuestion } from './file-question.js'
+import type { QuestionHead } from './file-question.js'
 import type { InspectedCredential } from './inspect-file.js'
 import { conversionCommand, type KeystoreEntry, type OpenedKeystore, shown } from './opened-keystore.js'
 import { readPkcs12 } from './pkcs12/read-pkcs12.js'
@@ -17,7 +17,7 @@ import { readJks } from './read-jks.js'
 const PLAY_MINIMUM = new Date('2033-10-23T00:00:00Z')
 const SHOWN = 10
 
-type Access = Pick<FileQuestion, 'password' | 'keyAlias' | 'keyPassword'>
+type Access = Pick<QuestionHead, 'password' | 'keyAlias' | 'keyPassword'>
 
 /** Opens an Android keystore and the key that is to be used, and tells what is in it. Throws `CredentialRefusal`. */
 export function inspectKeystore(bytes: Buffer, access: Access, now: Date): InspectedCredential {

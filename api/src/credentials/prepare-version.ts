@@ -98,10 +98,9 @@ function checkUpload({ kind, file, password }: VersionUpload): void {
 }
 
 function inspect(org: string, { kind, file, password = '', keyAlias, keyPassword }: VersionUpload) {
-  const fileB64 = Buffer.from(file.bytes).toString('base64')
   return checkCredential(org, {
     kind,
-    fileB64,
+    bytes: file.bytes,
     password,
     ...(keyAlias && { keyAlias }),
     ...(keyPassword && { keyPassword }),

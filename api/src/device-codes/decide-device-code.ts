@@ -4,6 +4,7 @@ import { recordPersonal, type SessionPrincipal } from '../auth/self.js'
 import type { Deps } from '../context.js'
 import { Problem } from '../problems.js'
 import { createFailureCounter } from '../sessions/count-failures.js'
+import { holdSession } from '../sessions/hold-session.js'
 import { userCodeHashOf } from './device-code-hashes.js'
 
 const failures = createFailureCounter()
@@ -42,6 +43,7 @@ export async function decideDeviceCode(deps: Deps, input: DecideDeviceCode): Pro
   await findDeviceCode(deps, session, code)
   const userCodeHash = userCodeHashOf(deps, code)
   await withUser(deps.db, userId, async (tx) => {
+    if (!(await holdSession(tx, sessionId, deps.now()))) throw new Problem('token-invalid')
     await alsoLookup(tx, userCodeHash)
     const [decided] = await tx
       .update(deviceCodes)

@@ -3,6 +3,7 @@ import { newId, signInFlows, withLookup } from '@capstan/migrations'
 import { buildAuthorizationUrl, calculatePKCECodeChallenge, randomNonce, randomPKCECodeVerifier } from 'openid-client'
 import { networkOf } from '../auth/client-address.js'
 import { digestOwn, sealOwn } from '../auth/identity-keys.js'
+import type { SessionPrincipal } from '../auth/self.js'
 import type { Deps } from '../context.js'
 import { limitRate } from '../limit-rate.js'
 import { Problem } from '../problems.js'
@@ -18,8 +19,8 @@ export type BeginSignIn = {
   provider: Provider
   /** Of a command line that waits. */
   userCode: string
-  /** Who links the identity; null: a sign-in. */
-  userId: string | null
+  /** Who links the identity, in which session; null: a sign-in. */
+  linker: Pick<SessionPrincipal, 'userId' | 'sessionId'> | null
   address: string | null
 }
 
@@ -31,7 +32,7 @@ export async function beginSignIn(deps: Deps, input: BeginSignIn): Promise<{ url
   if (!admitNetwork(networkOf(input.address), deps.now())) {
     throw new Problem('too-many-requests', 'Too many sign-ins come from your network. Try again in a minute.')
   }
-  const { provider, userCode, userId } = input
+  const { provider, userCode, linker } = input
   const config = await openProvider(deps, provider)
   const [state, browser] = [secret(), secret()]
   const [nonce, verifier] = [randomNonce(), randomPKCECodeVerifier()]
@@ -45,7 +46,8 @@ export async function beginSignIn(deps: Deps, input: BeginSignIn): Promise<{ url
       providerId: provider.id,
       sealedSecrets: sealOwn(deps.pepper, FLOW_PURPOSE, stateHash, secrets),
       userCode,
-      userId,
+      userId: linker?.userId ?? null,
+      sessionId: linker?.sessionId ?? null,
       createdAt: deps.now(),
       expiresAt: new Date(deps.now().getTime() + LIFE_MS),
     }),

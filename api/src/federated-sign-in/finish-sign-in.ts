@@ -9,6 +9,7 @@ import { OutboundError } from '../outbound/outbound-error.js'
 import { Problem } from '../problems.js'
 import { openSession } from '../sessions/open-session.js'
 import { browserHashOf, FLOW_PURPOSE, stateHashOf } from './begin-sign-in.js'
+import { holdProvider } from './hold-provider.js'
 import { linkIdentity } from './link-identity.js'
 import { findProvider, openProvider, type Provider, redirectUriOf } from './open-provider.js'
 import { personOf } from './person-of.js'
@@ -32,7 +33,8 @@ export async function finishSignIn(deps: Deps, input: FinishSignIn): Promise<Fin
   const provider = await findProvider(deps, flow.providerId)
   const claims = await redeem(deps, provider, { ...flow, state, answer: input.answer })
   if (flow.userId !== null) {
-    await linkIdentity(deps, { provider, userId: flow.userId, subject: claims.sub, requestId: input.requestId })
+    const { userId, sessionId } = flow
+    await linkIdentity(deps, { provider, userId, sessionId, subject: claims.sub, requestId: input.requestId })
     return { userCode: flow.userCode, token: null }
   }
   const userId = await personOf(deps, { provider, claims, requestId: input.requestId })
@@ -41,6 +43,7 @@ export async function finishSignIn(deps: Deps, input: FinishSignIn): Promise<Fin
     client: 'page',
     method: 'identity-provider',
     onlyOrgId: provider.orgId,
+    stillProven: (tx) => holdProvider(tx, provider),
     ...factorsOf(claims, deps.now()),
     userAgent: input.userAgent,
     requestId: input.requestId,

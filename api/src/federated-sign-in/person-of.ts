@@ -5,6 +5,7 @@ import type { Deps } from '../context.js'
 import { lockMemberships } from '../members/keep-an-owner.js'
 import type { Issued } from '../openid/verify-issued-token.js'
 import { Problem } from '../problems.js'
+import { holdProvider } from './hold-provider.js'
 import type { Provider } from './open-provider.js'
 
 const MAX_EMAIL = 320
@@ -44,6 +45,7 @@ async function join(deps: Deps, { provider, claims, requestId }: PersonOf): Prom
   const email = typeof claims['email'] === 'string' ? claims['email'].toWellFormed().replaceAll('\0', '') : ''
   await withUser(deps.db, userId, async (tx) => {
     await alsoOrg(tx, orgId)
+    await holdProvider(tx, provider)
     await lockMemberships(tx, orgId)
     await tx.insert(users).values({ id: userId, email: email.slice(0, MAX_EMAIL), federated: true })
     await tx

@@ -1,6 +1,17 @@
-import { apps, channels, type GrantableRole, newId, roleGrants, type Transaction, withOrg } from '@capstan/migrations'
+import {
+  accessReviewItems,
+  apps,
+  channels,
+  type GrantableRole,
+  newId,
+  roleGrants,
+  type Transaction,
+  withOrg,
+} from '@capstan/migrations'
 import { and, eq, isNull, type SQL } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
+import { reopenItem } from '../access-reviews/reopen-item.js'
+import { namesOf } from '../audit/names-of.js'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import { requireMember } from '../members/list-members.js'
@@ -37,6 +48,9 @@ export async function createGrant(ctx: Context, input: CreateGrant): Promise<typ
           .onConflictDoNothing()
           .returning()
     if (!grant) throw new Problem('request-conflict', 'Such a grant was made at the same time. Look at it again.')
+    if (before && before.role !== role) {
+      await reopenItem(tx, ctx, { match: eq(accessReviewItems.grantId, grant.id), role })
+    }
     await recordAudit(tx, ctx, {
       action: before ? 'grant.changed' : 'grant.created',
       target: targetOf(grant),
@@ -49,11 +63,6 @@ export async function createGrant(ctx: Context, input: CreateGrant): Promise<typ
 export function targetOf(grant: typeof roleGrants.$inferSelect): Record<string, string> {
   const { id, userId, teamId, appId, channelId } = grant
   return namesOf({ grant: id, user: userId, team: teamId, app: appId, channel: channelId })
-}
-
-/** Ids for the log, without those that are none. */
-export function namesOf(ids: Record<string, string | null>): Record<string, string> {
-  return Object.fromEntries(Object.entries(ids).flatMap(([key, id]) => (id === null ? [] : [[key, id]])))
 }
 
 function checkShape({ userId, teamId, role, appId, channelId }: CreateGrant): void {

@@ -1,10 +1,11 @@
-import { identityProviders, sessions, withOrg } from '@capstan/migrations'
+import { deviceCodes, identityProviders, sessions, withOrg } from '@capstan/migrations'
 import { and, eq, isNull } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
+import { endDeviceCodes } from '../device-codes/end-device-codes.js'
 import { Problem } from '../problems.js'
 
-/** Ends a provider, and every session that a provider of this organization opened. */
+/** Ends a provider, and every session that a provider of this organization opened or a command line waits for. */
 export async function deleteIdentityProvider(ctx: Context, identityProviderId: string): Promise<void> {
   requireScope(ctx, 'policies:write')
   await withOrg(ctx.db, ctx.orgId, async (tx) => {
@@ -18,6 +19,7 @@ export async function deleteIdentityProvider(ctx: Context, identityProviderId: s
       .set({ revokedAt: ctx.now() })
       .where(and(eq(sessions.onlyOrgId, ctx.orgId), isNull(sessions.revokedAt)))
       .returning({ id: sessions.id })
+    await endDeviceCodes(tx, eq(deviceCodes.onlyOrgId, ctx.orgId))
     await recordAudit(tx, ctx, {
       action: 'identity-provider.deleted',
       target: { identityProvider: identityProviderId },

@@ -5,6 +5,7 @@ import {
   incidentSteps,
   newId,
   type Transaction,
+  trustPolicies,
   withIncidents,
 } from '@capstan/migrations'
 import { and, eq, isNull, sql } from 'drizzle-orm'
@@ -70,13 +71,18 @@ const actions: Record<Containment, (tx: Transaction, ctx: Context, input: Contai
   disable_credential: disableCredential,
 }
 
+/** With the trust policies: a CI job would else exchange its own token for a new one. */
 async function revokeTokens(tx: Transaction, ctx: Context): Promise<number> {
+  const policies = await tx
+    .delete(trustPolicies)
+    .where(eq(trustPolicies.orgId, ctx.orgId))
+    .returning({ id: trustPolicies.id })
   const revoked = await tx
     .update(apiTokens)
     .set({ revokedAt: ctx.now() })
     .where(and(eq(apiTokens.orgId, ctx.orgId), isNull(apiTokens.revokedAt)))
     .returning({ id: apiTokens.id })
-  return revoked.length
+  return policies.length + revoked.length
 }
 
 /** Devices stay on what they have, rollouts wait for their channel; people of the organization may resume a channel. */

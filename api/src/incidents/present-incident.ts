@@ -29,18 +29,24 @@ export const Incident = z
     awareAt: Timestamp,
     deadlineAt: Timestamp.nullable(),
     closedAt: Timestamp.nullable(),
-    steps: z.array(z.object({ state: z.enum(incidentStates), evidence: z.string(), operatorId: Id, at: Timestamp })),
+    /** Null: it began by itself. */
+    createdBy: Id.nullable(),
+    steps: z.array(
+      z.object({ state: z.enum(incidentStates), evidence: z.string(), operatorId: Id.nullable(), at: Timestamp }),
+    ),
     organizations: z.array(
       z.object({ organizationId: Id, events: z.number().int(), notices: z.array(z.enum(noticeKinds)) }),
     ),
   })
   .openapi('Incident')
 
+export const IncidentSummary = Incident.omit({ steps: true, organizations: true }).openapi('IncidentSummary')
+
 export const IncidentNotice = z
   .object({ id: Id, incidentId: Id, kind: z.enum(noticeKinds), message: z.string(), createdAt: Timestamp })
   .openapi('IncidentNotice')
 
-export function presentIncident({ incident, steps, organizations }: LoadedIncident): z.infer<typeof Incident> {
+export function presentSummary(incident: LoadedIncident['incident']): z.infer<typeof IncidentSummary> {
   const isTimed = incident.classes.includes('personal_data')
   return {
     id: incident.id,
@@ -50,6 +56,13 @@ export function presentIncident({ incident, steps, organizations }: LoadedIncide
     awareAt: incident.awareAt.toISOString(),
     deadlineAt: isTimed ? deadlineOf(incident.awareAt).toISOString() : null,
     closedAt: incident.closedAt?.toISOString() ?? null,
+    createdBy: incident.createdBy,
+  }
+}
+
+export function presentIncident({ incident, steps, organizations }: LoadedIncident): z.infer<typeof Incident> {
+  return {
+    ...presentSummary(incident),
     steps: steps.map(({ state, evidence, operatorId, createdAt }) => ({
       state,
       evidence,

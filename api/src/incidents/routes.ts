@@ -6,10 +6,18 @@ import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Timestamp } from '.
 import { assessIncident } from './assess-incident.js'
 import { containIncident, containments } from './contain-incident.js'
 import { giveNotice } from './give-notice.js'
+import { listIncidents } from './list-incidents.js'
 import { listIncidentNotices } from './list-notices.js'
 import { moveIncident } from './move-incident.js'
 import { openIncident } from './open-incident.js'
-import { Incident, IncidentNotice, presentIncident, presentNotice } from './present-incident.js'
+import {
+  Incident,
+  IncidentNotice,
+  IncidentSummary,
+  presentIncident,
+  presentNotice,
+  presentSummary,
+} from './present-incident.js'
 import { loadIncident } from './queries.js'
 
 const Params = z.object({ incidentId: Id })
@@ -32,6 +40,16 @@ const openRoute = defineRoute({
     ),
   },
   responses: { 201: jsonResponse(Incident, 'The incident') },
+})
+
+const listRoute = defineRoute({
+  method: 'get',
+  path: '/operator/v1/incidents',
+  operationId: 'listIncidents',
+  summary: 'Incidents, newest first, also those that began by themselves',
+  access: { kind: 'operator' },
+  request: { query: PageQuery.extend({ state: z.enum(incidentStates).optional() }) },
+  responses: { 200: jsonResponse(z.array(IncidentSummary), 'Incidents') },
 })
 
 const getRoute = defineRoute({
@@ -117,6 +135,10 @@ export function registerIncidentRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(openRoute, async (c) => {
     const { operatorId } = c.get('operator')
     return c.json(presentIncident(await openIncident(c.get('deps'), operatorId, c.req.valid('json'))), 201)
+  })
+  app.openapi(listRoute, async (c) => {
+    const { limit = 50, offset = 0, state } = c.req.valid('query')
+    return c.json((await listIncidents(c.get('deps'), { state, limit, offset })).map(presentSummary), 200)
   })
   app.openapi(getRoute, async (c) => {
     const { incidentId } = c.req.valid('param')

@@ -1,4 +1,4 @@
-import { invitations, memberships, type Transaction } from '@capstan/migrations'
+import { alsoUser, invitations, memberships, type Transaction } from '@capstan/migrations'
 import { and, eq, isNull } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import type { Actor, Deps } from '../context.js'
@@ -28,6 +28,7 @@ export async function join(
   // An organization that is being ended takes nobody in.
   await lockMemberships(tx, orgId)
   if (!(await mayStillInvite(tx, invitation))) throw invitationInvalid()
+  await alsoUser(tx, actor.id)
   await requireInvitationConsent(tx, invitation, actor.id)
   const joined = await tx
     .insert(memberships)

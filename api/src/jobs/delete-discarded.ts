@@ -9,15 +9,11 @@ import type { ObjectStore } from '../objects/object-store.js'
 export async function deleteDiscarded(objects: ObjectStore, log: Logger, keys: readonly string[]): Promise<boolean> {
   let isGone = true
   for (const key of keys) {
-    await remove(objects, key).catch((error: unknown) => {
+    const removed = key.endsWith('/') ? objects.deleteBelow(key) : objects.delete(key)
+    await removed.catch((error: unknown) => {
       isGone = false
       log.warn({ err: error, key }, 'object was not removed')
     })
   }
   return isGone
-}
-
-async function remove(objects: ObjectStore, key: string): Promise<void> {
-  if (!key.endsWith('/')) return objects.delete(key)
-  for await (const below of objects.list(key)) await objects.delete(below.key)
 }

@@ -19,6 +19,7 @@ import { summarizeFailure } from './summarize-failure.js'
 
 const JobParams = z.object({ jobId: Id })
 const LineNumber = z.coerce.number().int().min(0).max(2_147_483_647)
+const LineLimit = z.coerce.number().int().min(1).max(100_000)
 const Statuses = z
   .string()
   .transform((text) => text.split(',').filter(Boolean))
@@ -58,9 +59,9 @@ const listLogsRoute = defineRoute({
   method: 'get',
   path: '/v1/jobs/{jobId}/logs',
   operationId: 'listJobLogs',
-  summary: 'Lines of a job, from number "after" on',
+  summary: 'Lines of a job after number "after"; all of them, or the next "limit"',
   access: { kind: 'job', scope: 'builds:read' },
-  request: { params: JobParams, query: z.object({ after: LineNumber.default(0) }) },
+  request: { params: JobParams, query: z.object({ after: LineNumber.default(0), limit: LineLimit.optional() }) },
   responses: { 200: jsonResponse(z.array(JobLog), 'Lines') },
 })
 
@@ -132,7 +133,7 @@ export function registerJobRoutes(app: OpenAPIHono<Env>): void {
 function registerLogRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(listLogsRoute, async (c) => {
     const { jobId } = c.req.valid('param')
-    const pages = await listLogLines(c.get('ctx'), { jobId, after: c.req.valid('query').after })
+    const pages = await listLogLines(c.get('ctx'), { jobId, ...c.req.valid('query') })
     return streamJson((list) => list, presentLog(jobId, pages))
   })
   app.openapi(downloadLogRoute, async (c) => {

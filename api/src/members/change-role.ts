@@ -1,5 +1,6 @@
 import { memberships, type Role, type Transaction, withOrg } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
+import { itemOfMember, reopenItem } from '../access-reviews/reopen-item.js'
 import { recordAudit } from '../audit/record-audit.js'
 import type { Approval } from '../change-requests/require-approval.js'
 import { type Spent, spendApproval } from '../change-requests/spend-approval.js'
@@ -41,6 +42,7 @@ export async function setRole(tx: Transaction, ctx: Context, { membership, role,
   await tx.update(memberships).set({ role, suspendedAt: null }).where(eq(memberships.userId, membership.userId))
   await requireAnOwner(tx)
   const tokens = await endServiceTokensBeyond(tx, { userId: membership.userId, role }, ctx.now())
+  if (membership.role !== role) await reopenItem(tx, ctx, { match: itemOfMember(membership.userId), role })
   const spent = await settleConsent(tx, ctx, membership.userId, approval)
   await recordAudit(tx, ctx, {
     action: 'member.role_changed',

@@ -17,12 +17,13 @@ export function refuseEscalation(ctx: Context, ...roles: readonly Role[]): void 
 
 /**
  * Asked before somebody gets a role that can do what an approver can, by whatever name. Null where no consent is needed:
- * for less, and for who has as much already.
+ * for less than that, and for what the role from before includes. Who may approve already gets more only by consent too,
+ * or two steps would do what one may not.
  */
 export async function consentToRole(
   ctx: Context,
   { from, to, subject }: { from: Role; to: Role; subject: Record<string, string> },
 ): Promise<Approval | null> {
-  if (!includesRole(to, 'approver') || includesRole(from, 'approver')) return null
+  if (!includesRole(to, 'approver') || includesRole(from, to)) return null
   return requireApproval(ctx, { action: 'role.grant', subject, effect: { role: to }, details: { from } })
 }

@@ -6,6 +6,7 @@ import { Readable } from 'node:stream'
 
 import { damaged, hashName, storeMark } from './object-cipher.js'
 import {
+  checkFolder,
   checkKey,
   type ObjectStore,
   ObjectStoreError,
@@ -27,7 +28,7 @@ export async function openFilesystemStore({ dir, storeKey, urls }: FilesystemSto
   await checkMark(dir, storeKey)
   await removeAbandoned(join(dir, 'tmp'))
   const pathOf = (key: string) =>
-    join(dir, 'objects', ...namesOf(storeKey, checkKey(key)), `${hashName(storeKey, key)}.o`)
+    join(dir, 'objects', ...foldersOf(storeKey, checkKey(key).slice(0, -1)), `${hashName(storeKey, key)}.o`)
 
   return {
     put: (key, body, options) => putFile({ dir, storeKey, path: pathOf(key), key }, body, options),
@@ -58,6 +59,7 @@ export async function openFilesystemStore({ dir, storeKey, urls }: FilesystemSto
       }
     },
     delete: (key) => rm(pathOf(key), { force: true }),
+    deleteBelow: async (folder) => removeFolder(join(dir, 'objects', ...foldersOf(storeKey, checkFolder(folder)))),
     list: (prefix) => listFolder(dir, storeKey, prefix),
     async signedGetUrl(key, options) {
       checkKey(key)
@@ -70,8 +72,8 @@ export async function openFilesystemStore({ dir, storeKey, urls }: FilesystemSto
   }
 }
 
-function namesOf(storeKey: Uint8Array, segments: string[]): string[] {
-  return segments.slice(0, -1).map((_, index) => `${hashName(storeKey, segments.slice(0, index + 1).join('/'))}.d`)
+function foldersOf(storeKey: Uint8Array, segments: string[]): string[] {
+  return segments.map((_, index) => `${hashName(storeKey, segments.slice(0, index + 1).join('/'))}.d`)
 }
 
 type Target = { dir: string; storeKey: Uint8Array; path: string; key: string }
@@ -83,9 +85,7 @@ async function putFile(target: Target, body: Uint8Array | Readable, options: Put
   const file = await open(temporary, 'wx', 0o600)
   try {
     const stored = await writeSealedFile(file, target.storeKey, target.key, body, options)
-    const firstNew = await mkdir(dirname(target.path), { recursive: true, mode: 0o700 })
-    await link(temporary, target.path)
-    await syncFolders(dirname(target.path), firstNew === undefined ? dirname(target.path) : dirname(firstNew))
+    await publish(temporary, target.path)
     return stored
   } catch (error) {
     throw hasCode(error, 'EEXIST') ? taken(target.key) : error
@@ -95,17 +95,41 @@ async function putFile(target: Target, body: Uint8Array | Readable, options: Put
   }
 }
 
+/** The folder may be removed between its making and its use; then it is made again. */
+async function publish(temporary: string, path: string, attempts = 3): Promise<void> {
+  try {
+    const firstNew = await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    await link(temporary, path)
+    await syncFolders(dirname(path), firstNew === undefined ? dirname(path) : dirname(firstNew))
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT') || attempts === 1) throw error
+    await publish(temporary, path, attempts - 1)
+  }
+}
+
+/** Looks into no file: what is damaged goes with the rest. */
+async function removeFolder(path: string): Promise<number> {
+  const names = await namesBelow(path)
+  await rm(path, { recursive: true, force: true, maxRetries: 3 })
+  return names.filter((name) => name.endsWith('.o')).length
+}
+
+async function namesBelow(path: string): Promise<string[]> {
+  try {
+    return await readdir(path, { recursive: true })
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return []
+    throw error
+  }
+}
+
 async function* listFolder(dir: string, storeKey: Uint8Array, prefix: string) {
   const whole = prefix.split('/').slice(0, -1)
   if (whole.length > 0) checkKey(whole.join('/'))
-  const folders = whole.map((_, index) => `${hashName(storeKey, whole.slice(0, index + 1).join('/'))}.d`)
-  const found = await readdir(join(dir, 'objects', ...folders), { recursive: true }).catch((error: unknown) => {
-    if (hasCode(error, 'ENOENT')) return []
-    throw error
-  })
-  for (const name of found) {
+  const folder = join(dir, 'objects', ...foldersOf(storeKey, whole))
+  for (const name of await namesBelow(folder)) {
     if (!name.endsWith('.o')) continue
-    const file = await openIfThere(join(dir, 'objects', ...folders, name))
+    const file = await openIfThere(join(folder, name))
     if (file === null) continue
     try {
       const { object } = await readSealedHead(file, storeKey)

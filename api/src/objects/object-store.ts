@@ -47,6 +47,11 @@ export interface ObjectStore {
   head(key: string): Promise<StoredObject | null>
   /** Deleting what is not there is not an error. */
   delete(key: string): Promise<void>
+  /**
+   * Deletes every object below a folder, a key that ends in a slash, and answers how many they were; those that are
+   * damaged too. Interrupted, it is asked again.
+   */
+  deleteBelow(folder: string): Promise<number>
   /** Keys that start with `prefix`, in no particular order. */
   list(prefix: string): AsyncIterable<{ key: string; sizeBytes: number }>
   signedGetUrl(key: string, options: SignedGetOptions): Promise<string>
@@ -87,6 +92,14 @@ export function checkKey(key: string): string[] {
     throw new ObjectStoreError('object-key-invalid', 'The object key is not of the form word/word/word.')
   }
   return segments
+}
+
+/** A folder is a key that ends in a slash. */
+export function checkFolder(folder: string): string[] {
+  if (!folder.endsWith('/')) {
+    throw new ObjectStoreError('object-key-invalid', 'The folder of objects is not of the form word/word/.')
+  }
+  return checkKey(folder.slice(0, -1))
 }
 
 /** The part of an object that a range asks for; HTTP's rules (RFC 9110 §14.1.2) for ranges past the end. */

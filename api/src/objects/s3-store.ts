@@ -3,6 +3,7 @@ import { pipeline, Readable, Transform } from 'node:stream'
 
 import {
   DeleteObjectCommand,
+  DeleteObjectsCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
@@ -14,9 +15,18 @@ import {
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 
 import { attachmentNamed } from './attachment-named.js'
-import { checkKey, type ObjectStore, ObjectStoreError, resolveRange, type StoredObject } from './object-store.js'
+import {
+  checkFolder,
+  checkKey,
+  type ObjectStore,
+  ObjectStoreError,
+  resolveRange,
+  type StoredObject,
+} from './object-store.js'
 import type { UrlSigner } from './sign-object-url.js'
 import { spoolBody } from './spool-body.js'
+
+const DELETED_AT_ONCE = 1000
 
 export type S3StoreOptions = { client: S3Client; bucket: string; kmsKeyId?: string | undefined; urls: UrlSigner }
 
@@ -33,6 +43,52 @@ export function createS3Store({ client, bucket, kmsKeyId, urls }: S3StoreOptions
       return describe(key, found.ContentLength, found.ChecksumSHA256, found.ContentType)
     } catch (error) {
       if (statusOf(error) === 404) return null
+      throw asStoreError(error)
+    }
+  }
+
+  async function* list(prefix: string): AsyncGenerator<{ key: string; sizeBytes: number }> {
+    let token: string | undefined
+    do {
+      const page = await client
+        .send(new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, ContinuationToken: token }))
+        .catch((error: unknown) => {
+          throw asStoreError(error)
+        })
+      for (const { Key, Size } of page.Contents ?? []) {
+        if (Key !== undefined) yield { key: Key, sizeBytes: Size ?? 0 }
+      }
+      token = page.NextContinuationToken
+    } while (token !== undefined)
+  }
+
+  /** What S3 refuses to delete keeps nothing else from going, and is told at the end. */
+  async function deleteBelow(folder: string): Promise<number> {
+    checkFolder(folder)
+    const outcome = { deleted: 0, kept: 0 }
+    let batch: string[] = []
+    const deleteBatch = async () => {
+      const kept = await deleteKeys(batch)
+      outcome.kept += kept
+      outcome.deleted += batch.length - kept
+      batch = []
+    }
+    for await (const { key } of list(folder)) {
+      batch.push(key)
+      if (batch.length === DELETED_AT_ONCE) await deleteBatch()
+    }
+    if (batch.length > 0) await deleteBatch()
+    if (outcome.kept === 0) return outcome.deleted
+    throw new ObjectStoreError('object-store-unavailable', `The S3 server did not delete ${outcome.kept} objects.`)
+  }
+
+  /** Resolves to how many of them the server kept. */
+  async function deleteKeys(keys: readonly string[]): Promise<number> {
+    const Delete = { Objects: keys.map((Key) => ({ Key })), Quiet: true }
+    try {
+      const { Errors } = await client.send(new DeleteObjectsCommand({ Bucket: bucket, Delete }))
+      return Errors?.length ?? 0
+    } catch (error) {
       throw asStoreError(error)
     }
   }
@@ -79,20 +135,8 @@ export function createS3Store({ client, bucket, kmsKeyId, urls }: S3StoreOptions
         throw asStoreError(error)
       })
     },
-    async *list(prefix) {
-      let token: string | undefined
-      do {
-        const page = await client
-          .send(new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, ContinuationToken: token }))
-          .catch((error: unknown) => {
-            throw asStoreError(error)
-          })
-        for (const { Key, Size } of page.Contents ?? []) {
-          if (Key !== undefined) yield { key: Key, sizeBytes: Size ?? 0 }
-        }
-        token = page.NextContinuationToken
-      } while (token !== undefined)
-    },
+    deleteBelow,
+    list,
     signedGetUrl(key, { expiresInSeconds, fileName = 'download' }) {
       const ResponseContentDisposition = attachmentNamed(fileName)
       const command = new GetObjectCommand({ ...at(key), ResponseContentDisposition })

@@ -8,7 +8,8 @@ import { Problem } from '../problems.js'
 const Metadata = z.object({
   issuer: z.string(),
   jwks_uri: z.url(),
-  authorization_endpoint: z.url().optional(),
+  // A page of ours leads there.
+  authorization_endpoint: z.url({ protocol: /^https?$/ }).optional(),
   token_endpoint: z.url().optional(),
   id_token_signing_alg_values_supported: z.array(z.string()).optional(),
   token_endpoint_auth_methods_supported: z.array(z.string()).optional(),

@@ -7,7 +7,7 @@ import { requireScope } from '../context.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Timestamp } from '../define-route.js'
 import { Problem } from '../problems.js'
 import { createOrganization } from './create-organization.js'
-import { listOrganizations } from './list-organizations.js'
+import { type Listed, listOrganizations } from './list-organizations.js'
 import { terminateOrganization } from './terminate-organization.js'
 import { updateOrganization } from './update-organization.js'
 
@@ -30,6 +30,16 @@ const Organization = z
   })
   .openapi('Organization')
 
+/** Without what the organization demands and allows, for who may do something in an app of it and nothing more. */
+const ListedOrganization = Organization.partial({
+  countryAllowlist: true,
+  ipAllowlist: true,
+  twoFactorRequired: true,
+  stepUpRequired: true,
+  artifactRetentionDays: true,
+  webCertificatesAllowed: true,
+}).openapi('ListedOrganization')
+
 const createOrganizationRoute = defineRoute({
   method: 'post',
   path: '/v1/organizations',
@@ -44,10 +54,10 @@ const listRoute = defineRoute({
   method: 'get',
   path: '/v1/organizations',
   operationId: 'listOrganizations',
-  summary: 'Organizations of the signed-in person',
+  summary: 'Organizations in which the signed-in person may do something',
   access: { kind: 'principal' },
   request: { query: PageQuery },
-  responses: { 200: jsonResponse(z.array(Organization), 'Organizations') },
+  responses: { 200: jsonResponse(z.array(ListedOrganization), 'Organizations') },
 })
 
 const getRoute = defineRoute({
@@ -131,7 +141,7 @@ export function registerOrganizationRoutes(app: OpenAPIHono<Env>): void {
     const principal = c.get('principal')
     if (principal.kind === 'token') requireScope(await contextFor(c, principal, principal.orgId), 'organizations:read')
     const rows = await listOrganizations(c.get('deps'), principal, { limit, offset })
-    return c.json(rows.map(present), 200)
+    return c.json(rows.map(presentListed), 200)
   })
   app.openapi(getRoute, async (c) => {
     const { db, orgId } = c.get('ctx')
@@ -155,6 +165,11 @@ export function registerOrganizationRoutes(app: OpenAPIHono<Env>): void {
     }
     return c.json(answer, 202)
   })
+}
+
+function presentListed({ organization, readable }: Listed): z.infer<typeof ListedOrganization> {
+  const { id, name, slug, logo, createdAt, updatedAt, ...rest } = present(organization)
+  return { id, name, slug, logo, createdAt, updatedAt, ...(readable ? rest : {}) }
 }
 
 function present(row: typeof organizations.$inferSelect): z.infer<typeof Organization> {

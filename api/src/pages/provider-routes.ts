@@ -53,8 +53,8 @@ async function begin(c: C): Promise<Response> {
   if (!form.success) throw new Problem('request-malformed')
   const { provider: id, code: userCode, intent } = form.data
   const provider = await findProvider(c.get('deps'), id)
-  const userId = intent === 'link' ? (await requireLinker(c)).userId : null
-  const { url, browser } = await beginSignIn(c.get('deps'), { provider, userCode, userId, address: c.get('address') })
+  const linker = intent === 'link' ? await requireLinker(c) : null
+  const { url, browser } = await beginSignIn(c.get('deps'), { provider, userCode, linker, address: c.get('address') })
   setCookie(c, NAME, browser, OPTIONS)
   return c.html(leavePage(provider.name, url))
 }

@@ -1,16 +1,14 @@
 import { passkeys, withLookup, withUser } from '@capstan/migrations'
-import {
-  type AuthenticationResponseJSON,
-  generateAuthenticationOptions,
-  verifyAuthenticationResponse,
-} from '@simplewebauthn/server'
+import type { AuthenticationResponseJSON } from '@simplewebauthn/server'
 import { and, eq } from 'drizzle-orm'
 import type { Deps } from '../context.js'
+import { loadWebAuthn } from './load-web-authn.js'
 import { createChallenge, isChallenge, passkeyRefused, spendChallenge } from './passkey-challenge.js'
 import { relyingParty } from './relying-party.js'
 
 /** What `navigator.credentials.get()` needs; the authenticator itself knows whose passkeys it holds. */
-export function askForPasskey(deps: Deps) {
+export async function askForPasskey(deps: Deps) {
+  const { generateAuthenticationOptions } = await loadWebAuthn()
   const { id: rpID } = relyingParty(deps)
   return generateAuthenticationOptions({
     rpID,
@@ -26,6 +24,7 @@ export async function checkPasskey(deps: Deps, response: AuthenticationResponseJ
     tx.select().from(passkeys).where(eq(passkeys.credentialId, response.id)),
   )
   if (!passkey) throw passkeyRefused()
+  const { verifyAuthenticationResponse } = await loadWebAuthn()
   const { credentialId: id, counter } = passkey
   const verified = await verifyAuthenticationResponse({
     response,

@@ -1,15 +1,12 @@
 import { newId, passkeys, users, withUser } from '@capstan/migrations'
-import {
-  generateRegistrationOptions,
-  type RegistrationResponseJSON,
-  verifyRegistrationResponse,
-} from '@simplewebauthn/server'
+import type { RegistrationResponseJSON } from '@simplewebauthn/server'
 import { eq } from 'drizzle-orm'
 import { recordOwn, requireFreshSelf, type Self } from '../auth/self.js'
 import { Problem } from '../problems.js'
 import { findFactors, hasFactor } from '../second-factors/find-factors.js'
 import { replaceRecoveryCodes } from '../second-factors/recovery-codes.js'
 import { endOtherSessions, markSecondFactor } from '../sessions/mark-second-factor.js'
+import { loadWebAuthn } from './load-web-authn.js'
 import { createChallenge, isChallenge, passkeyRefused, spendChallenge } from './passkey-challenge.js'
 import { relyingParty } from './relying-party.js'
 
@@ -26,6 +23,7 @@ export async function offerPasskey(self: Self) {
     const [user] = await tx.select({ email: users.email }).from(users).where(eq(users.id, userId))
     return { email: user?.email ?? userId, known: await tx.select().from(passkeys).where(eq(passkeys.userId, userId)) }
   })
+  const { generateRegistrationOptions } = await loadWebAuthn()
   return generateRegistrationOptions({
     rpName: 'Capstan',
     rpID,
@@ -80,6 +78,7 @@ export async function registerPasskey(self: Self, input: { name: string; respons
 }
 
 async function verify(self: Self, response: RegistrationResponseJSON, rpId: string, origin: string) {
+  const { verifyRegistrationResponse } = await loadWebAuthn()
   const verified = await verifyRegistrationResponse({
     response,
     expectedChallenge: (challenge) => isChallenge(self, purposeOf(self), challenge),

@@ -9,9 +9,8 @@ export async function checkProfile(
   bytes: Uint8Array,
   appleRoots: readonly string[],
 ): Promise<ProfileFacts> {
-  const fileB64 = Buffer.from(bytes).toString('base64')
   try {
-    const question = { kind: 'apple.provisioning-profile' as const, fileB64, appleRoots }
+    const question = { kind: 'apple.provisioning-profile' as const, bytes, appleRoots }
     return await checkFile({ org, question, Result: ProfileFacts })
   } catch (error) {
     throw error instanceof CredentialRefusal ? new Problem(error.code, error.message) : error

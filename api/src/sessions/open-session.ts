@@ -1,4 +1,4 @@
-import { newId, sessions, users, withUser } from '@capstan/migrations'
+import { alsoOrg, newId, sessions, type Transaction, users, withUser } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
 import { recordPersonal } from '../auth/self.js'
 import { createToken, hashToken } from '../auth/tokens.js'
@@ -18,6 +18,8 @@ export type OpenSession = {
   secondFactorAt: Date | null
   /** The one organization that it counts in: the provider's through which the person came. */
   onlyOrgId?: string | null
+  /** Asked in the transaction that opens it, which shows that organization: throws where the proof counts no more. */
+  stillProven?: (tx: Transaction) => Promise<void>
   userAgent: string | undefined
   requestId: string
 }
@@ -39,6 +41,8 @@ export async function openSession(deps: Deps, input: OpenSession): Promise<{ id:
     expiresAt: new Date(deps.now().getTime() + SESSION_MS),
   }
   await withUser(deps.db, userId, async (tx) => {
+    if (onlyOrgId !== null) await alsoOrg(tx, onlyOrgId)
+    await input.stillProven?.(tx)
     await tx.insert(sessions).values(session)
     await tx.update(users).set({ lastSeenAt: deps.now() }).where(eq(users.id, userId))
     const by = { userId, requestId, via: { type: 'session', id: session.id }, onlyOrgId } as const

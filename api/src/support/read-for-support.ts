@@ -1,5 +1,6 @@
 import { builds, buildSources, jobs, type LogLine, type Transaction } from '@capstan/migrations'
 import { desc, eq } from 'drizzle-orm'
+import { whileAdmitted } from '../auth/while-admitted.js'
 import type { Deps } from '../context.js'
 import { readLog } from '../jobs/read-log.js'
 import { Problem } from '../problems.js'
@@ -30,14 +31,14 @@ export async function readBuilds(deps: Deps, call: SupportCall) {
   return found
 }
 
-/** The log of one build, masked as its own people see it, page by page. */
+/** The log of one build, masked as its own people see it, page by page, for as long as the grant opens it. */
 export async function openLog(deps: Deps, call: SupportCall, buildId: string): Promise<AsyncGenerator<LogLine[]>> {
   const { found, ctx } = await readUnderGrant(deps, call, 'logs', async (tx) => {
     const [job] = await tx.select({ id: jobs.id }).from(jobs).where(eq(jobs.buildId, buildId))
     if (!job) throw new Problem('not-found')
     return { found: job.id, target: { build: buildId, job: job.id } }
   })
-  return readLog(ctx, found)
+  return whileAdmitted(ctx, 'builds:read', readLog(ctx, found))
 }
 
 /** Where the source of one build lies. */

@@ -124,6 +124,7 @@ const endRoute = defineRoute({
 
 const callOf = (c: HonoContext<Env>, grantId: string) => ({
   operator: c.get('operator'),
+  authorization: c.req.header('authorization'),
   requestId: c.get('requestId'),
   grantId,
 })

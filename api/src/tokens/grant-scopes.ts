@@ -29,11 +29,11 @@ export function refuseForeignScopes(ctx: Context, scopes: readonly Scope[]): voi
 
 export type Limits = { expiresAt: Date; cidrs: string[] | null }
 
-/** What a token makes does not outlive it, and works from nowhere else. */
+/** What a token makes does not outlive it, and works from nowhere else. Held: whoever revokes it finds what it made. */
 export async function limitByParent(tx: Transaction, ctx: Context, wanted: Limits): Promise<Limits> {
   if (ctx.actor.via?.type !== 'token') return wanted
-  const [parent] = await tx.select().from(apiTokens).where(eq(apiTokens.id, ctx.actor.via.id))
-  if (!parent) throw new Problem('token-invalid')
+  const [parent] = await tx.select().from(apiTokens).where(eq(apiTokens.id, ctx.actor.via.id)).for('share')
+  if (!parent || parent.revokedAt) throw new Problem('token-invalid')
   if (parent.cidrs && wanted.cidrs && JSON.stringify(parent.cidrs) !== JSON.stringify(wanted.cidrs)) {
     throw new Problem(
       'scope-not-yours',

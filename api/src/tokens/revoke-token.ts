@@ -1,10 +1,10 @@
-import { apiTokens, type Transaction, withOrg } from '@capstan/migrations'
-import { and, eq, isNull } from 'drizzle-orm'
+import { type Transaction, withOrg } from '@capstan/migrations'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
 import { Problem } from '../problems.js'
+import { endTokens, madeThrough } from './end-tokens.js'
 
-/** Takes effect with the next request. */
+/** Takes effect with the next request, also for what was made through the token. */
 export async function revokeApiToken(ctx: Context, tokenId: string): Promise<void> {
   requireScope(ctx, 'tokens:write')
   await withOrg(ctx.db, ctx.orgId, async (tx) => {
@@ -12,14 +12,12 @@ export async function revokeApiToken(ctx: Context, tokenId: string): Promise<voi
   })
 }
 
-/** Whether there was such a live one. */
+/** Whether there was such a live one, or one that was made through it. */
 export async function endToken(tx: Transaction, ctx: Context, tokenId: string): Promise<boolean> {
-  const revoked = await tx
-    .update(apiTokens)
-    .set({ revokedAt: ctx.now() })
-    .where(and(eq(apiTokens.id, tokenId), isNull(apiTokens.revokedAt)))
-    .returning({ id: apiTokens.id })
-  if (revoked.length === 0) return false
-  await recordAudit(tx, ctx, { action: 'token.revoked', target: { token: tokenId } })
-  return true
+  const ended = await endTokens(tx, madeThrough(tokenId), ctx.now())
+  for (const id of ended) {
+    const data = id === tokenId ? {} : { madeThrough: tokenId }
+    await recordAudit(tx, ctx, { action: 'token.revoked', target: { token: id }, data })
+  }
+  return ended.length > 0
 }

@@ -6,6 +6,7 @@ import { type Context, requireScope } from '../context.js'
 import { checkIssuer } from '../openid/check-issuer.js'
 import { Problem } from '../problems.js'
 import { grantScopes } from '../tokens/grant-scopes.js'
+import { holdMembership } from '../tokens/hold-membership.js'
 import { acceptClaims } from './accept-claims.js'
 
 export type CreateTrustPolicy = {
@@ -22,7 +23,7 @@ const MOST = 200
 
 /**
  * Lets jobs of a CI service get tokens of this organization. Whoever makes the policy answers for those tokens: they
- * have no more than this person has at the time, and none once the person is gone.
+ * have no more than this person has at the time, and none once the person is gone: their policies go with them.
  */
 export async function createTrustPolicy(ctx: Context, input: CreateTrustPolicy) {
   requireScope(ctx, 'tokens:write')
@@ -44,6 +45,7 @@ export async function createTrustPolicy(ctx: Context, input: CreateTrustPolicy) 
     tokenSeconds: input.tokenMinutes * 60,
   }
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
+    await holdMembership(tx, ctx)
     if ((await tx.$count(trustPolicies)) >= MOST) {
       throw new Problem('trust-policy-invalid', `An organization has at most ${MOST} trust policies. Delete one first.`)
     }

@@ -167,6 +167,24 @@ test('a body that is valid under another data key is refused by the commitment',
   await expect(openEnvelope(keys, ctx, forged)).rejects.toMatchObject(refusal)
 })
 
+test('another suite or format is refused, though everything else of it is right', async () => {
+  const wrappedKey = envelope.subarray(82, 82 + 2 + vector.kekId.length + 4 + 2 + 60)
+  const key = Buffer.from(hkdfSync('sha512', hex(vector.dekHex), hex(vector.saltHex), 'cre1:encrypt', 32))
+  const headed = (head: string) => {
+    const fixed = Buffer.concat([hex(head), envelope.subarray(6, 82)])
+    const cipher = createCipheriv('aes-256-gcm', key, hex(vector.bodyNonceHex), { authTagLength: 16 })
+    cipher.setAAD(Buffer.concat([Buffer.from('cre1:body\0', 'latin1'), fixed, encodeContext(ctx)]))
+    const body = Buffer.concat([cipher.update('whole'), cipher.final(), cipher.getAuthTag()])
+    const bodyLength = Buffer.alloc(4)
+    bodyLength.writeUInt32BE(body.length)
+    return openEnvelope(keys, ctx, Buffer.concat([fixed, wrappedKey, bodyLength, body]))
+  }
+  const format = Buffer.from('CRE1').toString('hex')
+  expect(text(await headed(`${format}0001`))).toBe('whole')
+  for (const suite of ['0000', '0002', '0100']) await expect(headed(format + suite)).rejects.toMatchObject(refusal)
+  await expect(headed(`${Buffer.from('CRE2').toString('hex')}0001`)).rejects.toMatchObject(refusal)
+})
+
 describe('key versions', () => {
   test('a re-wrapped envelope opens with the new key and leaves everything but the wrapped key as it was', async () => {
     const both = keysAt(2, 3)

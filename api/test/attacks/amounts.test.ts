@@ -13,6 +13,7 @@ import {
   underLease,
 } from '../build-fixture.js'
 import { createFixture, type Fixture, type TestOrganization } from '../fixture.js'
+import { keysBelow } from '../stored-objects.js'
 import { android, createKeyPair, createLiveUpdateApp, type LiveUpdateApp, refusal, zipOf } from '../live-update-app.js'
 
 let fixture: Fixture
@@ -29,11 +30,7 @@ beforeAll(async () => {
 })
 afterAll(() => fixture[Symbol.asyncDispose]())
 
-const objectsUnder = async (prefix: string) => {
-  const found: string[] = []
-  for await (const { key } of fixture.deps.objects.list(prefix)) found.push(key)
-  return found
-}
+const objectsUnder = (prefix: string) => keysBelow(fixture, prefix)
 
 describe('devices, which nobody signs in', () => {
   test('are remembered up to an amount an app and time; all of them are answered', async () => {

@@ -1,26 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { auditEvents, channels, memberships, newId, withOrg } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createTestApp, queueBuild } from '../build-fixture.js'
-import { type Answer, createFixture, type Fixture, type TestOrganization } from '../fixture.js'
+import type { Answer } from '../fixture.js'
 import { refusal } from '../live-update-app.js'
-import { type MemberCalls, memberCalls, type Row } from '../member-calls.js'
+import { memberStage, type Row } from '../member-calls.js'
 
-let now = Date.now()
-let fixture: Fixture
-let org: TestOrganization
-let calls: MemberCalls
-
-beforeAll(async () => {
-  fixture = await createFixture({ overrides: { now: () => new Date(now) } })
-})
-beforeEach(async () => {
-  now = Date.now()
-  org = await fixture.createOrganization()
-  calls = await memberCalls(fixture, org)
-})
-afterAll(() => fixture[Symbol.asyncDispose]())
+const stage = memberStage()
 
 const service = { name: 'ci', kind: 'service', scopes: ['organizations:read'] }
 
@@ -38,28 +25,28 @@ function hold(method: string, path: string, token: string, body: object) {
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
   const init = { method, headers, body: stream, duplex: 'half' } as RequestInit
   const from = { incoming: { socket: { remoteAddress: '192.0.2.1' } } }
-  const answer = Promise.resolve(fixture.app.request(`${calls.path}${path}`, init, from)) as Promise<Answer>
+  const answer = Promise.resolve(stage.fixture.app.request(`${stage.calls.path}${path}`, init, from)) as Promise<Answer>
   return { answer, send }
 }
 
 describe('a request whose body is held back', () => {
   test('is not finished by a removed member, with a revoked token, or after the second factor has become old', async () => {
-    const admin = await calls.fresh(org.userIds.admin)
-    const { id, token } = await calls.must<Row & { token: string }>('POST', '/tokens', {
+    const admin = await stage.calls.fresh(stage.org.userIds.admin)
+    const { id, token } = await stage.calls.must<Row & { token: string }>('POST', '/tokens', {
       ...service,
       scopes: ['tokens:write', 'organizations:read'],
     })
     const removed = hold('POST', '/tokens', admin, service)
     const revoked = hold('POST', '/tokens', token, service)
-    const kept = hold('POST', '/tokens', calls.owner, service)
-    const old = hold('POST', '/teams', calls.owner, { name: 'Mobile' })
-    const prompt = hold('POST', '/teams', calls.owner, { name: 'Web' })
+    const kept = hold('POST', '/tokens', stage.calls.owner, service)
+    const old = hold('POST', '/teams', stage.calls.owner, { name: 'Mobile' })
+    const prompt = hold('POST', '/teams', stage.calls.owner, { name: 'Web' })
     prompt.send()
     expect((await prompt.answer).status).toBe(201)
     await sleep(1_200)
-    await calls.must('DELETE', `/members/${org.userIds.admin}`)
-    await calls.must('DELETE', `/tokens/${id}`)
-    now += 6 * 60_000
+    await stage.calls.must('DELETE', `/members/${stage.org.userIds.admin}`)
+    await stage.calls.must('DELETE', `/tokens/${id}`)
+    stage.now += 6 * 60_000
     for (const { send } of [removed, revoked, kept, old]) send()
     await refusal(await removed.answer, 404, 'not-found')
     await refusal(await revoked.answer, 401, 'token-invalid')
@@ -68,11 +55,11 @@ describe('a request whose body is held back', () => {
   })
 
   test('a token that is made while its maker is removed is not left behind', async () => {
-    const make = (token: string) => calls.call('POST', '/tokens', service, token)
-    const admin = await calls.fresh(org.userIds.admin)
+    const make = (token: string) => stage.calls.call('POST', '/tokens', service, token)
+    const admin = await stage.calls.fresh(stage.org.userIds.admin)
     expect((await make(admin)).status).toBe(201)
-    const late = await withOrg(fixture.deps.db, org.id, async (tx) => {
-      await tx.delete(memberships).where(eq(memberships.userId, org.userIds.admin))
+    const late = await withOrg(stage.fixture.deps.db, stage.org.id, async (tx) => {
+      await tx.delete(memberships).where(eq(memberships.userId, stage.org.userIds.admin))
       const answer = make(admin)
       await sleep(500)
       return { answer }
@@ -85,10 +72,10 @@ describe('a long answer', () => {
   const ROWS = 1_000
   const PAGES = 12
   const addEvents = () =>
-    withOrg(fixture.deps.db, org.id, async (tx) => {
+    withOrg(stage.fixture.deps.db, stage.org.id, async (tx) => {
       for (let page = 0; page < PAGES; page += 1) {
         const rows = Array.from({ length: ROWS }, (_, index) => ({
-          orgId: org.id,
+          orgId: stage.org.id,
           seq: 1_000_000 + page * ROWS + index,
           event: '{}',
           hash: '0'.repeat(64),
@@ -99,7 +86,7 @@ describe('a long answer', () => {
       }
     })
   const exportAs = async (token: string) => {
-    const answer = await fixture.request('GET', `${calls.path}/audit-events/export`, { token })
+    const answer = await stage.fixture.request('GET', `${stage.calls.path}/audit-events/export`, { token })
     expect(answer.status).toBe(200)
     const reader = (answer.body as ReadableStream<Uint8Array>).getReader()
     await reader.read()
@@ -115,26 +102,26 @@ describe('a long answer', () => {
 
   test('of the audit log breaks off for whoever was removed meanwhile, and goes on for others', async () => {
     await addEvents()
-    const [removed, kept] = [await exportAs(org.tokens.approver), await exportAs(org.tokens.admin)]
-    await calls.must('DELETE', `/members/${org.userIds.approver}`)
-    now += 4_000
+    const [removed, kept] = [await exportAs(stage.org.tokens.approver), await exportAs(stage.org.tokens.admin)]
+    await stage.calls.must('DELETE', `/members/${stage.org.userIds.approver}`)
+    stage.now += 4_000
     await expect(removed()).rejects.toThrow()
     expect(await kept()).toBeGreaterThan((PAGES - 2) * ROWS)
   })
 
   test('of a log ends for whoever may still read the app, but not its builds', async () => {
-    const app = await createTestApp(fixture, org)
-    const build = await queueBuild(fixture, app)
+    const app = await createTestApp(stage.fixture, stage.org)
+    const build = await queueBuild(stage.fixture, app)
     const channelId = newId()
-    await withOrg(fixture.deps.db, org.id, (tx) =>
-      tx.insert(channels).values({ id: channelId, orgId: org.id, appId: app.id, name: 'beta' }),
+    await withOrg(stage.fixture.deps.db, stage.org.id, (tx) =>
+      tx.insert(channels).values({ id: channelId, orgId: stage.org.id, appId: app.id, name: 'beta' }),
     )
-    const grant = (body: object) => calls.must('POST', '/grants', { role: 'viewer', appId: app.id, ...body })
-    const ofApp = await grant({ userId: org.userIds.none })
-    await grant({ userId: org.userIds.none, appChannelId: channelId })
+    const grant = (body: object) => stage.calls.must('POST', '/grants', { role: 'viewer', appId: app.id, ...body })
+    const ofApp = await grant({ userId: stage.org.userIds.none })
+    await grant({ userId: stage.org.userIds.none, appChannelId: channelId })
     const stop = new AbortController()
     const open = async (token: string) => {
-      const answer = await fixture.request('GET', `/v1/jobs/${build.jobId}/logs/stream`, { token })
+      const answer = await stage.fixture.request('GET', `/v1/jobs/${build.jobId}/logs/stream`, { token })
       expect(answer.status).toBe(200)
       const reader = (answer.body as ReadableStream<Uint8Array>).getReader()
       stop.signal.addEventListener('abort', () => void reader.cancel())
@@ -144,9 +131,11 @@ describe('a long answer', () => {
       })()
       return { ended }
     }
-    const [narrowed, kept] = [await open(org.tokens.none), await open(org.tokens.viewer)]
-    await calls.must('DELETE', `/grants/${ofApp.id}`)
-    expect((await fixture.request('GET', `/v1/apps/${app.id}`, { token: org.tokens.none })).status).toBe(200)
+    const [narrowed, kept] = [await open(stage.org.tokens.none), await open(stage.org.tokens.viewer)]
+    await stage.calls.must('DELETE', `/grants/${ofApp.id}`)
+    expect((await stage.fixture.request('GET', `/v1/apps/${app.id}`, { token: stage.org.tokens.none })).status).toBe(
+      200,
+    )
     expect(await narrowed.ended).toBe('ended')
     expect(await Promise.race([kept.ended, sleep(100, 'open')])).toBe('open')
     stop.abort()

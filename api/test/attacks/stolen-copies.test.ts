@@ -11,6 +11,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createLog } from '../../src/create-log.js'
 import { claimed, createTestApp, line, queueBuild, type TestApp, underLease } from '../build-fixture.js'
 import { createFixture, type Fixture } from '../fixture.js'
+import { findPgDump } from '../pg-dump.js'
 import { formsOf, piecesOf } from '../secret-forms.js'
 import { askSocket, type BrokerSocketPaths, chooseSockets, startTestBroker, type TestBroker } from '../test-broker.js'
 import { expectStatus } from '../version-fixture.js'
@@ -172,8 +173,8 @@ async function build(certificateId: string, { environmentId, environment, adHoc 
 
 const bytesOf = (rows: Iterable<{ bytes: Uint8Array | null }>) => [...rows].flatMap(({ bytes }) => bytes ?? [])
 
-/** What a dump of the database holds: every row of every table, as text. */
-async function dump(): Promise<Buffer> {
+/** Every row of every table, as text. */
+async function everyRow(): Promise<Buffer> {
   const { sql } = owner
   const tables = await sql<{ name: string }[]>`
     select format('%I.%I', schemaname, tablename) as name from pg_tables
@@ -216,8 +217,14 @@ async function folderOf(folder: string): Promise<Buffer> {
 const foundIn = (copy: Buffer, needles: readonly (string | Uint8Array)[]) =>
   needles.filter((secret) => formsOf(secret).some((form) => copy.includes(form))).length
 
-test.each([
-  ['a dump of the database', dump],
+const pgDump = await findPgDump()
+
+type Copy = [what: string, take: () => Promise<Buffer>]
+const dumped: Copy[] = pgDump === null ? [] : [['what pg_dump writes', () => pgDump(fixture.ownerUrl)]]
+
+test.each<Copy>([
+  ...dumped,
+  ['every row as text', everyRow],
   ["the database's files", dataFiles],
   ['the write-ahead log', writeAheadLog],
 ])('%s has no secret in any form, and what was stored as it is', async (_, take) => {

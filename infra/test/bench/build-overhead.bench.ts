@@ -38,11 +38,11 @@ test('a build that does nothing, over the same container created, started, waite
         rounds.slice(2).map(({ bare, end }) => end - bare),
         0.5,
       ),
+      ratio: Number((median('end') / median('bare')).toFixed(2)),
       requestToClaimMs: median('claim'),
       requestToContainerStartedMs: median('container'),
       prepareMs: median('prepare'),
       fetchMs: median('fetch'),
-      installMs: median('install'),
       uploadMs: median('upload'),
       finishMs: median('finish'),
     })
@@ -60,10 +60,7 @@ test('a build that does nothing, over the same container created, started, waite
   }
 })
 
-type Round = Record<
-  'bare' | 'claim' | 'container' | 'prepare' | 'fetch' | 'install' | 'upload' | 'finish' | 'end',
-  number
->
+type Round = Record<'bare' | 'claim' | 'container' | 'prepare' | 'fetch' | 'upload' | 'finish' | 'end', number>
 
 async function timed(work: () => Promise<void>): Promise<number> {
   const start = performance.now()
@@ -125,7 +122,6 @@ async function measureBuild(
     container: (await containerAt) - requestedAt,
     prepare: took('prepare'),
     fetch: took('fetch-source'),
-    install: took('install'),
     upload: took('upload'),
     finish: row.end.getTime() - uploaded.getTime(),
     end: row.end.getTime() - requestedAt,

@@ -26,9 +26,9 @@ beforeAll(async () => {
   docker = await startOwnDocker(readConfig())
   const { id } = await ensureBuilderImages({ log: (line) => console.error(line) })
   const builderImage = await docker.takeImage(id, 'whole')
-  // A lease long enough for processes that start anew while ten builds go on.
+  // A lease long enough for processes that start anew while a build for each boundary goes on.
   const place = { builderImage, dockerHost: docker.dockerHost, leaseMs: 20_000 }
-  rig = await openRig({ ...place, moreWorkers: ['worker-2'], concurrency: 5 })
+  rig = await openRig({ ...place, moreWorkers: ['worker-2'], concurrency: Math.ceil(boundaries.length / 2) })
 }, 600_000)
 afterAll(async () => {
   await rig?.[Symbol.asyncDispose]()
@@ -49,8 +49,8 @@ async function play(victim: Victim, edge: (typeof edges)[number]): Promise<strin
   const cells = boundaries.map((boundary) => ({ boundary, edge }))
   const endings = await strikeAt(rig, cells, strikeOf(victim))
   const left = await untilDockerIsEmpty(rig.stack)
-  for (const { boundary, status, attempts } of endings) {
-    report({ name: 'fault', victim, boundary, edge, status, attempts, leftOnDocker: left.length })
+  for (const { boundary, status, attempts, readyCaches } of endings) {
+    report({ name: 'fault', victim, boundary, edge, status, attempts, readyCaches, leftOnDocker: left.length })
   }
   const wrong = endings.filter((ending) => !isGood(ending)).map((ending) => `${victim}: ${JSON.stringify(ending)}`)
   return left.length === 0 ? wrong : [...wrong, `${victim} ${edge}: ${left.length} left on the Docker daemon`]

@@ -49,6 +49,8 @@ export const signInFlows = pgTable('sign_in_flows', {
   userCode: text('user_code').notNull().default(''),
   /** The person who links the identity; null: a sign-in. */
   userId: uuid('user_id'),
+  /** In which that person asked for it. */
+  sessionId: uuid('session_id'),
   expiresAt: at('expires_at').notNull(),
   createdAt: createdAt(),
 })

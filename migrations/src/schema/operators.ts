@@ -45,7 +45,10 @@ export const incidents = pgTable('incidents', {
   state: text('state', { enum: incidentStates }).notNull().default('detect'),
   awareAt: at('aware_at').notNull(),
   assessedAt: at('assessed_at'),
-  createdBy: uuid('created_by').notNull(),
+  /** Null: the system itself. */
+  createdBy: uuid('created_by'),
+  warnedAt: at('warned_at'),
+  missedAt: at('missed_at'),
   createdAt: createdAt(),
   closedAt: at('closed_at'),
 })
@@ -55,7 +58,7 @@ export const incidentSteps = pgTable('incident_steps', {
   incidentId: uuid('incident_id').notNull(),
   state: text('state', { enum: incidentStates }).notNull(),
   evidence: text('evidence').notNull(),
-  operatorId: uuid('operator_id').notNull(),
+  operatorId: uuid('operator_id'),
   createdAt: createdAt(),
 })
 

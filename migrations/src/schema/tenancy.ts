@@ -21,6 +21,7 @@ export const organizations = pgTable('organizations', {
   soleOperatorSince: at('sole_operator_since'),
   soleOperatorUntil: at('sole_operator_until'),
   soleOperatorReason: text('sole_operator_reason'),
+  approverLeftAt: at('approver_left_at'),
   /** Since then nobody belongs to it, its keys are destroyed, and its content is being erased. */
   terminatingAt: at('terminating_at'),
   terminatedAt: at('terminated_at'),

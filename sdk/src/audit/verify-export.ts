@@ -141,6 +141,8 @@ function checkEnd(chain: Chain, expectations: AuditExpectations): void {
  * Verifies an audit export line by line, offline, in constant memory. FORMAT.md numbers the steps.
  *
  * @param source the bytes of the export, e.g. a file's read stream
+ * @returns what was found; a broken export is a verdict, never an exception
+ * @throws what reading `source` throws
  */
 export async function verifyAuditExport(
   source: AsyncIterable<Uint8Array>,

@@ -3,14 +3,25 @@ import { openApi, serverHelp, serverOptions } from './call-api.js'
 import { type Command, UsageError } from './command.js'
 import { makeRelease, readReleaseOptions, releaseHelp, releaseOptions } from './make-release.js'
 import { openSigner, signerHelp, signerOptions } from './open-signer.js'
-import { readArguments } from './read-arguments.js'
+import { type Arguments, readArguments } from './read-arguments.js'
 import { readBundle } from './read-bundle.js'
+import { requireAbsent, writeNew } from './read-file.js'
 import { textOf, uploadZip } from './upload-zip.js'
 
 function readRollout(text: string): number {
   const percentage = /^(?:0|1|0?\.\d{1,6}|1\.0+)$/.test(text) ? Number(text) : Number.NaN
   if (Number.isNaN(percentage)) throw new UsageError('--rollout must be a number from 0 to 1, like 0.25.')
   return percentage
+}
+
+/** The app that is shipped with the bundle, if one is. */
+function readShipped(options: Arguments): { file: string; code: string } | null {
+  const [file, code] = [options.get('built-in'), options.get('version-code')]
+  if (file === null && code === null) return null
+  if (file === null || code === null) throw new UsageError('--built-in and --version-code go together.')
+  if (options.has('no-release')) throw new UsageError('--built-in needs a release; leave --no-release out.')
+  if (!/^\w[\w.-]{0,99}$/.test(code)) throw new UsageError('--version-code must be a number or a short name.')
+  return { file, code: encodeURIComponent(code) }
 }
 
 /** `capstan publish` */
@@ -24,15 +35,29 @@ export const publish: Command = {
 ${signerHelp}
 ${serverHelp}
   --rollout FRACTION     share of the devices that get it, 0 to 1 (default 1)
+  --built-in FILE        write which bundle this is, and its files, for the app that is shipped with it: put FILE into
+                         the web folder of the app, so that patches can lead away from there
+  --version-code CODE    with --built-in: the version code of that app, for the server to keep making such patches
   --no-release           only sign the zip, for apps that use the compat profile
   --json                 print the result as JSON
 ${releaseHelp}`,
   async run(args, terminal) {
-    const names = ['app', 'channel', 'rollout', ...signerOptions, ...serverOptions, ...releaseOptions]
+    const names = [
+      'app',
+      'channel',
+      'rollout',
+      'built-in',
+      'version-code',
+      ...signerOptions,
+      ...serverOptions,
+      ...releaseOptions,
+    ]
     const options = readArguments(args, { names, flags: ['no-release', 'json'], operands: ['PATH'] })
     const [appId, channel] = [options.need('app'), options.need('channel')]
     const rolloutPercentage = readRollout(options.get('rollout') ?? '1')
     const about = options.has('no-release') ? null : readReleaseOptions(options, Date.now())
+    const shipped = readShipped(options)
+    if (shipped) await requireAbsent(shipped.file)
     const api = await openApi(options, terminal)
     const signer = await openSigner(options, terminal)
     const bundle = await readBundle(options.operands[0] ?? '')
@@ -58,6 +83,13 @@ ${releaseHelp}`,
       appBundleFileId,
       ...(release ? { release: release.envelope } : {}),
     })
+    if (shipped) {
+      await writeNew(shipped.file, `${JSON.stringify({ bundleId, files: bundle.files })}\n`)
+      for (const platform of about?.platforms ?? [])
+        await api.call('PUT', `/v1/apps/${encodeURIComponent(appId)}/embedded-bundles/${platform}/${shipped.code}`, {
+          bundleId,
+        })
+    }
     const result = {
       bundleId,
       deploymentId: typeof ready['appDeploymentId'] === 'string' ? ready['appDeploymentId'] : null,

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { access, readFile, writeFile } from 'node:fs/promises'
 import { CommandError } from './command.js'
 
 function reasonOf(error: unknown): string {
@@ -25,6 +25,15 @@ export async function readBytes(path: string): Promise<Uint8Array> {
   } catch (error) {
     throw fileError('Cannot read', path, error)
   }
+}
+
+/** Refuses early what `writeNew` would refuse at the end. */
+export async function requireAbsent(path: string): Promise<void> {
+  const exists = await access(path).then(
+    () => true,
+    () => false,
+  )
+  if (exists) throw new CommandError('FILE', `Cannot write ${path}: it exists already and is not overwritten.`)
 }
 
 /** Writes a file that must not exist yet, private to the user when `secret`. */

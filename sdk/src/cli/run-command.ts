@@ -1,5 +1,6 @@
 import { ciToken } from './ci-token.js'
 import { type Command, CommandError, type Terminal, UsageError } from './command.js'
+import { createApp } from './create-app.js'
 import { keygen } from './keygen.js'
 import { keys } from './keys/keys.js'
 import { platformKey } from './platform-key.js'
@@ -16,6 +17,7 @@ const commands: Record<string, Command> = {
   sign,
   verify,
   publish,
+  'create-app': createApp,
   'register-key': registerKey,
   'platform-key': platformKey,
   'rotate-root': rotateRoot,

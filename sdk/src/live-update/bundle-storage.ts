@@ -4,15 +4,18 @@ import type { FileDigest } from '../archive/sha256.js'
 export interface StagedBundle {
   /** Writes one file. The path has passed the archive rules. */
   write(path: string, content: Uint8Array): Promise<void>
-  /** Makes everything written durable and, in one step, the bundle `id`; replaces a bundle of that id. */
+  /**
+   * Makes everything written, in one step, the bundle `id`; replaces a bundle of that id. It need not be durable before
+   * `persist`: a bundle that lost bytes with the power is known by its digest.
+   */
   commit(id: string): Promise<void>
   /** Forgets what was written. */
   discard(): Promise<void>
 }
 
 /**
- * Where bundles and the client's state live. Every method is durable when it resolves, and a crash at any moment leaves
- * either what was before or what is after. One client uses a storage at a time, unless it has a `lock`.
+ * Where bundles and the client's state live. A crash at any moment leaves either what was before or what is after.
+ * `writeState` and `persist` are durable when they resolve. One client uses a storage at a time, unless it has a `lock`.
  */
 export interface BundleStorage {
   /** The last text given to `writeState`, or `null`. */
@@ -20,6 +23,8 @@ export interface BundleStorage {
   /** Replaces the state in one step. */
   writeState(text: string): Promise<void>
   stage(): Promise<StagedBundle>
+  /** Makes a bundle durable: from then on a lost power supply leaves it whole. */
+  persist(id: string): Promise<void>
   /**
    * Digests every file of a bundle, sorted by path; `null` when there is no such bundle or it holds anything but files.
    * For `null` the built-in bundle, where the host can list it.

@@ -75,7 +75,7 @@ async function query(session: Session, state: State): Promise<Answer> {
   const device = {
     deviceId: state.deviceId,
     channel: channelOf(session, state),
-    bundleId: state.current?.bundleId ?? config.builtInBundleId ?? null,
+    bundleId: state.current?.bundleId ?? config.builtInBundleId ?? (await world.builtInBundleId?.()) ?? null,
   }
   if (config.staticUrl === undefined) return queryLatest(world.fetch, config, device)
   const { queryStatic } = await import('./query-static.js')

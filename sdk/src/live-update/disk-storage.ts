@@ -10,7 +10,7 @@ const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
 export function diskStorage(
   directory: string,
   disk: Disk,
-): Pick<BundleStorage, 'stage' | 'prune' | 'clearStaged' | 'addPiece' | 'readPieces' | 'clearPieces'> & {
+): Pick<BundleStorage, 'stage' | 'persist' | 'prune' | 'clearStaged' | 'addPiece' | 'readPieces' | 'clearPieces'> & {
   pathOf: (bundle: { id: string; root: string }) => string
   digest: (id: string) => ReturnType<BundleStorage['digest']>
   readFile: (id: string, path: string) => Promise<Uint8Array | null>
@@ -24,6 +24,7 @@ export function diskStorage(
       await disk.makeDirectory(root)
       return stagedBundle(disk, root, bundlesPath)
     },
+    persist: (id) => persistTree(disk, bundlesPath, id),
     readFile: (id, path) => disk.readFile(`${bundlesPath}/${id}/${path}`),
     digest: (id) => digestTree(disk, `${bundlesPath}/${id}`),
     async prune(keep) {
@@ -50,8 +51,6 @@ export function diskStorage(
 }
 
 function stagedBundle(disk: Disk, root: string, bundlesPath: string): StagedBundle {
-  const directories = new Set([root])
-  const files: string[] = []
   const made = new Map<string, Promise<void>>([[root, Promise.resolve()]])
   /** Files are written side by side; a directory that several need is made once. */
   const make = (path: string): Promise<void> => {
@@ -65,38 +64,50 @@ function stagedBundle(disk: Disk, root: string, bundlesPath: string): StagedBund
         throw new Error('a file would leave its bundle')
       const target = `${root}/${path}`
       const parent = parentOf(target)
-      for (let at = parent; !directories.has(at); at = parentOf(at)) directories.add(at)
       await make(parent)
       await disk.writeNewFile(target, content)
-      files.push(target)
     },
     async commit(id) {
       const target = `${bundlesPath}/${id}`
-      // All at once and only now: the disk then writes them together, instead of waiting for each.
-      await inOrder(files, (file) => disk.syncFile(file))
-      await inOrder([...directories], (directory) => disk.syncDirectory(directory))
       await disk.makeDirectory(bundlesPath)
       // Only a damaged bundle is ever replaced; until the next line it is gone, and launches fall back as they would have before.
       await disk.remove(target)
       await disk.rename(root, target)
-      await disk.syncDirectory(bundlesPath)
     },
     discard: () => disk.remove(root),
   }
 }
 
-/** Digests every file of a directory; `null` when there is none or it holds anything but files. */
-export async function digestTree(disk: Disk, root: string): Promise<FileDigest[] | null> {
-  const paths: string[] = []
+/** Paths of everything below a directory; `null` when there is none or it holds anything but files. */
+async function listTree(disk: Disk, root: string): Promise<{ files: string[]; directories: string[] } | null> {
+  const [files, directories]: [string[], string[]] = [[], []]
   const pending = ['']
   for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
+    directories.push(directory)
     const entries = await disk.list(`${root}/${directory}`.replace(/\/$/, ''))
     if (entries === null || entries.some((entry) => entry.kind === 'other')) return null
     for (const { name, kind } of entries) {
       if (kind === 'directory') pending.push(`${directory}${name}/`)
-      else paths.push(`${directory}${name}`)
+      else files.push(`${directory}${name}`)
     }
   }
+  return { files, directories }
+}
+
+async function persistTree(disk: Disk, bundlesPath: string, id: string): Promise<void> {
+  const root = `${bundlesPath}/${id}`
+  const tree = await listTree(disk, root)
+  if (tree === null) throw new Error('its files are no longer there')
+  await inOrder(tree.files, (path) => disk.syncFile(`${root}/${path}`))
+  await inOrder(tree.directories, (path) => disk.syncDirectory(`${root}/${path}`.replace(/\/$/, '')))
+  await disk.syncDirectory(bundlesPath)
+  await disk.syncDirectory(parentOf(bundlesPath))
+}
+
+/** Digests every file of a directory; `null` when there is none or it holds anything but files. */
+export async function digestTree(disk: Disk, root: string): Promise<FileDigest[] | null> {
+  const paths = (await listTree(disk, root))?.files
+  if (paths === undefined) return null
   const files: FileDigest[] = []
   await inOrder(paths, async (path) => {
     const content = await disk.readFile(`${root}/${path}`)

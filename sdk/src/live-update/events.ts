@@ -14,4 +14,5 @@ export type LiveUpdateEvent =
   | { type: 'damaged'; bundleId: string }
   | { type: 'reset' }
 
+/** Called with each event, in order. What it throws is dropped: it does not decide about an update. */
 export type LiveUpdateListener = (event: LiveUpdateEvent) => void

@@ -47,11 +47,19 @@ async function settle(session: LaunchSession, { state, events }: Step): Promise<
   }
 }
 
-/** Puts a staged bundle on trial; `null` when there is none, or it changed on disk. */
-async function switchToNext(session: LaunchSession, state: State): Promise<State | null> {
+/** Puts a staged bundle on trial. One that changed on disk, or lost bytes with the power, is dropped and can be fetched again. */
+async function switchToNext(
+  session: LaunchSession,
+  { state, events }: Step,
+): Promise<{ switched: boolean; step: Step }> {
   const { next } = state
-  if (next === null || !(await isIntact(session.world.storage, next))) return null
-  return { ...state, current: next, next: null, trial: { nonce: session.world.randomId() } }
+  if (next === null) return { switched: false, step: { state, events } }
+  if (!(await isIntact(session.world.storage, next))) {
+    const damaged: LiveUpdateEvent = { type: 'damaged', bundleId: next.bundleId }
+    return { switched: false, step: { state: { ...state, next: null }, events: [...events, damaged] } }
+  }
+  const trial = { nonce: session.world.randomId() }
+  return { switched: true, step: { state: { ...state, current: next, next: null, trial }, events } }
 }
 
 function describe(session: LaunchSession, state: State): Launch {
@@ -77,9 +85,8 @@ async function decideLaunch(session: LaunchSession, before: State): Promise<Step
   const step = rollBack(fresh)
   // The start after a failure runs what worked before; what is staged by now waits for the start after it.
   if (step !== fresh) return settle(session, step)
-  const switched = await switchToNext(session, step.state)
-  if (switched !== null) return { state: switched, events: step.events }
-  return settle(session, { ...step, state: { ...step.state, next: null } })
+  const { switched, step: after } = await switchToNext(session, step)
+  return switched ? after : settle(session, after)
 }
 
 /** Without a disk to write on, a trial cannot be recorded, so nothing new is run; what was confirmed can. */
@@ -107,10 +114,7 @@ export async function launchBundle(session: LaunchSession): Promise<Launch> {
 
 /** Switches to a staged bundle now, without a new start; without one, what runs stays as it is. */
 export function applyUpdate(session: LaunchSession): Promise<Launch> {
-  return run(session, async (state) => {
-    const switched = await switchToNext(session, state)
-    return { state: switched ?? { ...state, next: null }, events: [] }
-  })
+  return run(session, async (state) => (await switchToNext(session, { state, events: [] })).step)
 }
 
 /** What the last launch decided, without deciding anew. */
@@ -124,15 +128,17 @@ export async function currentBundle(session: LaunchSession): Promise<Launch> {
  * @throws {LiveUpdateError} `NONCE_MISMATCH` when the nonce is of another launch
  */
 export async function confirmLaunch(session: LaunchSession, nonce: string | null): Promise<void> {
-  const confirmed = await session.update((state) => {
-    if (state.trial === null && nonce === null) return Promise.resolve({ state, result: null })
+  const confirmed = await session.update(async (state) => {
+    if (state.trial === null && nonce === null) return { state, result: null }
     if (state.trial?.nonce !== nonce) {
       throw new LiveUpdateError('NONCE_MISMATCH', 'This launch was confirmed before, or another one is running.')
     }
     // [K5] it works, and is revoked all the same
     const isRevoked = state.current !== null && state.revoked?.includes(state.current.bundleId)
-    if (isRevoked) return Promise.resolve({ state: { ...state, trial: null }, result: null })
-    return Promise.resolve({ state: { ...state, lastGood: state.current, trial: null }, result: state.current })
+    if (isRevoked) return { state: { ...state, trial: null }, result: null }
+    // A power cut may damage what is on trial, and the start after it finds that out; what is fallen back to must be on the disk.
+    if (state.current !== null) await session.world.storage.persist(state.current.id)
+    return { state: { ...state, lastGood: state.current, trial: null }, result: state.current }
   })
   if (confirmed === null) return
   session.emit({ type: 'confirmed', bundleId: confirmed.bundleId })

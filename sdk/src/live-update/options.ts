@@ -45,7 +45,7 @@ export interface LiveUpdateOptions {
   rootVersion?: number
   /**
    * The bundle that the app is shipped with, if it was published as well: patches lead away from it. Needs a host that can
-   * list the built-in files.
+   * list the built-in files; in Capacitor apps and on the web `builtInList` says both.
    */
   builtInBundleId?: string
   /** The lowest sequence this app binary accepts. */

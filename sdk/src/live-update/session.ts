@@ -14,6 +14,8 @@ export interface World {
   now: () => number
   /** An unguessable text for each launch. */
   randomId: () => string
+  /** The bundle that the app was shipped with, in the server's words, where the host knows it. */
+  builtInBundleId?: () => Promise<string | null>
   /** How archives are unpacked; the web's way by default. */
   codec?: ArchiveCodec
   /** For hosts that show what was decided themselves, or in which something else decides, like a service worker. */
@@ -58,7 +60,13 @@ export function openSession<C extends LaunchConfig, W extends LaunchWorld>(confi
     config,
     world,
     emit: (event) => {
-      for (const listener of listeners) listener(event)
+      for (const listener of listeners) {
+        try {
+          listener(event)
+        } catch {
+          // An app's log is no reason to refuse an update.
+        }
+      }
     },
     subscribe: (listener) => {
       listeners.add(listener)

@@ -30,6 +30,8 @@ export class Phone {
   readonly files = join(this.home, 'data files')
   readonly preferencesPath = join(this.home, 'preferences.json')
   basePath = this.builtIn
+  /** Called when the web view leaves its page for another bundle. */
+  onLeave = (): void => {}
   /** Steps that change something; the phone dies at the given one. */
   steps = 0
   dieAt = 0
@@ -100,6 +102,7 @@ export class Phone {
     getServerBasePath: async () => ({ path: this.basePath }),
     setServerBasePath: async ({ path }) => {
       this.basePath = path
+      this.onLeave()
     },
   }
 
@@ -115,12 +118,22 @@ export class Phone {
     })
   }
 
+  /** Runs what may switch to another bundle until it ends, or the page that asked for it is gone. */
+  async leave(run: () => Promise<unknown>): Promise<'left' | 'stayed'> {
+    const left = new Promise<'left'>((resolve) => (this.onLeave = () => resolve('left')))
+    const stayed = run().then(() => 'stayed' as const)
+    // It ends in an error when a page is not gone after all.
+    stayed.catch(() => null)
+    return Promise.race([left, stayed])
+  }
+
   /** A cold start: the built-in bundle's loader first, then the page that it switched to. */
   async start(
     settings: ClientSettings,
   ): Promise<{ updates: LiveUpdate; bundleId: string | null; nonce: string | null; page: string }> {
     this.basePath = this.builtIn
-    await (await this.open(settings)).launch()
+    const loader = await this.open(settings)
+    await this.leave(() => loader.launch())
     const updates = await this.open(settings)
     const { bundleId, nonce } = this.basePath === this.builtIn ? await updates.current() : await updates.launch()
     return { updates, bundleId, nonce, page: shown(this.basePath) }

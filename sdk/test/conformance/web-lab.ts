@@ -83,7 +83,8 @@ export async function shownIn(page: Page): Promise<string> {
   })
 }
 
-export async function openWebLab(trialMs = 0): Promise<WebLab> {
+/** @param files what the built-in bundle has beside its page, and browsers keep */
+export async function openWebLab(trialMs = 0, files: Record<string, string> = {}): Promise<WebLab> {
   const browserPath = chromiumPath()
   const clientScript = await bundleScript('web-page.mjs', {})
   const worker = await bundleScript('web-worker.mjs', {
@@ -95,6 +96,8 @@ export async function openWebLab(trialMs = 0): Promise<WebLab> {
     if (path === '/worker.js') response.writeHead(200, { 'content-type': 'text/javascript' }).end(worker)
     else if (path === '/')
       response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><p>built-in</p>')
+    else if (files[path.slice(1)] !== undefined)
+      response.writeHead(200, { 'cache-control': 'max-age=3600' }).end(files[path.slice(1)])
     else response.writeHead(404).end()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

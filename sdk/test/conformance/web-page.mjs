@@ -3,10 +3,12 @@ import { createLiveUpdate } from '@capstan/sdk/live-update/web'
 import { streamCodec } from '../../dist/live-update/stream-codec.js'
 
 let updates
+const events = []
 
 globalThis.capstanClient = {
   async init(settings) {
     updates = await createLiveUpdate(settings)
+    updates.subscribe((event) => (event.type === 'acquired' || event.type === 'fell-back') && events.push(event))
     return {}
   },
   sync: () => updates.sync(),
@@ -22,6 +24,7 @@ globalThis.capstanClient = {
     )
     return { content: content && btoa(String.fromCharCode(...content)) }
   },
+  events: async () => ({ events: events.splice(0) }),
   launch: () => updates.launch(),
   ready: (nonce) => updates.ready(nonce).then(() => ({})),
 }

@@ -60,6 +60,7 @@ test.each<[string, Header[], RegExp]>([
   ['a hard link', [{ name: 'x', type: 'link', linkname: '../source' }], /neither a file nor a folder/],
   ['a device', [{ name: 'x', type: 'character-device' }], /neither a file nor a folder/],
   ['one path twice', [{ name: 'x' }, { name: './x' }], /occurs twice/],
+  ['a path that is too deep', [{ name: Array.from({ length: 65 }, () => 'd').join('/') }], /too deep or too long/],
   ['a file below a file', [{ name: 'x' }, { name: 'x/y' }], /a folder and something else/],
 ])('%s is refused before anything is written', async (_name, entries, message) => {
   const attempt = unpack([{ name: 'before', content: 'x' }, ...entries.map((entry) => ({ content: '', ...entry }))])
@@ -76,5 +77,45 @@ test.each<[string, (bytes: Buffer) => Buffer]>([
   ['that is empty', () => Buffer.alloc(0)],
 ])('an archive %s is refused', async (_name, change) => {
   await expect(unpack([{ name: 'x', content: 'content' }], change)).rejects.toBeInstanceOf(InvalidArchive)
+  expect(existsSync(target())).toBe(false)
+})
+
+/** As fast as hundreds of megabytes need it; `name` goes into a header of its own, as GNU tar puts long ones. */
+function rawEntry(name: string, type: '0' | '5' = '0'): Buffer {
+  const header = (title: string, kind: string, size: number) => {
+    const bytes = Buffer.alloc(512)
+    bytes.write(title, 0, 100)
+    bytes.write('0000644\0', 100)
+    bytes.write(size.toString(8).padStart(11, '0'), 124)
+    bytes.write(' '.repeat(8), 148)
+    bytes.write(kind, 156)
+    bytes.write('ustar  \0', 257, 'latin1')
+    const sum = bytes.subarray(0, 265).reduce((total, byte) => total + byte, 0)
+    bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+    return bytes
+  }
+  const padded = Buffer.alloc(Math.ceil((name.length + 1) / 512) * 512)
+  padded.write(name)
+  return Buffer.concat([header('././@LongLink', 'L', name.length + 1), padded, header(name.slice(0, 99), type, 0)])
+}
+
+test.each([
+  ['a name that no file system has', 1, () => 'n'.repeat(256), /too deep or too long/],
+  [
+    'names that would fill the memory',
+    17_000,
+    (n: number) => `${n}${`/${'n'.repeat(200)}`.repeat(20)}`,
+    /names in it are too long together/,
+  ],
+  [
+    'folders that would fill the memory',
+    8_200,
+    (n: number) => `${n}/${Array.from({ length: 62 }, (_, at) => at).join('/')}/x`,
+    /500000 folders/,
+  ],
+])('an archive with %s is refused before anything is written', (_name, count, name, said) => {
+  const entries = Array.from({ length: count }, (_, n) => rawEntry(name(n)))
+  writeFileSync(join(folder, 'cache.tar'), Buffer.concat([...entries, Buffer.alloc(1_024)]))
+  expect(() => unpackCache(join(folder, 'cache.tar'), target())).toThrow(said)
   expect(existsSync(target())).toBe(false)
 })

@@ -1,12 +1,20 @@
 // Runs inside the build container (`node --input-type=module - <archive> <directory>`), on an archive whose hash was
 // compared: what wrote it was an install of an earlier build, so it is checked like a source all the same. One file, Node
 // built-ins only. Plain files and folders alone; synchronous, for such an archive has tens of thousands of small files.
-import { closeSync, mkdirSync, openSync, readSync, statSync, writeSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readSync, statfsSync, statSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 const block = 512
+/** Files and folders, with the folders that names imply. */
 const entryCap = 500_000
 const nameCap = 4_096
+const segmentCap = 255
+const depthCap = 64
+/** Of all names together, for they are held in memory. */
+const namesCap = 64 << 20
+/** What a file or a folder takes of a disk that is memory, besides its pages. */
+const entryCost = 1_024
+const pageBytes = 4_096
 const copyBytes = 1 << 20
 
 export const exitInvalid = 3
@@ -18,12 +26,18 @@ export class InvalidArchive extends Error {
   override name = 'InvalidArchive'
 }
 
+export class NoRoom extends Error {
+  override name = 'NoRoom'
+  readonly code = 'ENOSPC'
+}
+
 /** Unpacks a tar (ustar or GNU). Everything is validated before the first file is written. */
 export function unpackCache(archive: string, directory: string): number {
   const file = openSync(archive, 'r')
   try {
     const entries = readEntries(file, statSync(archive).size)
-    refuseCollisions(entries)
+    const folders = collectFolders(entries)
+    refuseWithoutRoom(entries, folders, archive)
     const buffer = Buffer.allocUnsafe(copyBytes)
     const made = new Set<string>()
     const make = (folder: string) => {
@@ -51,6 +65,7 @@ function readEntries(file: number, size: number): Entry[] {
   const header = Buffer.alloc(block)
   const entries: Entry[] = []
   let longName: string | undefined
+  let nameBytes = 0
   for (let at = 0; ;) {
     if (readAt(file, header, at) < block) throw new InvalidArchive('it is cut short')
     if (header.every((byte) => byte === 0)) break
@@ -68,6 +83,8 @@ function readEntries(file: number, size: number): Entry[] {
     const name = checkedName(longName ?? nameOf(header))
     longName = undefined
     if (name === '') continue
+    nameBytes += name.length
+    if (nameBytes > namesCap) throw new InvalidArchive('the names in it are too long together')
     entries.push({ name, isDirectory, isExecutable: (mode & 0o100) !== 0, bytes, offset })
     if (entries.length > entryCap) throw new InvalidArchive(`it has more than ${entryCap} entries`)
   }
@@ -121,26 +138,44 @@ function decoded(bytes: Buffer): string {
 function checkedName(raw: string): string {
   const name = raw.replace(/^\.(?:\/|$)/, '').replace(/\/$/, '')
   if (name === '') return ''
-  const isOdd = name.split('/').some((segment) => segment === '' || segment === '.' || segment === '..')
+  const segments = name.split('/')
+  const isOdd = segments.some((segment) => segment === '' || segment === '.' || segment === '..')
   if (name.startsWith('/') || isOdd || name.includes('\\') || name.includes('\0')) {
-    throw new InvalidArchive(`the path ${JSON.stringify(raw.slice(0, 200))} leaves the folder`)
+    throw new InvalidArchive(`the path ${quoted(raw)} leaves the folder`)
+  }
+  if (segments.length > depthCap || segments.some((segment) => Buffer.byteLength(segment) > segmentCap)) {
+    throw new InvalidArchive(`the path ${quoted(raw)} is too deep or too long`)
   }
   return name
 }
 
-function refuseCollisions(entries: readonly Entry[]): void {
+/** The folders that names imply; refuses what would be two things at once. */
+function collectFolders(entries: readonly Entry[]): Set<string> {
   const kinds = new Map<string, boolean>()
   for (const { name, isDirectory } of entries) {
-    if (kinds.has(name)) throw new InvalidArchive(`the path ${JSON.stringify(name.slice(0, 200))} occurs twice`)
+    if (kinds.has(name)) throw new InvalidArchive(`the path ${quoted(name)} occurs twice`)
     kinds.set(name, isDirectory)
   }
+  const folders = new Set<string>()
   for (const { name } of entries) {
-    for (let parent = dirname(name); parent !== '.'; parent = dirname(parent)) {
-      if (kinds.get(parent) === false) {
-        throw new InvalidArchive(`the path ${JSON.stringify(parent.slice(0, 200))} is a folder and something else`)
+    // Above a folder that was met before, all have been.
+    for (let above = dirname(name); above !== '.' && !folders.has(above); above = dirname(above)) {
+      if (kinds.get(above) === false) {
+        throw new InvalidArchive(`the path ${quoted(above)} is a folder and something else`)
       }
+      folders.add(above)
+      if (folders.size > entryCap) throw new InvalidArchive(`it has more than ${entryCap} folders`)
     }
   }
+  return folders
+}
+
+/** Many small files take far more of a disk that is memory than their archive does. */
+function refuseWithoutRoom(entries: readonly Entry[], folders: ReadonlySet<string>, archive: string): void {
+  const pages = entries.reduce((sum, { bytes }) => sum + Math.ceil(bytes / pageBytes), 0)
+  const needed = pages * pageBytes + (entries.length + folders.size) * entryCost
+  const { bavail, bsize } = statfsSync(dirname(archive))
+  if (needed > bavail * bsize) throw new NoRoom(`it needs ${needed} bytes and the disk has ${bavail * bsize} left`)
 }
 
 function writeFile(file: number, { isExecutable, bytes, offset }: Entry, target: string, buffer: Buffer): void {
@@ -156,6 +191,8 @@ function writeFile(file: number, { isExecutable, bytes, offset }: Entry, target:
     closeSync(out)
   }
 }
+
+const quoted = (name: string) => JSON.stringify(name.slice(0, 200))
 
 function readAt(file: number, buffer: Buffer, offset: number): number {
   let done = 0

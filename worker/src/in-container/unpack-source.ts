@@ -224,16 +224,23 @@ async function readAt(file: FileHandle, offset: number, length: number): Promise
 
 const quote = (name: string) => JSON.stringify(name.slice(0, 200))
 
+/** What refuses an archive, as an exit code and a sentence; any other failure is thrown on. */
+export function explainRefusal(error: unknown): { exitCode: number; complaint: string } {
+  if (!(error instanceof Error)) throw error
+  const code = 'code' in error ? error.code : undefined
+  if (!(error instanceof InvalidArchive) && code !== 'ENOSPC' && code !== 'EEXIST') throw error
+  const complaint = code === 'EEXIST' ? 'two paths in it collide' : error.message
+  return { exitCode: code === 'ENOSPC' ? exitDiskFull : exitInvalid, complaint }
+}
+
 async function main(archive: string, directory: string): Promise<void> {
   try {
     const count = await unpackSource(archive, directory)
     console.log(`${count} entries`)
   } catch (error) {
-    if (!(error instanceof Error)) throw error
-    const code = 'code' in error ? error.code : undefined
-    if (!(error instanceof InvalidArchive) && code !== 'ENOSPC' && code !== 'EEXIST') throw error
-    console.error(code === 'EEXIST' ? 'two paths in it collide' : error.message)
-    process.exitCode = code === 'ENOSPC' ? exitDiskFull : exitInvalid
+    const { exitCode, complaint } = explainRefusal(error)
+    console.error(complaint)
+    process.exitCode = exitCode
   }
 }
 

@@ -20,10 +20,7 @@ const installCommands: Record<Manager, readonly string[]> = {
 /** Installs what the lockfile names. */
 export async function install(run: BuildRun, sandbox: Sandbox, project: Project, cache?: CacheUse): Promise<void> {
   const { installCommand, installDir, packageManager: manager } = project
-  if (manager === null) {
-    run.logs.note('install', 'There is no package.json, so nothing is installed.')
-    return
-  }
+  if (manager === null) return
   if (manager === 'npm-unlocked' && installCommand === null) {
     run.logs.note(
       'install',

@@ -17,17 +17,20 @@ export async function prepare(run: BuildRun): Promise<Sandbox> {
   }
   const { spec, engine, attempt } = run
   const imageId = await run.imageId()
-  // A container of an earlier attempt on this host has lost its lease. One of a later attempt is the build's own by now.
-  const isLater = ({ 'capstan.attempt': other }: Labels) => Number(other) > attempt
-  await engine.removeLabelled({ capstan: run.stackId, 'capstan.build': spec.buildId }, isLater)
   const name = `capstan-${spec.buildId}-${attempt}`
-  const containerId = await engine.startContainer({
-    kind: 'build',
-    name: `${name}-build`,
-    imageId,
-    labels: run.labels,
-    limits: spec.limits,
-  })
+  const [removed, started] = await Promise.allSettled([
+    removeEarlier(run),
+    engine.startContainer({
+      kind: 'build',
+      name: `${name}-build`,
+      imageId,
+      labels: run.labels,
+      limits: spec.limits,
+    }),
+  ])
+  if (started.status === 'rejected') throw started.reason
+  if (removed.status === 'rejected') throw removed.reason
+  const containerId = started.value
   if (run.extraCa !== undefined) {
     await runCommand(run, {
       phase: 'prepare',
@@ -40,6 +43,15 @@ export async function prepare(run: BuildRun): Promise<Sandbox> {
   }
   run.logs.note('prepare', `Build ${spec.number}, attempt ${attempt}, image ${imageId}`)
   return { containerId }
+}
+
+/**
+ * A container of an earlier attempt on this host has lost its lease. One of a later attempt is the build's own by now, and
+ * this attempt's is being made meanwhile.
+ */
+async function removeEarlier({ engine, stackId, spec, attempt }: BuildRun): Promise<void> {
+  const isSpared = ({ 'capstan.attempt': other }: Labels) => Number(other) >= attempt
+  await engine.removeLabelled({ capstan: stackId, 'capstan.build': spec.buildId }, isSpared)
 }
 
 /** Masked before any command can print them. */

@@ -41,7 +41,7 @@ test('restoring a cache into a build container, over downloading and hashing the
   await once(server, 'listening')
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/cache`
   await using bench = await openBench()
-  const limits = { ...bench.api.buildSpec(bench.buildId).limits, memoryBytes: 3 << 30, diskBytes: 1 << 30 }
+  const limits = { ...bench.api.buildSpec(bench.buildId).limits, memoryBytes: 3 * 1024 ** 3, diskBytes: 1024 ** 3 }
   const question = { packageManager: 'npm', lockfileSha256: sha256, imageId: `sha256:${sha256}` } as const
   const restore = async () => {
     const { engine, identity } = bench.world
@@ -53,7 +53,7 @@ test('restoring a cache into a build container, over downloading and hashing the
       labels,
       limits,
     })
-    await engine.exec(containerId, { argv: ['mkdir', '/work/.capstan'], onOutput: () => undefined }, signal)
+    await engine.exec(containerId, { argv: ['mkdir', '-p', '/work/.capstan'], onOutput: () => undefined }, signal)
     const secrets = new SecretSet()
     const run = {
       spec: { limits },

@@ -45,9 +45,10 @@ function pluginDisk(filesystem: FilesystemPlugin, directory: never): Disk {
  */
 export async function pluginStorage(
   plugins: { filesystem: FilesystemPlugin; preferences: PreferencesPlugin },
-  place: { directory: string; folder: string },
+  place: { directory: string; folder: string; builtIn: Pick<BundleStorage, 'digest' | 'read'> | null },
 ): Promise<BundleStorage> {
   const { filesystem, preferences } = plugins
+  const { builtIn } = place
   const directory = place.directory as never
   const key = `${place.folder}/state`
   const { pathOf, readFile, digest, ...bundles } = diskStorage(place.folder, pluginDisk(filesystem, directory))
@@ -55,9 +56,11 @@ export async function pluginStorage(
   const folder = decodeURI(uri.replace(/^file:\/\//, '')).replace(/\/$/, '')
   return {
     ...bundles,
-    digest: async (id) => (id === null ? null : digest(id)),
+    // The plugin cannot.
+    persist: () => Promise.resolve(),
     // The files of the app itself are not the file plugin's to read.
-    read: async (id, path) => (id === null ? null : readFile(id, path)),
+    digest: async (id) => (id === null ? (builtIn?.digest(id) ?? null) : digest(id)),
+    read: async (id, path) => (id === null ? (builtIn?.read(id, path) ?? null) : readFile(id, path)),
     readState: async () => (await preferences.get({ key })).value,
     writeState: (value) => preferences.set({ key, value }),
     locate: (bundle) => (bundle === null ? '' : folder + pathOf(bundle).slice(place.folder.length)),

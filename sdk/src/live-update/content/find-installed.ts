@@ -13,7 +13,9 @@ export async function findInstalled(session: Session): Promise<Installed> {
   const { storage } = session.world
   const { current } = await session.load()
   const places = new Map<string, { id: string | null; path: string }>()
-  for (const id of current === null ? [null] : [null, current.id]) {
+  // A page finds the built-in bundle at its own address, and only while nothing else is shown there.
+  const builtIn = current === null || session.world.builtInBundleId === undefined ? [null] : []
+  for (const id of current === null ? builtIn : [...builtIn, current.id]) {
     for (const { sha256, path } of (await storage.digest(id).catch(() => null)) ?? []) places.set(sha256, { id, path })
   }
   return {

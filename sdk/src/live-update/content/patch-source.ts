@@ -42,7 +42,7 @@ async function readInstalled(session: Session, id: string | null, layout: PatchL
   for (const file of layout.old) {
     const content = await session.world.storage.read(id, file.path)
     if (content?.length !== file.size)
-      throw new LiveUpdateError('PATCH_MISMATCH', 'An installed file changed while it was read.')
+      throw new LiveUpdateError('PATCH_MISMATCH', 'An installed file is not there as it was listed.')
     old.set(content, offset)
     offset += file.size
   }
@@ -58,11 +58,18 @@ function patchSource(
     kind: 'patch',
     costBytes: offer.sizeBytes,
     async provide(put) {
-      const { applyPatch, layOut, PatchError, readPatchHead } = await import('../../delta/index.js')
+      const delta = await import('../../delta/index.js')
+      const { applyPatch, defaultPatchLimits, layOut, PatchError, readPatchHead } = delta
       const asRefusal = (error: unknown): never => {
         throw error instanceof PatchError ? new LiveUpdateError(error.code, error.message, { cause: error }) : error
       }
-      const installed = await listInstalled(session, bundle)
+      // What is there is looked at first: without it the patch is of no use.
+      const layout = await listInstalled(session, bundle)
+        .then((installed) => layOut(installed, release.files))
+        .catch(asRefusal)
+      if (layout.oldSize + layout.freshSize > defaultPatchLimits.maximumBytes)
+        throw new LiveUpdateError('PATCH_TOO_LARGE', 'Applying the patch would take more memory than allowed.')
+      const old = await readInstalled(session, bundle?.id ?? null, layout)
       const { bundleId } = candidate
       const totalBytes = offer.sizeBytes
       const { bytes } = await download(session, {
@@ -70,13 +77,11 @@ function patchSource(
         maximumBytes: totalBytes,
         onProgress: (receivedBytes) => session.emit({ type: 'progress', bundleId, receivedBytes, totalBytes }),
       })
-      const makeFresh = async (): Promise<[PatchLayout, Uint8Array, Uint8Array]> => {
-        const layout = layOut(installed, release.files)
+      const makeFresh = async (): Promise<Uint8Array> => {
         readPatchHead(bytes, layout)
-        const old = await readInstalled(session, bundle?.id ?? null, layout)
-        return [layout, old, await applyPatch(bytes, old, layout.freshSize)]
+        return applyPatch(bytes, old, layout.freshSize)
       }
-      const [layout, old, fresh] = await makeFresh().catch(asRefusal)
+      const fresh = await makeFresh().catch(asRefusal)
       for (const { file, side, offset } of layout.places)
         await put(file.path, (side === 'old' ? old : fresh).subarray(offset, offset + file.size))
     },
@@ -89,7 +94,8 @@ export async function patchSources(
   candidate: Candidate,
   release: ReleaseStatement,
 ): Promise<ContentSource[]> {
-  const offers = readOffers(candidate.latest.patches)
+  // Memory for a patch is given only as far as the signed archive would take it, whatever the server announces.
+  const offers = readOffers(candidate.latest.patches).filter(({ sizeBytes }) => sizeBytes < release.archive.size)
   if (offers.length === 0) return []
   const { current } = await session.load()
   // What the built-in bundle is called was compiled into the app, and the server was asked with that name.

@@ -24,10 +24,12 @@ export interface WebStorage extends BundleStorage {
  * it is in. A bundle is complete before its pointer is put, and putting one entry is one step.
  *
  * @param appId bundles of different apps of one origin do not mix
+ * @param builtIn what the network answers, where it can be listed
  */
 export function cacheStorage(
   appId: string,
   { caches, locks }: { caches: BrowserCaches; locks: BrowserLocks },
+  builtIn: Pick<BundleStorage, 'digest' | 'read'> | null = null,
 ): WebStorage {
   const prefix = `capstan/${encodeURIComponent(appId)}/`
   const piecesName = `${prefix}pieces`
@@ -80,8 +82,11 @@ export function cacheStorage(
         },
       }
     },
+    // A browser says nothing about when an entry is on the disk.
+    persist: () => Promise.resolve(),
     async digest(id) {
-      const name = id === null ? null : await cacheOf(id)
+      if (id === null) return builtIn && builtIn.digest(id)
+      const name = await cacheOf(id)
       if (name === null || !(await caches.keys()).includes(name)) return null
       const cache = await caches.open(name)
       const files: FileDigest[] = []
@@ -118,9 +123,10 @@ export function cacheStorage(
     },
     locate: (bundle) => (bundle === null ? '' : `${bundle.id}/${bundle.root}`),
     open,
-    // The built-in bundle is what the network answers, and its files may be of another version by now.
     async read(id, path) {
-      const found = id === null ? null : await open(id, path)
+      // What the network answers may be of another version by now: it is hashed like everything else.
+      if (id === null) return builtIn && builtIn.read(id, path)
+      const found = await open(id, path)
       return found && new Uint8Array(await found.arrayBuffer())
     },
     readPages,

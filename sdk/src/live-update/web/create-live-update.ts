@@ -4,6 +4,7 @@ import { type LiveUpdate, openLiveUpdate } from '../live-update.js'
 import type { LiveUpdateOptions } from '../options.js'
 import type { World } from '../session.js'
 import type { State } from '../state.js'
+import { openBuiltIn } from '../open-built-in.js'
 import type { BrowserWindow } from './browser.js'
 import { cacheStorage } from './cache-storage.js'
 import { launchPath } from './launch-path.js'
@@ -15,6 +16,11 @@ export interface WebLiveUpdateOptions extends Omit<LiveUpdateOptions, 'platform'
   platform?: LiveUpdateOptions['platform']
   /** The scope that the service worker was registered for. Default `/`. */
   scope?: string
+  /**
+   * Where, below the scope, the list is that `capstan publish --built-in FILE` wrote: patches then lead away from the
+   * bundle that the network answers with, as far as the browser has its files already. Default: none.
+   */
+  builtInList?: string
   /** For tests: another network or clock. */
   world?: Partial<Pick<World, 'fetch' | 'now'>>
 }
@@ -46,7 +52,7 @@ async function askWorker(window: BrowserWindow, scope: string): Promise<Launch> 
  * @throws {LiveUpdateError} `CONFIG`, `INSECURE_URL`, `KEY_*`, `CRYPTO_UNAVAILABLE`
  */
 export async function createLiveUpdate(options: WebLiveUpdateOptions): Promise<LiveUpdate> {
-  const { scope = '/', world, platform = 'web', ...rest } = options
+  const { scope = '/', builtInList, world, platform = 'web', ...rest } = options
   const window = globalThis as unknown as BrowserWindow
   if (typeof window.caches?.open !== 'function' || typeof window.navigator?.locks?.request !== 'function') {
     throw new LiveUpdateError(
@@ -57,12 +63,18 @@ export async function createLiveUpdate(options: WebLiveUpdateOptions): Promise<L
   if (!scope.startsWith('/') || !scope.endsWith('/'))
     throw new LiveUpdateError('CONFIG', 'scope must begin and end with /.')
   const { locks } = window.navigator
-  const storage = cacheStorage(options.appId, { caches: window.caches, locks })
+  const ownFetch = world?.fetch ?? ((url: string, init: RequestInit) => globalThis.fetch(url, init))
+  const place = { fetch: ownFetch, root: new URL(scope, window.location.origin).href }
+  // Only what the browser has: to transfer a file from here is no better than from the archive.
+  const init = { cache: 'only-if-cached', mode: 'same-origin' } as const
+  const builtIn = await openBuiltIn(builtInList, { ...place, init })
+  const storage = cacheStorage(options.appId, { caches: window.caches, locks }, builtIn)
   return openLiveUpdate(
     { ...rest, platform },
     {
       storage,
-      fetch: world?.fetch ?? ((url, init) => globalThis.fetch(url, init)),
+      ...(builtIn ? { builtInBundleId: builtIn.bundleId } : {}),
+      fetch: ownFetch,
       now: world?.now ?? Date.now,
       randomId: randomUuid,
       // Two pages of one origin share the storage; the second one's sync is refused rather than mixed with the first.
