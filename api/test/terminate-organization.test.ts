@@ -38,6 +38,8 @@ beforeAll(async () => {
     objects,
     redis,
     staticParts: null,
+    publicUrl: 'http://capstan.test',
+    mailKey: null,
     log,
     now,
     outbound,
