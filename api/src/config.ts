@@ -2,6 +2,7 @@ import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { networksOf } from './auth/client-address.js'
+import { isMailAddress } from './mails/mail-address.js'
 import type { ObjectStoreSettings } from './objects/open-object-store.js'
 import type { StaticPlace } from './static-delivery/open-static-store.js'
 
@@ -65,6 +66,10 @@ const StaticEnvironment = z
 
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
 
+/** Of mail; where it is set, mail is sent. */
+const Sender = z.string().refine(isMailAddress, 'is no mail address like capstan@example.com').optional()
+const MAIL_NEEDS_KEY = 'MAIL_FROM needs WEBHOOK_KEY_FILE, which seals what waits to be sent'
+
 export const ApiConfig = z
   .object({
     HOST: z.string().default('127.0.0.1'),
@@ -77,8 +82,9 @@ export const ApiConfig = z
     SOURCE_PRIVATE_HOSTS: HostList.default([]),
     /** Hosts of the operator's own network that this process may call for an organization. */
     OUTBOUND_PRIVATE_HOSTS: HostList.default([]),
-    /** 32 bytes that seal secrets of webhooks: the same for the API and the control process. */
+    /** 32 bytes that seal secrets of webhooks, and mails: the same for the API and the control process. */
     WEBHOOK_KEY_FILE: Optional,
+    MAIL_FROM: Sender,
     TRUSTED_PROXIES: Networks,
     TLS_CERT_FILE: Optional,
     TLS_KEY_FILE: Optional,
@@ -90,6 +96,7 @@ export const ApiConfig = z
     /** Where data is kept; a bucket in another region is refused. */
     DATA_REGION: Optional,
   })
+  .refine((env) => env.MAIL_FROM === undefined || env.WEBHOOK_KEY_FILE !== undefined, { message: MAIL_NEEDS_KEY })
   .refine((env) => env.SECURITY_CONTACTS.length > 0 === (env.SECURITY_EXPIRES !== undefined), {
     message: 'SECURITY_CONTACTS and SECURITY_EXPIRES belong together: set both or none',
   })
@@ -124,8 +131,22 @@ export const ControlConfig = z
     RELAY_MS: Milliseconds.default(500),
     OUTBOUND_PRIVATE_HOSTS: HostList.default([]),
     WEBHOOK_KEY_FILE: Optional,
+    /** `smtps://user@host` or `smtp://user@host:587`: the latter with STARTTLS, but on loopback. */
+    SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
+    SMTP_PASSWORD_FILE: Optional,
+    MAIL_FROM: Sender,
     /** Builds of one organization that may be with workers at once, where it has no number of its own. */
     BUILDS_PER_ORGANIZATION: z.coerce.number().int().min(1).max(1000).default(20),
+  })
+  .refine((env) => (env.SMTP_URL === undefined) === (env.MAIL_FROM === undefined), {
+    message: 'SMTP_URL and MAIL_FROM belong together: set both or none',
+  })
+  .refine((env) => env.MAIL_FROM === undefined || env.WEBHOOK_KEY_FILE !== undefined, { message: MAIL_NEEDS_KEY })
+  .refine((env) => env.SMTP_URL === undefined || new URL(env.SMTP_URL).password === '', {
+    message: 'SMTP_URL holds a password: put it into a file and name that in SMTP_PASSWORD_FILE',
+  })
+  .refine((env) => !env.SMTP_URL || (new URL(env.SMTP_URL).username !== '') === Boolean(env.SMTP_PASSWORD_FILE), {
+    message: 'a user in SMTP_URL and SMTP_PASSWORD_FILE belong together: set both or none',
   })
   .and(Database)
   .and(Redis)

@@ -51,6 +51,8 @@ export type Deps = {
   outboundPrivateHosts: readonly string[]
   /** Seals secrets of webhooks; the control process opens them. Null: no webhooks are sent. */
   webhookKey: Uint8Array | null
+  /** Seals mails; the control process sends them. Null: this server mails nothing. */
+  mailKey: Uint8Array | null
   /** What issuers of foreign tokens say of themselves, and their keys, for a while. */
   issuers: Issuers
   /** PKCS#8 PEM of the platform's Ed25519 key for channel statements; null: none is signed. */

@@ -13,6 +13,8 @@ import { createLog } from './create-log.js'
 import { exitOnBadConfiguration } from './exit-on-bad-configuration.js'
 import { leaveNoMemoryInCores } from './leave-no-memory-in-cores.js'
 import { openObjectStore } from './objects/open-object-store.js'
+import { openMailer } from './mails/open-mailer.js'
+import { readMailPassword } from './mails/read-mail-password.js'
 import { createOutbound } from './outbound/create-outbound.js'
 import { openRedis } from './redis.js'
 import { openStaticStore } from './static-delivery/open-static-store.js'
@@ -41,6 +43,15 @@ const place = staticPlace(config)
 const staticParts =
   place && statementKey ? { store: await openStaticStore(place), key: openStatementKey(statementKey) } : null
 const queue = openBuildQueue(redis, (error) => log.debug({ reason: error.message }, 'queue connection'))
+const webhookKey = await readWebhookKey(config.WEBHOOK_KEY_FILE)
+const mailer =
+  config.SMTP_URL && config.MAIL_FROM
+    ? openMailer({
+        url: new URL(config.SMTP_URL),
+        from: config.MAIL_FROM,
+        password: await readMailPassword(config.SMTP_PASSWORD_FILE),
+      })
+    : null
 const control = startControl(
   {
     db: database.db,
@@ -51,10 +62,13 @@ const control = startControl(
     staticParts,
     log,
     now: () => new Date(),
+    publicUrl: config.PUBLIC_URL.replace(/\/$/, ''),
+    mailKey: mailer && webhookKey,
     outbound: createOutbound({ privateHosts: config.OUTBOUND_PRIVATE_HOSTS }),
   },
   {
-    webhookKey: await readWebhookKey(config.WEBHOOK_KEY_FILE),
+    webhookKey,
+    mailer,
     relayMs: config.RELAY_MS,
     sweepMs: config.SWEEP_MS,
     limits: { perOrganization: config.BUILDS_PER_ORGANIZATION },
@@ -66,4 +80,5 @@ await stopped
 await control[Symbol.asyncDispose]()
 await Promise.race([queue.close(), new Promise((resolve) => setTimeout(resolve, 2_000).unref())])
 redis.disconnect()
+mailer?.close()
 await database[Symbol.asyncDispose]()

@@ -63,6 +63,7 @@ const deps: Deps = {
   workerReportMs: config.WORKER_REPORT_MS,
   sourcePrivateHosts: config.SOURCE_PRIVATE_HOSTS,
   webhookKey,
+  mailKey: config.MAIL_FROM ? webhookKey : null,
   outbound,
   issuers: createIssuers(outbound),
   outboundPrivateHosts: config.OUTBOUND_PRIVATE_HOSTS,

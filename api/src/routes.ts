@@ -1,5 +1,6 @@
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import { registerAppWebhookRoutes } from './app-webhooks/routes.js'
+import { registerPasswordResetRoutes } from './password-resets/routes.js'
 import { registerAppRoutes } from './apps/routes.js'
 import { registerAuditRoutes } from './audit/routes.js'
 import type { Env } from './auth/access.js'
@@ -65,6 +66,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerSessionRoutes(app)
   registerPages(app)
   registerUserRoutes(app)
+  registerPasswordResetRoutes(app)
   registerSecondFactorRoutes(app)
   registerPasskeyRoutes(app)
   registerOrganizationRoutes(app)

@@ -75,6 +75,7 @@ type Delivery = {
   lastFailure: string | null
   nextAttemptAt: string | null
 }
+const sending = { now: () => new Date(), publicUrl: 'http://capstan.test', mailKey: null }
 const EVENTS = ['app_build_created', 'app_deployment_created', 'job_created', 'job_finished']
 const pathOf = (appId = app.id) => `/v1/apps/${appId}/webhooks`
 const create = (body: object = {}, { token = owner, appId = app.id } = {}) =>
@@ -94,7 +95,7 @@ const deliveriesOf = async ({ id }: { id: string }, query = '') =>
   (await call('GET', `/${id}/deliveries${query}`)).json<Delivery[]>()
 const pass = async (key: Uint8Array | null = fixture.deps.webhookKey): Promise<number> => {
   const { outbound, log } = fixture.deps
-  const sender = createDeliverySender({ db: control.db, outbound, log, now: () => new Date() }, key)
+  const sender = createDeliverySender({ ...sending, outbound, log, db: control.db }, key)
   const begun = await sender.pass()
   await sender.drain()
   return begun
@@ -266,7 +267,7 @@ describe('a webhook of an app', () => {
     for (let builds = 0; builds < 5; builds += 1) await queueBuild(fixture, app)
     const { log, webhookKey } = fixture.deps
     const outbound = createOutbound({ privateHosts: [host], timeoutMs: 60_000 })
-    const sender = createDeliverySender({ db: control.db, outbound, log, now: () => new Date() }, webhookKey)
+    const sender = createDeliverySender({ ...sending, outbound, log, db: control.db }, webhookKey)
     expect(await sender.pass()).toBe(2)
     expect(await sender.pass()).toBe(0)
     const rival = await fixture.createOrganization('Rival')

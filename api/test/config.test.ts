@@ -13,6 +13,8 @@ const complete = {
   OBJECT_STORE_KEY_FILE: '/run/objects.key',
 }
 
+const MAIL = { MAIL_FROM: 'a@b.example', WEBHOOK_KEY_FILE: '/k' }
+
 describe('configuration', () => {
   test('is read with sensible defaults', () => {
     const config = readConfig(ApiConfig, complete)
@@ -44,6 +46,26 @@ describe('configuration', () => {
     expect(run.status).toBe(78)
     expect(run.stderr).toContain(named)
     expect(run.stderr.trim().split('\n')).toHaveLength(1)
+  })
+
+  test.each([
+    ['mail without a sender', { SMTP_URL: 'smtp://127.0.0.1', WEBHOOK_KEY_FILE: '/k' }, 'SMTP_URL and MAIL_FROM'],
+    ['mail without a key', { SMTP_URL: 'smtp://127.0.0.1', MAIL_FROM: 'a@b.example' }, 'WEBHOOK_KEY_FILE'],
+    ['a sender that is a sentence', { SMTP_URL: 'smtp://127.0.0.1', MAIL_FROM: 'Capstan <a@b.example>' }, 'MAIL_FROM'],
+    ['a password in the address', { SMTP_URL: 'smtps://u:p@mail.example', ...MAIL }, 'SMTP_PASSWORD_FILE'],
+    ['a user without a password', { SMTP_URL: 'smtps://u@mail.example', ...MAIL }, 'SMTP_PASSWORD_FILE'],
+    ['no mail server', { SMTP_URL: 'http://mail.example', ...MAIL }, 'SMTP_URL'],
+  ])('of the control process with %s is refused', (_name, changes, named) => {
+    const parsed = ControlConfig.safeParse({ ...complete, ...changes })
+    expect(parsed.success).toBe(false)
+    expect(JSON.stringify(parsed.error?.issues)).toContain(named)
+    expect(JSON.stringify(parsed.error?.issues)).not.toContain('u:p')
+  })
+
+  test('with mail is complete with a sender, a key and a password in a file', () => {
+    const settings = { ...complete, ...MAIL, SMTP_URL: 'smtps://u@mail.example', SMTP_PASSWORD_FILE: '/run/p' }
+    expect(ControlConfig.safeParse(settings).success).toBe(true)
+    expect(ControlConfig.safeParse(complete).success).toBe(true)
   })
 
   test('that names a key file that is not there ends the process the same way', () => {

@@ -64,6 +64,8 @@ beforeAll(async () => {
     queue,
     redis,
     staticParts: null,
+    publicUrl: 'http://capstan.test',
+    mailKey: null,
     log,
     now: () => new Date(now),
     outbound: fixture.deps.outbound,

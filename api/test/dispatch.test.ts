@@ -44,6 +44,8 @@ beforeAll(async () => {
     queue,
     redis: fixture.deps.redis,
     staticParts: null,
+    publicUrl: 'http://capstan.test',
+    mailKey: null,
     log,
     now,
     outbound: fixture.deps.outbound,

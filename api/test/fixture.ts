@@ -101,6 +101,7 @@ export async function createFixture(
     workerReportMs: 20_000,
     sourcePrivateHosts: [],
     webhookKey: randomBytes(32),
+    mailKey: null,
     outbound,
     outboundPrivateHosts,
     issuers: createIssuers(outbound),

@@ -25,6 +25,8 @@ const PUBLIC = [
   'createPasskeyChallenge',
   'createSession',
   'createInvitedAccount',
+  'redeemPasswordReset',
+  'requestPasswordReset',
   'createSessionCode',
   'downloadBundle',
   'downloadObject',

@@ -40,6 +40,8 @@ beforeAll(async () => {
     objects,
     redis,
     staticParts: null,
+    publicUrl: 'http://capstan.test',
+    mailKey: null,
     log,
     now,
     outbound,

@@ -107,6 +107,7 @@ describe('the API role', () => {
     const ofPeople = [
       'device_codes',
       'passkeys',
+      'password_resets',
       'recovery_codes',
       'sessions',
       'sign_in_flows',
@@ -114,7 +115,7 @@ describe('the API role', () => {
       'user_passwords',
       'user_totp',
     ]
-    const ofProcesses = ['credential_opens', 'discarded_objects', 'secret_opens', 'static_objects', 'workers']
+    const ofProcesses = ['credential_opens', 'discarded_objects', 'mails', 'secret_opens', 'static_objects', 'workers']
     const ofOperators = ['incident_steps', 'incidents', 'operators']
     expect(hidden.sort()).toEqual([...ofPeople, ...ofProcesses, ...ofOperators].sort())
   })
@@ -176,10 +177,11 @@ describe('the control role', () => {
       'job_log_objects',
       'jobs',
       'leases',
+      'mails',
       'organizations',
       'static_apps',
     ]
-    const expiring = ['device_codes', 'invitations', 'sessions', 'sign_in_flows', 'spent_values']
+    const expiring = ['device_codes', 'invitations', 'password_resets', 'sessions', 'sign_in_flows', 'spent_values']
     expect(seen.flat().sort()).toEqual([...due, ...expiring, 'outbox', 'rollouts', 'uploads', 'workers'].sort())
     await expect(control.sql`select token_hash from sessions`).rejects.toThrow(/permission denied/)
     await expect(control.sql`select envelope from credential_versions`).rejects.toThrow(/permission denied/)

@@ -2,6 +2,7 @@ import { alsoOrg, eachOrgOf, type Transaction } from '@capstan/migrations'
 import type { Context as HonoContext } from 'hono'
 import { type AuditEntry, recordAudit } from '../audit/record-audit.js'
 import type { Actor, Deps } from '../context.js'
+import { mailOwnChange } from '../mails/mail-to.js'
 import { Problem } from '../problems.js'
 import type { Env } from './access.js'
 import type { Principal } from './authenticate.js'
@@ -65,14 +66,10 @@ export async function recordPersonal(
   await record(by.onlyOrgId)
 }
 
-export const recordOwn = (tx: Transaction, self: Self, entry: AuditEntry): Promise<void> =>
-  recordPersonal(
-    tx,
-    {
-      userId: self.session.userId,
-      requestId: self.requestId,
-      via: { type: 'session', id: self.session.sessionId },
-      onlyOrgId: self.session.onlyOrgId,
-    },
-    entry,
-  )
+/** As `recordPersonal`; and the person is written to where it is something to know of. */
+export async function recordOwn(tx: Transaction, self: Self, entry: AuditEntry): Promise<void> {
+  const { userId, sessionId, onlyOrgId } = self.session
+  await mailOwnChange(tx, self, { userId, action: entry.action })
+  const via = { type: 'session', id: sessionId } as const
+  await recordPersonal(tx, { userId, requestId: self.requestId, via, onlyOrgId }, entry)
+}

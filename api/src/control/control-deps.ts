@@ -15,6 +15,9 @@ export type ControlDeps = {
   /** With what static objects of live updates are written; null: there are none. */
   staticParts: StaticParts | null
   log: Logger
+  publicUrl: string
+  /** Seals mails. Null: this server mails nothing. */
+  mailKey: Uint8Array | null
   now: () => Date
   /** Calls hosts that organizations name. */
   outbound: Outbound

@@ -1,13 +1,24 @@
-import { apiTokens, deviceCodes, invitations, sessions, signInFlows, spentValues } from '@capstan/migrations'
+import {
+  apiTokens,
+  deviceCodes,
+  invitations,
+  passwordResets,
+  sessions,
+  signInFlows,
+  spentValues,
+} from '@capstan/migrations'
 import { and, isNotNull, lt, sql } from 'drizzle-orm'
 import type { ControlDeps } from './control-deps.js'
+import { forgetMails } from './send-mails.js'
 
 /** Ended sessions stay for a month: the log names them. */
 const SESSION_DAYS = 30
 const INVITATION_DAYS = 30
 
-/** Removes what is refused for its age anyway: what was spent, codes, old sessions and invitations, tokens of CI jobs. */
+/** Removes what is refused for its age anyway: what was spent, codes, mails that were sent, old sessions and invitations, tokens of CI jobs. */
 export async function forgetExpired({ db }: ControlDeps): Promise<void> {
+  await forgetMails({ db })
+  await db.delete(passwordResets).where(lt(passwordResets.expiresAt, sql`now()`))
   await db.delete(spentValues).where(lt(spentValues.expiresAt, sql`now()`))
   await db.delete(deviceCodes).where(lt(deviceCodes.expiresAt, sql`now()`))
   await db.delete(signInFlows).where(lt(signInFlows.expiresAt, sql`now()`))

@@ -1,6 +1,16 @@
-import { credentialNotices, credentialVersions, newId, withOrg, type Transaction } from '@capstan/migrations'
+import {
+  apps,
+  credentialNotices,
+  credentials,
+  credentialVersions,
+  newId,
+  withOrg,
+  type Transaction,
+} from '@capstan/migrations'
 import { eq, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
+import { expiryLetter } from '../mails/letters.js'
+import { mailToRoles } from '../mails/mail-to.js'
 import type { ControlDeps } from './control-deps.js'
 
 const DAYS_BEFORE = [1, 7, 14, 30, 60] as const
@@ -58,6 +68,7 @@ async function giveNotice(deps: ControlDeps, orgId: string, expiring: Expiring):
       .onConflictDoNothing()
       .returning({ daysBefore: credentialNotices.daysBefore })
     if (!notice) return false
+    await mailExpiry(tx, deps, { orgId, appId, credentialId, daysBefore, expiresAt })
     const by = { orgId, actor: { type: 'system', id: 'control' } as const, requestId: newId() }
     await recordAudit(tx, by, {
       action: 'credential.expires_soon',
@@ -67,4 +78,19 @@ async function giveNotice(deps: ControlDeps, orgId: string, expiring: Expiring):
     deps.log.warn({ orgId, credentialId, version, daysBefore, expiresAt }, 'a credential expires soon')
     return true
   })
+}
+
+type Told = { orgId: string; appId: string; credentialId: string; daysBefore: number; expiresAt: Date }
+
+async function mailExpiry(tx: Transaction, deps: ControlDeps, told: Told): Promise<void> {
+  if (!deps.mailKey) return
+  const { orgId, appId, credentialId, daysBefore, expiresAt } = told
+  const [named] = await tx
+    .select({ credential: credentials.name, app: apps.name })
+    .from(credentials)
+    .innerJoin(apps, eq(apps.id, credentials.appId))
+    .where(eq(credentials.id, credentialId))
+  const facts = { credential: named?.credential ?? credentialId, app: named?.app ?? appId, daysBefore, expiresAt }
+  const words = expiryLetter(deps.publicUrl, facts)
+  await mailToRoles(tx, deps, { ...words, kind: 'credential.expires_soon', orgId, roles: ['owner', 'admin'] })
 }

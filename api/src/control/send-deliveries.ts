@@ -7,7 +7,7 @@ import { openForReceiver } from '../webhook-receivers/seal-for-receiver.js'
 import type { ControlDeps } from './control-deps.js'
 import { settleDelivery } from './settle-delivery.js'
 
-type Needed = Pick<ControlDeps, 'db' | 'outbound' | 'now' | 'log'>
+type Needed = Pick<ControlDeps, 'db' | 'outbound' | 'now' | 'log' | 'publicUrl' | 'mailKey'>
 type Webhook = typeof appWebhooks.$inferSelect
 type Delivery = typeof appWebhookDeliveries.$inferSelect
 type Due = { id: string; orgId: string }

@@ -2,10 +2,12 @@ import { appWebhookDeliveries, appWebhooks, newId, type Transaction } from '@cap
 import { and, eq, sql } from 'drizzle-orm'
 import { endDeliveries } from '../app-webhooks/end-deliveries.js'
 import { recordAudit } from '../audit/record-audit.js'
+import { webhookLetter } from '../mails/letters.js'
+import { mailToRoles } from '../mails/mail-to.js'
 import type { Outcome } from '../webhook-receivers/post-to-receiver.js'
 import type { ControlDeps } from './control-deps.js'
 
-type Needed = Pick<ControlDeps, 'now' | 'log'>
+type Needed = Pick<ControlDeps, 'now' | 'log' | 'publicUrl' | 'mailKey'>
 type Webhook = typeof appWebhooks.$inferSelect
 
 const [SECOND_MS, MINUTE_MS, HOUR_MS] = [1_000, 60_000, 60 * 60_000]
@@ -67,12 +69,14 @@ export async function settleDelivery(
 }
 
 async function disable(tx: Transaction, deps: Needed, webhook: Webhook, reason: string): Promise<void> {
-  const { id, orgId, appId, host } = webhook
+  const { id, orgId, appId, name, host } = webhook
   await tx
     .update(appWebhooks)
     .set({ enabled: false, disabledReason: reason, updatedAt: deps.now() })
     .where(eq(appWebhooks.id, id))
   await endDeliveries(tx, id)
+  const words = webhookLetter(deps.publicUrl, { webhook: name, host, reason })
+  await mailToRoles(tx, deps, { ...words, kind: 'app-webhook.disabled', orgId, roles: ['owner', 'admin'] })
   const by = { orgId, actor: { type: 'system', id: 'control' } as const, requestId: newId() }
   await recordAudit(tx, by, {
     action: 'app-webhook.disabled',

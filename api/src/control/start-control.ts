@@ -16,6 +16,8 @@ import { dispatchLimits, relayOutbox } from './relay-outbox.js'
 import { repeat } from './repeat.js'
 import { sendCheckpoints } from './send-checkpoints.js'
 import { createDeliverySender } from './send-deliveries.js'
+import { sendMails } from './send-mails.js'
+import type { Mailer } from '../mails/open-mailer.js'
 import { retireVersions } from './retire-versions.js'
 import { ringAgain } from './ring-again.js'
 import { storeLogs } from './store-logs.js'
@@ -42,6 +44,7 @@ export type ControlOptions = {
   noticesMs?: number
   limits?: Partial<DispatchLimits>
   webhookKey?: Uint8Array | null
+  mailer?: Mailer | null
 }
 
 /**
@@ -61,6 +64,7 @@ export function startControl(
     ringAgainAfterMs = RING_AGAIN_AFTER_MS,
     noticesMs = NOTICES_MS,
     webhookKey = null,
+    mailer = null,
   } = options
   const start = (name: string, everyMs: number, work: () => Promise<unknown>) => {
     let done: () => void = () => undefined
@@ -104,6 +108,7 @@ export function startControl(
   const webhooks = start('send-checkpoints', sweepMs, () => sendCheckpoints(deps, webhookKey))
   const sender = createDeliverySender(deps, webhookKey, () => deliveries.wake())
   const deliveries = start('send-deliveries', relayMs, () => sender.pass())
+  const letters = start('send-mails', relayMs, () => sendMails(deps, mailer, deps.mailKey))
   // Making one takes a while, as copying bundles does; nobody waits for it.
   const patches = start('patches', sweepMs, () => makePatches(deps, signal))
   const { staticParts } = deps
@@ -114,7 +119,7 @@ export function startControl(
     ready: Promise.all(loops.map(({ first }) => first)).then(() => undefined),
     async [Symbol.asyncDispose]() {
       stopping.abort()
-      await Promise.all([...loops, webhooks, deliveries, patches, statics].map(({ ended }) => ended))
+      await Promise.all([...loops, webhooks, deliveries, letters, patches, statics].map(({ ended }) => ended))
       await sender.drain()
       await outbox.stop()
     },

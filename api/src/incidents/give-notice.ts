@@ -1,13 +1,15 @@
 import { alsoOrg, incidentNotices, type NoticeKind, newId, withIncidents } from '@capstan/migrations'
 import { recordAudit } from '../audit/record-audit.js'
 import type { Deps } from '../context.js'
+import { incidentLetter } from '../mails/letters.js'
+import { mailToRoles } from '../mails/mail-to.js'
 import { Problem } from '../problems.js'
 import type { LoadedIncident } from './present-incident.js'
 import { findAffected, loadIncident, lockIncident } from './queries.js'
 
 export type GiveNotice = { incidentId: string; kind: NoticeKind; message: string }
 
-/** One notice for each organization that is concerned, which reads it through the API; nothing is mailed. */
+/** One notice for each organization that is concerned, which reads it through the API; that it is there is mailed to its owners and administrators. */
 export async function giveNotice(
   deps: Deps,
   by: { operatorId: string; requestId: string },
@@ -23,6 +25,8 @@ export async function giveNotice(
       await alsoOrg(tx, orgId)
       const id = newId()
       await tx.insert(incidentNotices).values({ id, orgId, incidentId, kind, message, createdAt: deps.now() })
+      const words = incidentLetter(deps.publicUrl, { organizationId: orgId })
+      await mailToRoles(tx, deps, { ...words, kind: 'incident.notified', orgId, roles: ['owner', 'admin'] })
       const auditor = { orgId, actor: { type: 'operator', id: by.operatorId } as const, requestId: by.requestId }
       const target = { incident: incidentId, notice: id }
       await recordAudit(tx, auditor, { action: 'incident.notified', target, data: { kind } })

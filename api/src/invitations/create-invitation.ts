@@ -3,6 +3,7 @@ import {
   invitations,
   memberships,
   newId,
+  organizations,
   type Transaction,
   users,
   withOrg,
@@ -13,6 +14,8 @@ import { digestOwn } from '../auth/identity-keys.js'
 import { createToken, hashToken } from '../auth/tokens.js'
 import { spendApproval } from '../change-requests/spend-approval.js'
 import { type Context, requireScope } from '../context.js'
+import { invitationLetter } from '../mails/letters.js'
+import { queueMail } from '../mails/queue-mail.js'
 import { consentToRole, refuseEscalation } from '../members/refuse-escalation.js'
 import { Problem } from '../problems.js'
 
@@ -21,8 +24,8 @@ const DAY_MS = 24 * 60 * 60 * 1000
 export type CreateInvitation = { email: string; role: (typeof invitableRoles)[number]; expiresInDays: number }
 
 /**
- * Invites a person, who joins with the secret of this answer: nothing is mailed, so whoever invites hands it over, and
- * whoever holds it may use it.
+ * Invites a person, who joins with the secret of this answer. It is mailed where this server sends mail; else whoever
+ * invites hands it over. Whoever holds it may use it.
  */
 export async function createInvitation(ctx: Context, input: CreateInvitation) {
   requireScope(ctx, 'members:write')
@@ -51,6 +54,7 @@ export async function createInvitation(ctx: Context, input: CreateInvitation) {
       .returning()
     if (!inserted)
       throw new Problem('invitation-exists', 'This person is invited already. Cancel that invitation first.')
+    await mailInvitation(tx, ctx, inserted, secret)
     const spent = approval && (await spendApproval(tx, ctx, approval, {}))
     await recordAudit(tx, ctx, {
       action: 'invitation.created',
@@ -60,6 +64,21 @@ export async function createInvitation(ctx: Context, input: CreateInvitation) {
     return inserted
   })
   return { invitation, secret }
+}
+
+async function mailInvitation(
+  tx: Transaction,
+  ctx: Context,
+  { email, role, expiresAt }: typeof invitations.$inferSelect,
+  secret: string,
+): Promise<void> {
+  if (!ctx.mailKey) return
+  const [organization] = await tx
+    .select({ name: organizations.name })
+    .from(organizations)
+    .where(eq(organizations.id, ctx.orgId))
+  const facts = { organization: organization?.name ?? '', role, secret, expiresAt }
+  await queueMail(tx, ctx, { ...invitationLetter(ctx.publicUrl, facts), kind: 'invitation.created', to: email })
 }
 
 async function refuseMember(tx: Transaction, email: string): Promise<void> {

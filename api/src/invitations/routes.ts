@@ -24,7 +24,7 @@ const createInvitationRoute = defineRoute({
   method: 'post',
   path,
   operationId: 'createInvitation',
-  summary: 'Invite a person. The secret is shown once: hand it over, nothing is mailed',
+  summary: 'Invite a person. The secret is shown once, and mailed where this server sends mail',
   access: { kind: 'organization', scope: 'members:write' },
   request: {
     params,

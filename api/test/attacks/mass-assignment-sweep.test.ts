@@ -49,7 +49,7 @@ let components: Record<string, Schema>
 let ids: Record<string, string>
 
 beforeAll(async () => {
-  fixture = await createFixture()
+  fixture = await createFixture({ overrides: { mailKey: Buffer.alloc(32, 7) } })
   org = await fixture.createOrganization()
   owner = (await fixture.signIn(org.userIds.owner, { secondFactorAt: new Date() })).token
   const app = await createLiveUpdateApp(fixture, org)
