@@ -35,6 +35,7 @@ export const problems = {
   'scope-not-yours': { status: 403, title: 'A token cannot have more than its creator' },
   'permission-missing': { status: 403, title: 'The role does not allow this' },
   'role-not-yours': { status: 403, title: 'The role includes more than yours' },
+  'sole-owner': { status: 409, title: 'The account owns an organization alone' },
   'last-owner': { status: 409, title: 'An organization keeps an owner' },
   'member-exists': { status: 409, title: 'This person is a member already' },
   'team-name-taken': { status: 409, title: 'A team of this name exists' },

@@ -40,7 +40,7 @@ export async function setRole(tx: Transaction, ctx: Context, { membership, role,
   const from = membership.suspendedAt ? 'none' : membership.role
   if (from === role && membership.suspendedAt === null) return
   await tx.update(memberships).set({ role, suspendedAt: null }).where(eq(memberships.userId, membership.userId))
-  await requireAnOwner(tx)
+  await requireAnOwner(tx, ctx.orgId)
   const tokens = await endServiceTokensBeyond(tx, { userId: membership.userId, role }, ctx.now())
   if (membership.role !== role) await reopenItem(tx, ctx, { match: itemOfMember(membership.userId), role })
   const spent = await settleConsent(tx, ctx, membership.userId, approval)

@@ -13,7 +13,9 @@ export async function lockMemberships(tx: Transaction, orgId: string): Promise<v
 }
 
 /** After it. */
-export async function requireAnOwner(tx: Transaction): Promise<void> {
-  if ((await tx.$count(memberships, and(eq(memberships.role, 'owner'), isNull(memberships.suspendedAt)))) > 0) return
+export async function requireAnOwner(tx: Transaction, orgId: string): Promise<void> {
+  // Named, because in the door of a person their other organizations are seen as well.
+  const isOwner = and(eq(memberships.orgId, orgId), eq(memberships.role, 'owner'), isNull(memberships.suspendedAt))
+  if ((await tx.$count(memberships, isOwner)) > 0) return
   throw new Problem('last-owner', 'This is the last owner. Make somebody else an owner first.')
 }

@@ -3,11 +3,13 @@ import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import { eq } from 'drizzle-orm'
 import type { Env } from '../auth/access.js'
 import { NewPassword } from '../auth/new-password.js'
-import { selfOf } from '../auth/self.js'
+import { selfOf, signedInOf } from '../auth/self.js'
 import { defineRoute, Id, jsonBody, jsonResponse, Timestamp } from '../define-route.js'
 import { findFactors, hasFactor } from '../second-factors/find-factors.js'
 import { Problem } from '../problems.js'
+import { leaveOrganization } from '../members/leave-organization.js'
 import { changePassword } from './change-password.js'
+import { deleteAccount } from './delete-account.js'
 
 const User = z
   .object({
@@ -42,7 +44,34 @@ const changePasswordRoute = defineRoute({
   responses: { 200: jsonResponse(z.object({ ended: z.number().int() }), 'How many sessions ended') },
 })
 
+const leaveRoute = defineRoute({
+  method: 'delete',
+  path: '/v1/users/me/memberships/{organizationId}',
+  operationId: 'leaveOrganization',
+  summary: 'Leave an organization; tokens and trust policies made there end',
+  access: { kind: 'principal' },
+  request: { params: z.object({ organizationId: Id }) },
+  responses: { 204: { description: 'Left' } },
+})
+
+const deleteAccountRoute = defineRoute({
+  method: 'delete',
+  path: '/v1/users/me',
+  operationId: 'deleteAccount',
+  summary: 'Delete the account of the signed-in person, with all that is personal',
+  access: { kind: 'principal' },
+  responses: { 204: { description: 'Deleted' } },
+})
+
 export function registerUserRoutes(app: OpenAPIHono<Env>): void {
+  app.openapi(leaveRoute, async (c) => {
+    await leaveOrganization(signedInOf(c), c.req.valid('param').organizationId)
+    return c.body(null, 204)
+  })
+  app.openapi(deleteAccountRoute, async (c) => {
+    await deleteAccount(selfOf(c))
+    return c.body(null, 204)
+  })
   app.openapi(changePasswordRoute, async (c) => c.json(await changePassword(selfOf(c), c.req.valid('json')), 200))
   app.openapi(getMeRoute, async (c) => {
     const { userId } = c.get('principal')
