@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import {
   credentialVersions,
+  deviceCodes,
   mails,
   type OpenDatabase,
   openDatabase,
@@ -224,6 +225,9 @@ describe('a forgotten password', () => {
   test('is set anew with a code, once; every session ends, and the person is told', async () => {
     await givePassword()
     const secret = await resetSecret()
+    const confirmed = await (await fixture.request('POST', '/v1/sessions/codes')).json<{ id: string }>()
+    await using database = openDatabase({ url: fixture.ownerUrl, poolSize: 1 })
+    await database.db.update(deviceCodes).set({ state: 'approved', userId: org.userIds.owner })
     const [stored] = await withUser(fixture.deps.db, org.userIds.owner, (tx) => tx.select().from(passwordResets))
     expect(stored?.tokenHash).not.toContain(secret)
     expect((await redeem(secret, 'short')).status).toBe(422)
@@ -231,6 +235,8 @@ describe('a forgotten password', () => {
     const both = await Promise.all([redeem(secret, other), redeem(secret, other)])
     expect(both.map(({ status }) => status).sort((a, b) => a - b)).toEqual([204, 422])
     expect((await fixture.request('GET', '/v1/users/me', { token: owner })).status).toBe(401)
+    const late = await fixture.request('POST', '/v1/sessions', { body: { provider: 'code', code: confirmed.id } })
+    expect((await late.json()).code).toBe('sign-in-denied')
     expect((await signIn(PASSWORD)).status).toBe(400)
     expect((await signIn(other)).status).toBe(201)
     await pass()
@@ -277,6 +283,15 @@ describe('a forgotten password', () => {
     expect((await signIn(PASSWORD)).status).toBe(201)
     await forgetExpired(deps)
     expect(await database.db.$count(passwordResets)).toBe(0)
+  })
+
+  test('has a code that is void when the password is changed by who knows it', async () => {
+    await givePassword()
+    const secret = await resetSecret()
+    const body = { password: PASSWORD, newPassword: 'another horse battery' }
+    expect((await fixture.request('PUT', '/v1/users/me/password', { token: owner, body })).status).toBe(200)
+    expect((await (await redeem(secret, PASSWORD)).json()).code).toBe('reset-invalid')
+    expect((await signIn(body.newPassword)).status).toBe(201)
   })
 
   test('is answered alike for everybody, and mailed to nobody who has none', async () => {

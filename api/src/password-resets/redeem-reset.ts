@@ -1,5 +1,5 @@
-import { passwordResets, sessions, userPasswords, withLookup, withUser } from '@capstan/migrations'
-import { and, eq, gt, isNull } from 'drizzle-orm'
+import { passwordResets, userPasswords, withLookup, withUser } from '@capstan/migrations'
+import { and, eq, gt } from 'drizzle-orm'
 import { hashInTurn } from '../auth/hash-in-turn.js'
 import { hashPassword } from '../auth/password.js'
 import { recordPersonal } from '../auth/self.js'
@@ -7,6 +7,7 @@ import { hashToken, kindOf } from '../auth/tokens.js'
 import type { Deps } from '../context.js'
 import { mailOwnChange } from '../mails/mail-to.js'
 import { Problem } from '../problems.js'
+import { endAllSessions } from '../sessions/end-all-sessions.js'
 
 const invalid = () => new Problem('reset-invalid', 'This code was used or has expired. Ask for another one.')
 
@@ -32,13 +33,9 @@ export async function redeemReset(deps: Deps, { secret, password, requestId }: R
     if (used.length === 0) throw invalid()
     const now = deps.now()
     await tx.update(userPasswords).set({ hash, updatedAt: now }).where(eq(userPasswords.userId, userId))
-    const ended = await tx
-      .update(sessions)
-      .set({ revokedAt: now })
-      .where(and(eq(sessions.userId, userId), isNull(sessions.revokedAt)))
-      .returning({ id: sessions.id })
+    const ended = await endAllSessions(tx, { userId, at: now })
     await mailOwnChange(tx, deps, { userId, action: 'password.reset' })
-    const entry = { action: 'password.reset', target: { user: userId }, data: { sessions: ended.length } }
+    const entry = { action: 'password.reset', target: { user: userId }, data: { sessions: ended } }
     await recordPersonal(tx, { userId, requestId }, entry)
   })
 }

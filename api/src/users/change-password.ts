@@ -1,4 +1,4 @@
-import { userPasswords, withUser } from '@capstan/migrations'
+import { passwordResets, userPasswords, withUser } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
 import { hashInTurn } from '../auth/hash-in-turn.js'
 import { hashPassword, passwordMatches } from '../auth/password.js'
@@ -13,7 +13,7 @@ const failures = createFailureCounter()
 
 export type ChangePassword = { password: string; newPassword: string }
 
-/** Needs the present password, in whichever session; ends every other one. API tokens go on: they are not of the password. */
+/** Needs the present password, in whichever session; ends every other one, and a code that was mailed for a forgotten one. API tokens go on: they are not of the password. */
 export async function changePassword(self: Self, input: ChangePassword): Promise<{ ended: number }> {
   const { userId } = self.session
   failures.admit(userId, self.now())
@@ -29,6 +29,7 @@ export async function changePassword(self: Self, input: ChangePassword): Promise
     const [current] = await tx.select().from(userPasswords).where(eq(userPasswords.userId, userId)).for('update')
     if (!current || current.hash !== stored) throw new Problem('request-conflict')
     await tx.update(userPasswords).set({ hash, updatedAt: self.now() }).where(eq(userPasswords.userId, userId))
+    await tx.delete(passwordResets).where(eq(passwordResets.userId, userId))
     const ended = await endOtherSessions(tx, self)
     await recordOwn(tx, self, { action: 'password.changed', target: { user: userId }, data: { sessions: ended } })
     return { ended }
