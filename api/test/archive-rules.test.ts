@@ -1,11 +1,9 @@
 import { artifacts, builds, jobs, newId, withOrg } from '@capstan/migrations'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type ArchiveCase, archiveCorpus } from '../../sdk/test/archive-corpus.js'
 import { makeZip } from '../../sdk/test/make-zip.js'
 import { type Answer, createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import { type Body, createLiveUpdateApp, type LiveUpdateApp, sha256 } from './live-update-app.js'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 let fixture: Fixture
 let org: TestOrganization

@@ -31,7 +31,7 @@ afterAll(async () => {
 
 test(
   'the official CLI signs in through the page, a certified provider and its consent',
-  { timeout: 90_000 },
+  { timeout: 180_000 },
   async () => {
     const { token: owner } = await fixture.signIn(org.userIds.owner, { secondFactorAt: new Date() })
     const made = await fixture.request('POST', `/v1/organizations/${org.id}/identity-providers`, {

@@ -55,7 +55,7 @@ async function takeNext(): Promise<Claim> {
     )
     const answer = newest && (await claim(fixture, worker, newest.id))
     return answer?.status === 200 && answer.json<Claim>()
-  }, 30_000)
+  })
 }
 
 describe('the official command line', { timeout: 120_000 }, () => {

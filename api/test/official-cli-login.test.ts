@@ -82,7 +82,7 @@ describe('the official command line', () => {
     expect((await cli.run('logout')).code).toBe(0)
     expect((await fixture.request('GET', '/v1/users/me', { token })).status).toBe(401)
     await context.close()
-  }, 60_000)
+  })
 
   test('is told when the person refuses, and stays signed out', async () => {
     const login = await startBrowserLogin(cli)
@@ -98,7 +98,7 @@ describe('the official command line', () => {
     expect((await login.exit)[0]).toBe(1)
     expect(login.output()).toContain('refused in the browser')
     await page.context().close()
-  }, 60_000)
+  })
 })
 
 describe('the page', () => {
@@ -138,7 +138,7 @@ describe('the page', () => {
     await page.waitForSelector('#email')
     fixture.deps.publicUrl = address
     await page.context().close()
-  }, 60_000)
+  })
 
   test.each(['/login/device', '/login', '/login/passkey.js', '/login/style.css', '/logout'])(
     '%s is sent with a policy that forbids frames and everything from elsewhere',

@@ -118,7 +118,7 @@ async function takeNewest(): Promise<Claim> {
         .limit(1),
     )
     return row?.id ?? false
-  }, 30_000)
+  })
   return (await claim(fixture, worker, buildId)).json<Claim>()
 }
 

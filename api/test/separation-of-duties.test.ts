@@ -209,7 +209,7 @@ describe('an approval', () => {
     expect((counted[409] ?? 0) + (counted[429] ?? 0)).toBe(99)
     const steps = (await acme.see(id)).steps.map(({ step }) => step)
     expect(steps).toEqual(['approved', 'executed'])
-  }, 60_000)
+  })
 
   test('T11 counts no more once its approver may not approve; with the role it does', async () => {
     const build = await acme.build()

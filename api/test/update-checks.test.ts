@@ -227,7 +227,7 @@ describe('what one process changes', () => {
 
 test(
   'while the database is away checks are answered, and what happened meanwhile is known right after',
-  { timeout: 90_000 },
+  { timeout: 180_000 },
   async () => {
     const target = new URL(fixture.databaseUrl('api'))
     await using line = await startTcpProxy({ host: target.hostname, port: Number(target.port) })

@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await rig?.[Symbol.asyncDispose]()
   await docker?.stop()
-}, 60_000)
+})
 
 test.runIf(canOwnDocker)(
   'dockerd killed with builds at three boundaries: each ends once, and nothing stays on the daemon',

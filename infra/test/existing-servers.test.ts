@@ -23,7 +23,7 @@ beforeEach(() => {
 })
 afterEach(async () => {
   for (const step of cleanUp.splice(0).reverse()) await step()
-}, 60_000)
+})
 
 async function run(spec: ProcessSpec): Promise<SupervisedProcess> {
   const server = new SupervisedProcess(spec, { onCrash: () => {}, onStarted: () => {}, onGivenUp: () => {} })

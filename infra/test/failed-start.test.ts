@@ -40,7 +40,7 @@ describe.runIf(process.platform === 'linux')('a start that does not come about',
     await refused
     expect(processesInFolder()).toEqual([])
     expect(readdirSync(folder)).toEqual([])
-  }, 60_000)
+  })
 
   test('undoes what it did when it is interrupted half way', async () => {
     const teardown = new Teardown()
@@ -51,5 +51,5 @@ describe.runIf(process.platform === 'linux')('a start that does not come about',
     await refused
     expect(processesInFolder()).toEqual([])
     expect(readdirSync(folder)).toEqual([])
-  }, 60_000)
+  })
 })

@@ -94,7 +94,7 @@ test('a process that keeps crashing is given up', async () => {
   await until(() => seen.givenUp.length === 1)
   expect(seen.givenUp[0]!.message).toMatch(/^child ended/)
   expect(seen.started.length).toBeGreaterThan(1)
-}, 30_000)
+})
 
 test('a stopped process stays stopped, even when it ignores the request', async () => {
   const { child, seen } = supervise(`process.on('SIGTERM', () => {}); ${sayReady}; setInterval(() => {}, 1000)`)

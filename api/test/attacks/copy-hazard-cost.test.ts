@@ -46,4 +46,4 @@ test('two manifest bundles of the largest size are compared in a moment', async 
   const found = await withOrg(fixture.deps.db, org.id, (tx) => tx.select().from(bundleCopyHazards))
   const ways = new Set(found.map((row) => `${row.fromBundleId} ${row.toBundleId}`))
   expect(ways).toEqual(new Set([`${from} ${to}`, `${to} ${from}`]))
-}, 60_000)
+})

@@ -81,7 +81,7 @@ beforeAll(async () => {
       return schema ? [{ method: method.toUpperCase(), path, id: operation.operationId, schema }] : []
     }),
   )
-}, 60_000)
+})
 afterAll(() => fixture[Symbol.asyncDispose]())
 
 /** The least that a schema takes. */
@@ -148,4 +148,4 @@ test('no route that takes a body stores what it did not ask for', async () => {
     expect(dump.includes(strange), strange).toBe(false)
   }
   expect(({} as Record<string, unknown>).polluted).toBeUndefined()
-}, 60_000)
+})

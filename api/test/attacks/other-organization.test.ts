@@ -29,7 +29,7 @@ beforeAll(async () => {
       .filter(([, { security }]) => security?.some((entry) => (entry.token ?? []).length > 0))
       .map(([method, { operationId }]) => ({ method: method.toUpperCase(), path, id: operationId })),
   )
-}, 60_000)
+})
 afterAll(() => fixture[Symbol.asyncDispose]())
 
 /** One real row of each kind that a path can name. */

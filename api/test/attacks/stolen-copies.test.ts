@@ -50,7 +50,7 @@ beforeAll(async () => {
   firstLsn = made!.lsn
   app = await createTestApp(fixture)
   await useEverything()
-}, 60_000)
+})
 afterAll(async () => {
   await owner.sql`select pg_drop_replication_slot(${slot})`
   await owner[Symbol.asyncDispose]()
