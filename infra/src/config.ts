@@ -1,5 +1,5 @@
 import { tmpdir, userInfo } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** Folder of the checkout. */
@@ -21,6 +21,10 @@ export interface Config {
   readonly rootKeys: Readonly<Record<string, string>>
   /** Which hosts builds may call; handed on to the worker as they are. */
   readonly egress: Readonly<Record<string, string>>
+  /** Where mail is handed over; none: nothing is mailed. */
+  readonly mail: Readonly<Record<string, string>>
+  /** Hosts of the operator's own network that organizations may have called; handed on to api and control. */
+  readonly outbound: Readonly<Record<string, string>>
   /** PEM bundle of the network's own authorities. */
   readonly extraCaFile: string | undefined
   readonly logLevel: string
@@ -67,6 +71,15 @@ function rootKeysOf(env: NodeJS.ProcessEnv): Record<string, string> {
   return { KMS_KEY_ID: keyId, ...pick(env, names), ...(profile ? { AWS_PROFILE: profile } : {}) }
 }
 
+/** Processes run in a folder of their own, where a relative path leads elsewhere. */
+function mailOf(env: NodeJS.ProcessEnv): Record<string, string> {
+  const passwordFile = env['SMTP_PASSWORD_FILE']
+  return {
+    ...pick(env, ['SMTP_URL', 'MAIL_FROM']),
+    ...(passwordFile ? { SMTP_PASSWORD_FILE: resolve(passwordFile) } : {}),
+  }
+}
+
 function pick(env: NodeJS.ProcessEnv, names: readonly string[]): Record<string, string> {
   const entries = names.flatMap((name) => (env[name] ? [[name, env[name]] as const] : []))
   return Object.fromEntries(entries)
@@ -91,6 +104,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     objectStore: pick(env, objectStoreNames),
     rootKeys: rootKeysOf(env),
     egress: pick(env, egressNames),
+    mail: mailOf(env),
+    outbound: pick(env, ['OUTBOUND_PRIVATE_HOSTS']),
     extraCaFile: env['NODE_EXTRA_CA_CERTS'] || undefined,
     logLevel: env['LOG_LEVEL'] || 'info',
     registries: pick(env, registryNames),

@@ -42,6 +42,7 @@ function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, st
   const apiUrl = `http://127.0.0.1:${settings.apiPort}`
   const sealSocket = join(folders.sockets, 'seal.sock')
   const openSocket = join(folders.sockets, 'open.sock')
+  const { MAIL_FROM } = config.mail
   return {
     broker: {
       ...connections.database.broker,
@@ -69,6 +70,8 @@ function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, st
       BROKER_SEAL_SOCKET: sealSocket,
       ...staticEnv(settings),
       WEBHOOK_KEY_FILE: secrets.webhookKeyFile,
+      ...config.outbound,
+      ...(MAIL_FROM ? { MAIL_FROM } : {}),
     },
     control: {
       ...connections.database.control,
@@ -77,6 +80,8 @@ function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, st
       ...staticEnv(settings),
       PUBLIC_URL: apiUrl,
       WEBHOOK_KEY_FILE: secrets.webhookKeyFile,
+      ...config.outbound,
+      ...config.mail,
     },
     worker: {
       ...connections.redis.worker,
