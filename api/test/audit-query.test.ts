@@ -67,7 +67,7 @@ describe('the export', () => {
     const text = await answer.text()
     const lines = text.split('\r\n')
     expect(lines[0]).toBe(
-      '"seq","time","actor type","actor","through","action","outcome","target","data","request","hash"',
+      '"seq","time","actor type","actor","through","action","outcome","target","data","personal","request","hash"',
     )
     expect(lines).toHaveLength(7)
     expect(lines[1]).toContain(`"'=HYPERLINK(""http://evil.example"",""x"")"`)

@@ -53,6 +53,10 @@ def verify_log(path, size, expected_root, org):
         )
         if not good:
             return "tampered %d chain" % number
+        for name, value in row.get("personal", {}).items():
+            committed = event.get("personal", {}).get(name)
+            if sha256(b"audit-personal-v1\0", bytes.fromhex(value["salt"]), value["value"].encode()).hex() != committed:
+                return "tampered %d personal" % number
         prev, last = row["hash"], event["ts"]
         leaves.append(sha256(b"\0", row["event"].encode()))
     if len(leaves) < size:

@@ -75,6 +75,8 @@ insert into launch_counts (org_id, app_id, deployment_id, bucket, shard)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), gen_random_uuid(), now(), 0);
 insert into app_activity (org_id, app_id, bucket, active_day, active_week, active_month, bundles, versions)
   values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), now(), 1, 1, 1, '[]', '[]');
+insert into personal_values (org_id, seq, name, salt, value)
+  values ('00000000-0000-7000-8000-000000000001', 1, 'name', sha256(''), '"x"');
 insert into audit_checkpoints (org_id, size, note) values ('00000000-0000-7000-8000-000000000001', 1, 'x');
 insert into audit_tiles (org_id, tile, hash) values ('00000000-0000-7000-8000-000000000001', 0, sha256(''));
 insert into app_changes (app_id, org_id, changed_in)

@@ -28,7 +28,8 @@ export async function createAppWebhook(ctx: Context, appId: string, input: AppWe
     await recordAudit(tx, ctx, {
       action: 'app-webhook.created',
       target: { app: appId, appWebhook: id },
-      data: { host, events, format, enabled },
+      data: { events, format, enabled },
+      personal: { host },
     })
     return inserted
   })

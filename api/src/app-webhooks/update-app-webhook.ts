@@ -37,13 +37,13 @@ export async function updateAppWebhook(ctx: Context, input: UpdateAppWebhook) {
       action: 'app-webhook.updated',
       target: { app: appId, appWebhook: webhookId },
       data: {
-        host: row.host,
         events: row.events,
         format: row.format,
         enabled: row.enabled,
         urlChanged: url !== undefined,
         secretChanged: signingSecret !== undefined,
       },
+      personal: { host: row.host },
     })
     return row
   })

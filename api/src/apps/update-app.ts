@@ -62,11 +62,11 @@ export async function updateApp(ctx: Context, input: UpdateApp): Promise<typeof 
       action: 'app.updated',
       target: { app: app.id },
       data: {
-        ...(input.egressHosts && { egressHosts: app.egressHosts }),
         ...(input.staticDeliveryEnabled !== undefined && { staticDeliveryEnabled: app.staticDeliveryEnabled }),
         ...(input.releaseCacheEnabled !== undefined && { releaseCacheEnabled: app.releaseCache }),
         ...(spent && { approval: spent }),
       },
+      personal: { egressHosts: input.egressHosts ? app.egressHosts : null },
     })
     return app
   })

@@ -1,6 +1,7 @@
 import { withOrg } from '@capstan/migrations'
 import { type Context, requireScope } from '../context.js'
 import { type AuditFilter, findAuditEvents } from './find-audit-events.js'
+import { type AuditRow, presentValues } from './with-values.js'
 
 const BATCH = 1000
 const COLUMNS = [
@@ -13,11 +14,11 @@ const COLUMNS = [
   'outcome',
   'target',
   'data',
+  'personal',
   'request',
   'hash',
 ]
 
-type Row = { seq: number; hash: string; event: string }
 type Event = {
   ts: string
   actor: { type: string; id: string; via?: { type: string; id: string } }
@@ -43,10 +44,11 @@ export async function* exportAuditTable(ctx: Context, filter: AuditFilter): Asyn
   }
 }
 
-function cellsOf({ seq, hash, event }: Row): string[] {
+function cellsOf(row: AuditRow): string[] {
+  const { seq, hash, event } = row
   const { ts, actor, action, outcome, target, data, request } = JSON.parse(event) as Event
   const through = actor.via ? `${actor.via.type} ${actor.via.id}` : ''
-  const facts = [JSON.stringify(target), JSON.stringify(data)]
+  const facts = [target, data, presentValues(row)].map((fact) => JSON.stringify(fact))
   return [String(seq), ts, actor.type, actor.id, through, action, outcome, ...facts, request.id, hash]
 }
 

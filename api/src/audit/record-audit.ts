@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { auditEvents, auditHeads, type Transaction } from '@capstan/migrations'
+import { auditEvents, auditHeads, personalValues, type Transaction } from '@capstan/migrations'
 import { eq, sql } from 'drizzle-orm'
 import type { Actor } from '../context.js'
 import { Problem } from '../problems.js'
+import { commitmentsOf, commitTo } from './personal-values.js'
 import { canonicalData, canonicalJson, canonicalText, type CanonicalValue } from './canonical-json.js'
 
 const GENESIS = '0'.repeat(64)
@@ -14,8 +15,10 @@ export type AuditEntry = {
   /** Ids of what was acted on. */
   target: Record<string, string>
   outcome?: 'success' | 'refused'
-  /** Facts without personal values and without secrets. */
+  /** Ids, numbers, codes and what decides trust: never erased. No secrets. */
   data?: Record<string, CanonicalValue>
+  /** What people wrote (names, reasons, references) and where somebody can be found: kept beside the chain. Null is none. */
+  personal?: Record<string, CanonicalValue>
 }
 
 export type Auditor = { orgId: string; actor: Actor; requestId: string }
@@ -47,6 +50,7 @@ function refusesToRecord(error: unknown): boolean {
 }
 
 async function append(tx: Transaction, by: Auditor, entry: AuditEntry): Promise<void> {
+  const values = commitTo(entry.personal ?? {})
   const { seq, prev, ts } = await lockHead(tx, by.orgId)
   const event = canonicalJson({
     v: 1,
@@ -59,12 +63,15 @@ async function append(tx: Transaction, by: Auditor, entry: AuditEntry): Promise<
     outcome: entry.outcome ?? 'success',
     request: { id: canonicalText(by.requestId) },
     data: canonicalData(entry.data ?? {}),
+    ...(values.length > 0 && { personal: commitmentsOf(values) }),
     prev,
   })
   const hash = createHash('sha256').update(DOMAIN).update(event).digest('hex')
   await tx
     .insert(auditEvents)
     .values({ orgId: by.orgId, seq, event, hash, action: entry.action, createdAt: new Date(ts) })
+  const rows = values.map(({ name, salt, value }) => ({ orgId: by.orgId, seq, name, salt, value }))
+  if (rows.length > 0) await tx.insert(personalValues).values(rows)
   await tx.update(auditHeads).set({ seq, hash }).where(eq(auditHeads.orgId, by.orgId))
 }
 

@@ -2,14 +2,19 @@ import { Readable } from 'node:stream'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../auth/access.js'
 import { whileAdmitted } from '../auth/while-admitted.js'
-import { defineRoute, Id, jsonResponse, PageQuery, Timestamp } from '../define-route.js'
+import { defineRoute, Id, jsonBody, jsonResponse, PageQuery, Timestamp } from '../define-route.js'
 import { registerCheckpointRoutes } from './checkpoints/routes.js'
+import { eraseValues } from './erase-values.js'
 import { exportAuditTable } from './export-audit-table.js'
 import { exportAuditEvents, listAuditEvents } from './list-audit-events.js'
+import { presentValues } from './with-values.js'
 
 const AuditEventRow = z
-  .object({ seq: z.number().int(), hash: z.string(), event: z.string() })
-  .openapi('AuditEvent', { description: '`event` is the canonical JSON that was hashed.' })
+  .object({ seq: z.number().int(), hash: z.string(), event: z.string(), personal: z.record(z.string(), z.unknown()) })
+  .openapi('AuditEvent', {
+    description:
+      '`event` is the canonical JSON that was hashed. `personal` are the values that it commits to without saying them; null: erased.',
+  })
 
 const Filter = z.object({
   action: z.string().max(100).optional(),
@@ -48,12 +53,39 @@ const exportRoute = defineRoute({
   },
 })
 
+const eraseRoute = defineRoute({
+  method: 'post',
+  path: '/v1/organizations/{organizationId}/audit-events/erasures',
+  operationId: 'eraseAuditValues',
+  summary: 'Erase what people wrote from the audit log; the chain stays whole, and says that it was done',
+  access: { kind: 'organization', scope: 'audit:erase' },
+  request: {
+    params: z.object({ organizationId: Id }),
+    body: jsonBody(
+      z.object({
+        actor: z.string().min(1).max(100).optional().openapi({ description: 'Of events of whom (id)' }),
+        target: z.string().min(1).max(200).optional().openapi({ description: 'Of events about what (id)' }),
+        text: z.string().min(3).max(200).optional().openapi({ description: 'Those that contain it, in any case' }),
+      }),
+    ),
+  },
+  responses: {
+    200: jsonResponse(
+      z.object({ values: z.number().int(), events: z.number().int() }).openapi('AuditErasure'),
+      'How many values of how many events are gone',
+    ),
+  },
+})
+
 export function registerAuditRoutes(app: OpenAPIHono<Env>): void {
   registerCheckpointRoutes(app)
   app.openapi(listRoute, async (c) => {
     const { limit = 50, offset = 0, ...filter } = c.req.valid('query')
-    return c.json(await listAuditEvents(c.get('ctx'), { ...filter, limit, offset }), 200)
+    const rows = await listAuditEvents(c.get('ctx'), { ...filter, limit, offset })
+    const shown = rows.map((row) => ({ seq: row.seq, hash: row.hash, event: row.event, personal: presentValues(row) }))
+    return c.json(shown, 200)
   })
+  app.openapi(eraseRoute, async (c) => c.json(await eraseValues(c.get('ctx'), c.req.valid('json')), 200))
   app.openapi(exportRoute, (c) => {
     // A failure breaks the connection off: a chain that only ended early would still verify.
     const ctx = c.get('ctx')

@@ -27,6 +27,7 @@ const guarded: Partial<Record<Scope, StepUp>> = {
   'members:write': 'always',
   'policies:write': 'always',
   'support:write': 'always',
+  'audit:erase': 'always',
   'change-requests:approve': 'policy',
 }
 export const stepUpOf = (scope: Scope): StepUp => guarded[scope] ?? 'never'

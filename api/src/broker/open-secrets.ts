@@ -52,7 +52,8 @@ export async function openSecrets(deps: BrokerDeps, call: OpenSecretsCall): Prom
     await recordAudit(tx, auditorOf(orgId, lease, call), {
       action: 'build.secrets_opened',
       target: { app: lease.appId, build: lease.buildId },
-      data: { purpose: request.purpose, names: namesOf(sealed), attempt: lease.attempt, worker: lease.workerName },
+      data: { purpose: request.purpose, attempt: lease.attempt, worker: lease.workerName },
+      personal: { names: namesOf(sealed) },
     })
     return decided
   })

@@ -30,7 +30,8 @@ export async function createBuildSource(ctx: Context, input: CreateBuildSource):
     await recordAudit(tx, ctx, {
       action: 'build-source.created',
       target: { app: appId, 'build-source': source.id },
-      data: { type: source.type, host: source.remoteUrl ? new URL(source.remoteUrl).host : null },
+      data: { type: source.type },
+      personal: { host: source.remoteUrl ? new URL(source.remoteUrl).host : null },
     })
     return source
   })

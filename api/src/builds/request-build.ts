@@ -93,9 +93,11 @@ export async function requestBuild(ctx: Context, input: RequestBuild): Promise<L
         type,
         source: source.type,
         sourceSha256: source.sha256,
-        gitRef: source.gitRef,
         credential: certificate ? { id: certificate.id, version: certificate.currentVersion } : null,
         environment: environment?.id ?? null,
+      },
+      personal: {
+        gitRef: source.gitRef,
         variableNames: Object.keys(build.variables).sort(),
         ownVariableNames: Object.keys(input.adHocEnvironmentVariables ?? {}).sort(),
       },

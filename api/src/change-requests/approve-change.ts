@@ -46,7 +46,13 @@ export async function approveChange(ctx: Context, input: ApproveChange): Promise
     await recordAudit(tx, ctx, {
       action: 'change_request.approved',
       target: { changeRequest: request.id, ...request.subject },
-      data: { action: request.action, contentHash: request.contentHash, ...consent, afterwards: request.retroactive },
+      data: {
+        action: request.action,
+        contentHash: request.contentHash,
+        exception,
+        afterwards: request.retroactive,
+      },
+      personal: { reason: consent.reason },
     })
     return approved
   })

@@ -24,7 +24,8 @@ export async function attestChange(ctx: Context, input: AttestChange): Promise<C
     await recordAudit(tx, ctx, {
       action: 'change_request.attested',
       target: { changeRequest: request.id, ...request.subject },
-      data: { action: request.action, contentHash: request.contentHash, note: input.note ?? null },
+      data: { action: request.action, contentHash: request.contentHash },
+      personal: { note: input.note ?? null },
     })
     return attested
   })

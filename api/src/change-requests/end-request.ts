@@ -39,7 +39,8 @@ function end(ctx: Context, id: string, { to, reason, apps }: End): Promise<Chang
     await recordAudit(tx, ctx, {
       action: `change_request.${to}`,
       target: { changeRequest: request.id, ...request.subject },
-      data: { action: request.action, contentHash: request.contentHash, reason },
+      data: { action: request.action, contentHash: request.contentHash },
+      personal: { reason },
     })
     return ended
   })

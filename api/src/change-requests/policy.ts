@@ -111,7 +111,8 @@ export async function allowSoleOperator(ctx: Context, { reason, days }: SoleOper
     await recordAudit(tx, ctx, {
       action: 'organization.sole_operator_began',
       target: { organization: ctx.orgId },
-      data: { reason, until: until.toISOString() },
+      data: { until: until.toISOString() },
+      personal: { reason },
     })
     return load(tx, ctx)
   })

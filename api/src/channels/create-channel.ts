@@ -35,7 +35,8 @@ export async function createChannel(ctx: Context, input: CreateChannel): Promise
     await recordAudit(tx, ctx, {
       action: 'channel.created',
       target: { app: input.appId, channel: channel.id },
-      data: { name: channel.name, protected: channel.protectedAt !== null },
+      data: { protected: channel.protectedAt !== null },
+      personal: { name: channel.name },
     })
     return { ...channel, totalAppDeployments: 0, totalAppDevices: 0 }
   })

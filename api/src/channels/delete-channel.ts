@@ -21,7 +21,8 @@ export async function deleteChannel(ctx: Context, input: { appId: string; key: C
     await recordAudit(tx, ctx, {
       action: 'channel.deleted',
       target: { app: input.appId, channel: channel.id },
-      data: { name: channel.name, ...(spent && { approval: spent }) },
+      ...(spent && { data: { approval: spent } }),
+      personal: { name: channel.name },
     })
   })
 }

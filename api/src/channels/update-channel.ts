@@ -53,7 +53,8 @@ export async function updateChannel(ctx: Context, input: UpdateChannel): Promise
     await recordAudit(tx, ctx, {
       action: 'channel.updated',
       target: { app: input.appId, channel: after.id },
-      data: { name: after.name, protected: after.protectedAt !== null, ...(spent && { approval: spent }) },
+      data: { protected: after.protectedAt !== null, ...(spent && { approval: spent }) },
+      personal: { name: after.name },
     })
     return after
   })

@@ -37,7 +37,7 @@ export async function createCheckpointWebhook(ctx: Context, input: { url: string
     await recordAudit(tx, ctx, {
       action: 'checkpoint-webhook.created',
       target: { checkpointWebhook: id },
-      data: { host: new URL(url).host },
+      personal: { host: new URL(url).host },
     })
     return inserted
   })

@@ -108,7 +108,8 @@ async function issue(ctx: Context, policy: Policy, claims: Issued): Promise<Exch
     await recordAudit(tx, ctx, {
       action: 'ci-token.issued',
       target: { token: row.id, trustPolicy: policy.id },
-      data: { issuer: policy.issuer, scopes, claims: matched(policy, claims), jti: textOf(claims, 'jti') },
+      data: { issuer: policy.issuer, scopes, jti: textOf(claims, 'jti') },
+      personal: { claims: matched(policy, claims) },
     })
     return { token, seconds: policy.tokenSeconds, scopes }
   })

@@ -81,7 +81,8 @@ async function disable(tx: Transaction, deps: Needed, webhook: Webhook, reason: 
   await recordAudit(tx, by, {
     action: 'app-webhook.disabled',
     target: { app: appId, appWebhook: id },
-    data: { host, reason },
+    data: { reason },
+    personal: { host },
   })
   deps.log.warn({ orgId, appId, webhook: id, reason }, 'a webhook was disabled')
 }

@@ -50,7 +50,7 @@ export async function updateCredential(ctx: Context, input: UpdateCredential): P
     await recordAudit(tx, ctx, {
       action: 'credential.renamed',
       target: { app: input.appId, credential: credential.id },
-      data: { from: found.credential.name, to: name },
+      personal: { from: found.credential.name, to: name },
     })
     return { ...found, credential }
   })

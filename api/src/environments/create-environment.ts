@@ -30,7 +30,7 @@ export async function createEnvironment(ctx: Context, input: { appId: string; na
     await recordAudit(tx, ctx, {
       action: 'environment.created',
       target: { app: input.appId, environment: environment.id },
-      data: { name: environment.name },
+      personal: { name: environment.name },
     })
     return environment
   })

@@ -17,7 +17,7 @@ export async function deleteEnvironment(ctx: Context, input: { appId: string; ke
     await recordAudit(tx, ctx, {
       action: 'environment.deleted',
       target: { app: input.appId, environment: environment.id },
-      data: { name: environment.name },
+      personal: { name: environment.name },
     })
   })
 }

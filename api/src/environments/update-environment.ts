@@ -30,7 +30,7 @@ export async function updateEnvironment(
     await recordAudit(tx, ctx, {
       action: 'environment.updated',
       target: { app: appId, environment: before.id },
-      data: { before: before.name, name },
+      personal: { before: before.name, name },
     })
     return renamed
   })

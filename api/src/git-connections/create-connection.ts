@@ -48,7 +48,8 @@ export async function createConnection(ctx: Context, input: CreateConnection): P
     await recordAudit(tx, ctx, {
       action: 'git_connection.created',
       target: { 'git-connection': id },
-      data: { name: input.name, provider: input.provider, host, authKind: input.auth.kind },
+      data: { provider: input.provider, authKind: input.auth.kind },
+      personal: { name: input.name, host },
     })
     return connection
   })

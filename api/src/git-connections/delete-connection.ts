@@ -17,7 +17,7 @@ export async function deleteConnection(ctx: Context, connectionId: string): Prom
     await recordAudit(tx, ctx, {
       action: 'git_connection.deleted',
       target: { 'git-connection': id },
-      data: { name },
+      personal: { name },
     })
   })
 }

@@ -40,7 +40,7 @@ export async function createConfiguration(ctx: Context, input: CreateConfigurati
     await recordAudit(tx, ctx, {
       action: 'configuration.created',
       target: { app: input.appId, configuration: configuration.id },
-      data: { name: configuration.name, packageName: configuration.packageName },
+      personal: { name: configuration.name, packageName: configuration.packageName },
     })
     return configuration
   })

@@ -16,7 +16,7 @@ export async function deleteConfiguration(
     await recordAudit(tx, ctx, {
       action: 'configuration.deleted',
       target: { app: input.appId, configuration: id },
-      data: { name },
+      personal: { name },
     })
   })
 }

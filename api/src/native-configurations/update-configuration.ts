@@ -42,7 +42,7 @@ export async function updateConfiguration(ctx: Context, input: UpdateConfigurati
     await recordAudit(tx, ctx, {
       action: 'configuration.updated',
       target: { app: appId, configuration: id },
-      data: { name: updated.name, packageName: updated.packageName },
+      personal: { name: updated.name, packageName: updated.packageName },
     })
     return updated
   })

@@ -50,10 +50,12 @@ export async function updateOrganization(ctx: Context, input: UpdateOrganization
       const entity = `organization-retention/${ctx.orgId}`
       changes.approval = await spendApproval(tx, ctx, approval, { entity })
     }
+    const { name = null, ipAllowlist = null, ...data } = changes
     await recordAudit(tx, ctx, {
       action: 'organization.updated',
       target: { organization: ctx.orgId },
-      data: changes,
+      data,
+      personal: { name, ipAllowlist },
     })
     return after
   })

@@ -40,7 +40,8 @@ export async function linkRepository(ctx: Context, input: LinkRepository): Promi
     await recordAudit(tx, ctx, {
       action: 'repository.linked',
       target: { app: input.appId },
-      data: { url: url.href, connection: repository.gitConnectionId },
+      data: { connection: repository.gitConnectionId },
+      personal: { url: url.href },
     })
     return repository
   })

@@ -52,7 +52,8 @@ export async function readUnderGrant<T>(
     await recordAudit(tx, ctx, {
       action: 'support.read',
       target: { ...target, grant: grant.id },
-      data: { scope, caseReference: grant.caseReference },
+      data: { scope },
+      personal: { caseReference: grant.caseReference },
     })
     return { found, ctx }
   })

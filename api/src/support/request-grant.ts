@@ -34,7 +34,12 @@ export async function requestGrant(
       .returning()
     if (!grant) throw new Error('The grant was not stored.')
     const by = { orgId, actor: { type: 'operator', id: operator.operatorId } as const, requestId }
-    await recordAudit(tx, by, { action: 'support.requested', target: { grant: grant.id }, data: { scope, hours } })
+    await recordAudit(tx, by, {
+      action: 'support.requested',
+      target: { grant: grant.id },
+      data: { scope, hours },
+      personal: { caseReference, reason },
+    })
     return grant
   })
 }

@@ -14,7 +14,7 @@ export async function createTeam(ctx: Context, { name }: { name: string }): Prom
       .onConflictDoNothing()
       .returning()
     if (!team) throw nameTaken(name)
-    await recordAudit(tx, ctx, { action: 'team.created', target: { team: team.id }, data: { name } })
+    await recordAudit(tx, ctx, { action: 'team.created', target: { team: team.id }, personal: { name } })
     return team
   })
 }
@@ -26,7 +26,7 @@ export async function renameTeam(ctx: Context, { teamId, name }: { teamId: strin
     await refuseTakenName(tx, teamId, name)
     const [team] = await tx.update(teams).set({ name, updatedAt: ctx.now() }).where(eq(teams.id, teamId)).returning()
     if (!team) throw new Problem('not-found', 'The organization has no such team.')
-    await recordAudit(tx, ctx, { action: 'team.renamed', target: { team: teamId }, data: { name } })
+    await recordAudit(tx, ctx, { action: 'team.renamed', target: { team: teamId }, personal: { name } })
     return team
   })
 }
@@ -37,7 +37,7 @@ export async function deleteTeam(ctx: Context, teamId: string): Promise<void> {
   await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const team = await requireTeam(tx, teamId)
     await tx.delete(teams).where(eq(teams.id, teamId))
-    await recordAudit(tx, ctx, { action: 'team.deleted', target: { team: teamId }, data: { name: team.name } })
+    await recordAudit(tx, ctx, { action: 'team.deleted', target: { team: teamId }, personal: { name: team.name } })
   })
 }
 

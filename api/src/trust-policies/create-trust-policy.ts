@@ -58,7 +58,8 @@ export async function createTrustPolicy(ctx: Context, input: CreateTrustPolicy) 
     await recordAudit(tx, ctx, {
       action: 'trust-policy.created',
       target: { trustPolicy: row.id },
-      data: { issuer, audience, claims, scopes, cidrs },
+      data: { issuer, audience, scopes },
+      personal: { claims, cidrs },
     })
     return row
   })

@@ -21,6 +21,19 @@ export const auditEvents = pgTable(
   (table) => [primaryKey({ columns: [table.orgId, table.seq] })],
 )
 
+/** What an event commits to and does not say: it can be erased. */
+export const personalValues = pgTable(
+  'personal_values',
+  {
+    orgId: orgId(),
+    seq: bigint('seq', { mode: 'number' }).notNull(),
+    name: text('name').notNull(),
+    salt: bytea('salt').notNull(),
+    value: text('value').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.orgId, table.seq, table.name] })],
+)
+
 export const auditCheckpoints = pgTable(
   'audit_checkpoints',
   {

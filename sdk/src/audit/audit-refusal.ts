@@ -15,6 +15,7 @@ export type AuditRefusalCode =
   | 'CHECKPOINT_ORIGIN'
   | 'ROOT_MISMATCH'
   | 'PROOF_MISMATCH'
+  | 'PERSONAL_MISMATCH'
 
 /** Thrown inside the verifier; callers get it as part of a verdict. */
 export class AuditRefusal extends Error {

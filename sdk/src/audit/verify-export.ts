@@ -16,9 +16,12 @@ export interface AuditExpectations {
   org?: string
 }
 
-/** `anchored` counts the events that an expected head or a checkpoint covers. */
+/**
+ * `anchored` counts the events that an expected head or a checkpoint covers, `erased` the personal values that events
+ * commit to and the export does not have any more.
+ */
 export type AuditVerdict =
-  | { ok: true; size: number; head: string; org: string | null; anchored: number }
+  | { ok: true; size: number; head: string; org: string | null; anchored: number; erased: number }
   | { ok: false; code: AuditRefusalCode; seq: number; reason: string }
 
 interface Chain {
@@ -26,6 +29,7 @@ interface Chain {
   head: string
   org: string | null
   ts: string
+  erased: number
 }
 
 const lineBreak = 0x0a
@@ -37,7 +41,7 @@ function refuse(code: AuditRefusalCode, message: string): never {
   throw new AuditRefusal(code, message)
 }
 
-function readLine(bytes: Uint8Array): { seq: unknown; hash: string; event: string } {
+function readLine(bytes: Uint8Array): { seq: unknown; hash: string; event: string; personal: unknown } {
   let line: unknown
   try {
     // [A1] a byte-order mark, carriage returns and fields that hide something
@@ -46,14 +50,16 @@ function readLine(bytes: Uint8Array): { seq: unknown; hash: string; event: strin
   } catch {
     line = null
   }
-  const { seq, hash, event, ...rest } = (line ?? {}) as Record<string, unknown>
+  const { seq, hash, event, personal = {}, ...rest } = (line ?? {}) as Record<string, unknown>
   if (typeof hash !== 'string' || !digest.test(hash) || typeof event !== 'string' || Object.keys(rest).length > 0) {
-    refuse('LINE_MALFORMED', 'The line is not an object of exactly seq, hash and event.')
+    refuse('LINE_MALFORMED', 'The line is not an object of seq, hash, event and perhaps personal, and nothing else.')
   }
-  return { seq, hash, event }
+  return { seq, hash, event, personal }
 }
 
-function readEvent(event: string): { seq: CanonicalValue; org: string; prev: string; ts: string } {
+type ReadEvent = { seq: CanonicalValue; org: string; prev: string; ts: string; personal: CanonicalValue }
+
+function readEvent(event: string): ReadEvent {
   // [A2] two texts for one event
   const value = parseCanonical(event)
   const {
@@ -61,11 +67,12 @@ function readEvent(event: string): { seq: CanonicalValue; org: string; prev: str
     org,
     prev,
     ts,
+    personal = {},
   } = typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {}
   if (typeof org !== 'string' || typeof prev !== 'string' || typeof ts !== 'string' || !time.test(ts)) {
     refuse('EVENT_MALFORMED', 'The event lacks org, prev or a ts in UTC with milliseconds.')
   }
-  return { seq, org, prev, ts }
+  return { seq, org, prev, ts, personal }
 }
 
 function follow(chain: Chain, bytes: Uint8Array): { chain: Chain; leaf: Buffer } {
@@ -84,8 +91,28 @@ function follow(chain: Chain, bytes: Uint8Array): { chain: Chain; leaf: Buffer }
   if (chain.org !== null && event.org !== chain.org) refuse('ORG_MISMATCH', 'The event is of another organization.')
   // [A7] an event written later than it says
   if (event.ts < chain.ts) refuse('TIME_WENT_BACK', 'The event is older than the one before it.')
-  return { chain: { size: expected, head: hash, org: event.org, ts: event.ts }, leaf }
+  const erased = chain.erased + countErased(event.personal, line.personal)
+  return { chain: { size: expected, head: hash, org: event.org, ts: event.ts, erased }, leaf }
 }
+
+/** [A10] a value beside an event that is not the one it commits to; how many are gone. */
+function countErased(commitments: CanonicalValue, shown: unknown): number {
+  if (!isRecord(commitments) || !isRecord(shown)) {
+    refuse('EVENT_MALFORMED', 'What is personal is an object, in the event and beside it.')
+  }
+  for (const [name, entry] of Object.entries(shown)) {
+    const { salt, value, ...rest } = isRecord(entry) ? entry : {}
+    const isWhole = typeof salt === 'string' && digest.test(salt) && typeof value === 'string'
+    if (!isWhole || Object.keys(rest).length > 0) refuse('PERSONAL_MISMATCH', `${name} is not a salt and a value.`)
+    const hash = createHash('sha256').update('audit-personal-v1\0').update(Buffer.from(salt, 'hex')).update(value)
+    const isCommitted = Object.hasOwn(commitments, name) && commitments[name] === hash.digest('hex')
+    if (!isCommitted) refuse('PERSONAL_MISMATCH', `${name} is not what the event commits to.`)
+  }
+  return Object.keys(commitments).length - Object.keys(shown).length
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Splits bytes at line feeds; the last line must end in one, too. */
 async function* splitLines(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -149,7 +176,7 @@ export async function verifyAuditExport(
   expectations: AuditExpectations = {},
 ): Promise<AuditVerdict> {
   const tree = merkleTree()
-  let chain: Chain = { size: 0, head: '0'.repeat(64), org: expectations.org ?? null, ts: '' }
+  let chain: Chain = { size: 0, head: '0'.repeat(64), org: expectations.org ?? null, ts: '', erased: 0 }
   let anchored = 0
   try {
     for await (const line of splitLines(source)) {
@@ -163,5 +190,5 @@ export async function verifyAuditExport(
     if (!(error instanceof AuditRefusal)) throw error
     return { ok: false, code: error.code, seq: chain.size + 1, reason: error.message }
   }
-  return { ok: true, size: chain.size, head: chain.head, org: chain.org, anchored }
+  return { ok: true, size: chain.size, head: chain.head, org: chain.org, anchored, erased: chain.erased }
 }

@@ -89,6 +89,7 @@ Exit codes: 0 intact, 1 tampered with, 2 wrong usage, 3 cannot be verified (empt
     }
     terminal.print(`intact: ${verdict.size} events of ${verdict.org}`)
     terminal.print(`head: ${verdict.size}:${verdict.head}`)
+    if (verdict.erased > 0) terminal.print(`erased: ${verdict.erased} personal values`)
     return exitCodes.intact
   },
 }
