@@ -57,7 +57,10 @@ const personalOf = async (action: string) => (await rows(`action=${action}`)).ma
 describe('what people wrote', () => {
   test('stands beside the events and in none', async () => {
     await settle()
-    await made('PATCH', `/v1/organizations/${org.id}`, { name: 'Anna Ltd', ipAllowlist: ['198.18.0.0/15', '1.2.3.4/32'] })
+    await made('PATCH', `/v1/organizations/${org.id}`, {
+      name: 'Anna Ltd',
+      ipAllowlist: ['198.18.0.0/15', '1.2.3.4/32'],
+    })
     await made('PATCH', `/v1/apps/${appId}`, { egressHosts: ['anna.example'] })
     await made('POST', `/v1/apps/${appId}/environments`, { name: 'Anna' })
     await made('POST', `/v1/apps/${appId}/configurations`, { name: 'Anna', packageName: 'com.anna.app' })
@@ -83,7 +86,10 @@ describe('what people wrote', () => {
     const text = await exported()
     expect(await verdictOf(text)).toMatchObject({ ok: true, size: 5, erased: 0 })
     const changed = (change: (line: Line) => void): string => {
-      const lines = text.trim().split('\n').map((line) => JSON.parse(line) as Line)
+      const lines = text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Line)
       change(lines[2] as Line)
       return lines.map((line) => `${JSON.stringify(line)}\n`).join('')
     }

@@ -23,6 +23,7 @@ export type Event = {
   actor: { type: string; id: string }
   target: Record<string, string>
   data: Record<string, unknown>
+  personal: Record<string, unknown>
 }
 
 export const MINUTE = 60_000
@@ -161,7 +162,8 @@ export class DutiesOrg {
 
   async events(action: string): Promise<Event[]> {
     const answer = await this.call('GET', `/audit-events?limit=1000&action=${action}`)
-    return (await answer.json<{ event: string }[]>()).map(({ event }) => JSON.parse(event) as Event)
+    const rows = await answer.json<{ event: string; personal: Event['personal'] }[]>()
+    return rows.map(({ event, personal }) => ({ ...(JSON.parse(event) as Event), personal }))
   }
 
   /** Past the routes of members, which want a second person for it. */

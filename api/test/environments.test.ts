@@ -1,5 +1,14 @@
-import { auditEvents, jobs, leases, newId, openDatabase, sealedValues, withOrg } from '@capstan/migrations'
-import { desc, eq } from 'drizzle-orm'
+import {
+  auditEvents,
+  jobs,
+  leases,
+  newId,
+  openDatabase,
+  personalValues,
+  sealedValues,
+  withOrg,
+} from '@capstan/migrations'
+import { and, desc, eq } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { claimed, createTestApp, queueBuild, type TestApp, type TestWorker, underLease } from './build-fixture.js'
 import { type Answer, createFixture, type Fixture } from './fixture.js'
@@ -181,8 +190,15 @@ describe('the secrets of a build', () => {
     expect(rows).toHaveLength(1)
     expect(JSON.parse(rows[0]?.event ?? '')).toMatchObject({
       target: { build: buildId },
-      data: { purpose: 'variables', names: ['API_KEY', 'SHARED_SECRET', 'variables'], attempt: 1 },
+      data: { purpose: 'variables', attempt: 1 },
     })
+    const values = await withOrg(fixture.deps.db, app.org.id, (tx) =>
+      tx
+        .select({ value: personalValues.value })
+        .from(personalValues)
+        .where(and(eq(personalValues.seq, rows[0]?.seq ?? 0), eq(personalValues.name, 'names'))),
+    )
+    expect(values).toEqual([{ value: '["API_KEY","SHARED_SECRET","variables"]' }])
     expect(rows[0]?.event).not.toMatch(/canary|ad-hoc/)
   })
 

@@ -147,7 +147,12 @@ describe('an identity that is refused', () => {
     await apple.identity('one', { key: EC })
     const bytes = await apple.p12('one', password, '-keypbe', 'NONE', '-certpbe', 'NONE')
     const [own, other] = [await derOf('one'), await twinOf('one')]
-    const swapped = withMac(Buffer.from(bytes.toString('latin1').replace(own, () => other), 'latin1'))
+    const swapped = withMac(
+      Buffer.from(
+        bytes.toString('latin1').replace(own, () => other),
+        'latin1',
+      ),
+    )
     expect(inspect(withMac(bytes)).facts.fingerprintSha256).toBe(await apple.fingerprint('one'))
     expect(() => inspect(swapped)).toThrow(refusal('keystore-key-mismatch', /belongs to another key/))
   })

@@ -52,7 +52,7 @@ const fields = vectors.events.map((event) => JSON.parse(event.json) as Fields)
 describe('the audit vectors', () => {
   test('are accepted, with and without what was noted elsewhere', async () => {
     const head = vectors.events[4]!.hash
-    expect(await verify(honest)).toEqual({ ok: true, size: 5, head, org: 'org_1', anchored: 0 })
+    expect(await verify(honest)).toEqual({ ok: true, size: 5, head, org: 'org_1', anchored: 0, erased: 0 })
     const checkpoint = readCheckpoint(vectors.signedCheckpoint, vectorKey)
     expect(checkpoint).toEqual({
       origin: 'ci.example.test/audit/org_1',

@@ -24,7 +24,10 @@ export async function eraseValues(
     throw new Problem('request-invalid', 'Name an "actor", a "target" or a "text" whose values are to be erased.')
   }
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
-    const ofEvents = tx.select({ seq: auditEvents.seq }).from(auditEvents).where(eventsWith(ctx.orgId, { actor, target }))
+    const ofEvents = tx
+      .select({ seq: auditEvents.seq })
+      .from(auditEvents)
+      .where(eventsWith(ctx.orgId, { actor, target }))
     const erased = await tx
       .delete(personalValues)
       .where(

@@ -18,9 +18,7 @@ export async function* exportAuditEvents(ctx: Context): AsyncGenerator<Uint8Arra
   requireScope(ctx, 'audit:read')
   let last = 0
   for (;;) {
-    const rows = await withOrg(ctx.db, ctx.orgId, (tx) =>
-      readBatch(tx, ctx.orgId, last),
-    )
+    const rows = await withOrg(ctx.db, ctx.orgId, (tx) => readBatch(tx, ctx.orgId, last))
     if (rows.length === 0) return
     yield Buffer.from(rows.map(lineOf).join(''), 'utf8')
     last = rows.at(-1)?.seq ?? last

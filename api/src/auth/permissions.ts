@@ -40,7 +40,13 @@ const administer = [
 ] as const
 /** Roles that have it are also named by `approves()` in the database. */
 const approve = ['change-requests:approve'] as const
-const own = ['organizations:write', 'organizations:terminate', 'policies:write', 'support:write', 'audit:erase'] as const
+const own = [
+  'organizations:write',
+  'organizations:terminate',
+  'policies:write',
+  'support:write',
+  'audit:erase',
+] as const
 
 /** Of a role in a single app these count, for that app; the rest is of the whole organization. */
 export const appScopes: ReadonlySet<Scope> = new Set([
