@@ -48,6 +48,13 @@ async function enrol() {
 
 const code = (secret: Uint8Array, steps = 0) => totpAt(secret, Math.floor(now.getTime() / 30_000) + steps)
 
+/** Codes that no clock near now shows. */
+function wrongCodes(secret: Uint8Array, count = 1): string[] {
+  const shown = new Set([-2, -1, 0, 1, 2].map((steps) => code(secret, steps)))
+  const candidates = Array.from({ length: count + shown.size }, (_, index) => String(index).padStart(6, '0'))
+  return candidates.filter((candidate) => !shown.has(candidate)).slice(0, count)
+}
+
 function fromBase32(text: string): Buffer {
   const bits = Array.from(text, (c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join(
     '',
@@ -66,7 +73,7 @@ describe('an authenticator app', () => {
     const signIn = (more: object) =>
       fixture.request('POST', '/v1/sessions', { body: { email, password: PASSWORD, ...more } })
     expect(await problemOf(await signIn({}))).toEqual([403, 'second-factor-needed'])
-    expect(await problemOf(await signIn({ otp: '000000' }))).toEqual([400, 'second-factor-refused'])
+    expect(await problemOf(await signIn({ otp: wrongCodes(secret)[0] }))).toEqual([400, 'second-factor-refused'])
     expect(await problemOf(await signIn({ otp: code(secret) }))).toEqual([400, 'second-factor-refused'])
     later(MINUTE)
     const otp = code(secret)
@@ -85,8 +92,10 @@ describe('an authenticator app', () => {
       409,
       'second-factor-not-started',
     ])
-    await call('POST', '/v1/users/me/totp', token)
-    expect(await problemOf(await call('POST', '/v1/users/me/totp/confirmation', token, { otp: '000000' }))).toEqual([
+    const started = await call('POST', '/v1/users/me/totp', token)
+    const { secret } = await started.json<{ secret: string }>()
+    const [otp] = wrongCodes(fromBase32(secret))
+    expect(await problemOf(await call('POST', '/v1/users/me/totp/confirmation', token, { otp }))).toEqual([
       400,
       'second-factor-refused',
     ])
@@ -160,17 +169,18 @@ describe('a recovery code', () => {
   })
 
   test('cannot be guessed by asking many times at once', async () => {
-    const { session } = await enrol()
-    const guesses = Array.from({ length: 40 }, (_, index) =>
-      call('POST', '/v1/sessions/current/second-factor', session.token, { otp: String(index).padStart(6, '0') }),
+    const { session, secret } = await enrol()
+    const guesses = wrongCodes(secret, 40).map((otp) =>
+      call('POST', '/v1/sessions/current/second-factor', session.token, { otp }),
     )
     const answers = await Promise.all(guesses)
     expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThanOrEqual(30)
   })
 
   test('cannot be guessed without end', async () => {
-    const { session } = await enrol()
-    const guess = () => call('POST', '/v1/sessions/current/second-factor', session.token, { otp: '000000' })
+    const { session, secret } = await enrol()
+    const [otp] = wrongCodes(secret)
+    const guess = () => call('POST', '/v1/sessions/current/second-factor', session.token, { otp })
     for (let attempt = 0; attempt < 10; attempt += 1) expect((await guess()).status).toBe(400)
     expect(await problemOf(await guess())).toEqual([429, 'too-many-requests'])
   })
