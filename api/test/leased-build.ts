@@ -72,6 +72,10 @@ export async function storeCredential(
   return { id, appId, version: 1, versionId }
 }
 
+/** Above every number that the API gives to a build of a test. */
+let lastNumber = 2 ** 20
+const nextNumber = () => (lastNumber += 1)
+
 /** A build that is running under a live lease, and the token of that lease. */
 export async function leaseBuild(
   fixture: Fixture,
@@ -86,12 +90,11 @@ export async function leaseBuild(
   const token = createToken('cl')
   const attempt = 1
   await withOrg(deps.db, orgId, async (tx: Transaction) => {
-    const number = Math.floor(Math.random() * 2 ** 30)
     await tx.insert(builds).values({
       id: buildId,
       orgId,
       appId,
-      number,
+      number: nextNumber(),
       platform: 'android',
       type: 'release',
       credentialId: credential.id,

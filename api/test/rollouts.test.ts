@@ -204,7 +204,7 @@ describe('a ladder', () => {
     await report(before.deploymentId, 9_900, 100)
     const { buildId, bundleId } = await makeBuild()
     const { id, appDeploymentId } = await plan(buildId, { steps: steps(0.5, 1) })
-    const devices = Array.from({ length: 20 }, (_, index) => `phone-${index}`)
+    const devices = Array.from({ length: 60 }, (_, index) => `phone-${index}`)
     const all = () => Promise.all(devices.map((device) => bundleFor(device)))
     expect(new Set(await all())).toEqual(new Set([before.bundleId, bundleId]))
     await report(appDeploymentId, 980, 10)
