@@ -48,8 +48,7 @@ afterAll(async () => {
 })
 
 /** What the control process does when it looks for due patches; and the API has noticed. */
-async function makeDue(signal = never): Promise<number> {
-  const { objects } = fixture.deps
+async function makeDue(signal = never, objects = fixture.deps.objects): Promise<number> {
   const deps = { db: control.db, objects, log: pino({ level: 'silent' }), now: () => new Date() }
   const made = await makePatches(deps, signal)
   await fixture.deps.published.refresh()
@@ -345,7 +344,17 @@ test('a control process that stops gives its patch back, and another one makes i
   const app = await createApp()
   await publish(app, webBuild(1), 1)
   const two = await publish(app, webBuild(2), 2)
-  await makeDue(AbortSignal.timeout(20))
+  const stop = new AbortController()
+  const { objects } = fixture.deps
+  const stopping: typeof objects = {
+    ...objects,
+    get: (key, options) => {
+      stop.abort()
+      return objects.get(key, options)
+    },
+  }
+  await makeDue(stop.signal, stopping)
+  expect(stop.signal.aborted).toBe(true)
   expect(await patchesOf(app, two.id)).toMatchObject([{ status: 'wanted' }])
   await makeDue()
   expect(await patchesOf(app, two.id)).toMatchObject([{ status: 'offered' }])
