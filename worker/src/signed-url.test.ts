@@ -60,7 +60,7 @@ describe('a download', () => {
   })
 
   test.each([
-    ['another byte', Buffer.from(content).fill(0, 5, 6).fill(1, 6, 7)],
+    ['another byte', content.map((byte, at) => (at === 5 ? byte ^ 1 : byte))],
     ['more bytes', Buffer.concat([content, Buffer.from('x')])],
   ])('with %s is refused at once', async (_, sent) => {
     answer = (_request, response) => void response.end(sent)
@@ -83,7 +83,7 @@ describe('a download', () => {
   })
 
   test.each([
-    ['another byte', Buffer.from(content).fill(0, 5, 6).fill(1, 6, 7)],
+    ['another byte', content.map((byte, at) => (at === 5 ? byte ^ 1 : byte))],
     ['an approval of its own', Buffer.concat([content, approval])],
     ['another byte and an approval of its own', Buffer.concat([randomBytes(content.length), approval])],
   ])('with %s is not approved of', async (_, bytes) => {
