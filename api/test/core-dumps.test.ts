@@ -2,7 +2,6 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { crc32 } from 'node:zlib'
@@ -10,6 +9,7 @@ import { crc32 } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
+import { freePort } from './free-port.js'
 import { keystoreBytes, storePassword } from './keystore-fixtures.js'
 import { storeApp } from './leased-build.js'
 import { eventually, type OwnRedis, startOwnRedis } from './own-redis.js'
@@ -46,14 +46,6 @@ async function secret(name: string, content: string | Buffer): Promise<string> {
   const path = join(fixture.folder, name)
   await writeFile(path, content, { mode: 0o600 })
   return path
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  return typeof address === 'object' && address !== null ? address.port : 0
 }
 
 async function databaseOf(role: 'api' | 'control' | 'broker') {

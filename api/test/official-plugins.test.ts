@@ -1,9 +1,8 @@
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { serveApp } from '../src/serve-app.js'
 import { serveCheck } from '../src/updates/serve-check.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
+import { freePort } from './free-port.js'
 import { createKeyPair, createLiveUpdateApp, type LiveUpdateApp, sha256, zipOf } from './live-update-app.js'
 import { OfficialPlugin, type PluginOptions } from './official-plugin.js'
 
@@ -12,14 +11,6 @@ const key = createKeyPair()
 let fixture: Fixture
 let org: TestOrganization
 let server: Awaited<ReturnType<typeof serveApp>>
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => probe.close(resolve))
-  return port
-}
 
 beforeAll(async () => {
   const port = await freePort()

@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+
+import { freePort } from './free-port.js'
 
 /** A Redis of one test file, which may lose everything, freeze and come back. */
 export type OwnRedis = {
@@ -53,17 +54,8 @@ async function answers(url: string, password: string | undefined): Promise<void>
   redis.disconnect()
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  if (address === null || typeof address === 'string') throw new Error('No port was given.')
-  return address.port
-}
-
 /** Waits until `look` finds something; fails after `timeoutMs`. */
-export async function eventually<T>(look: () => Promise<T | null | undefined | false>, timeoutMs = 10_000): Promise<T> {
+export async function eventually<T>(look: () => Promise<T | null | undefined | false>, timeoutMs = 60_000): Promise<T> {
   const end = Date.now() + timeoutMs
   for (;;) {
     const found = await look()

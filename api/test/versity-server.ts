@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,6 +12,7 @@ import { promisify } from 'node:util'
 import { CreateBucketCommand } from '@aws-sdk/client-s3'
 
 import { createS3Client } from '../src/objects/s3-client.js'
+import { freePort } from './free-port.js'
 
 const VERSION = 'v1.8.0'
 const cache = fileURLToPath(new URL('../../.capstan/cache/', import.meta.url))
@@ -92,18 +92,10 @@ async function serve(program: string, home: string): Promise<VersityServer> {
 }
 
 async function untilItAnswers(child: ChildProcess, url: string): Promise<void> {
-  for (let waited = 0; waited < 150; waited += 1) {
+  for (let waited = 0; waited < 600; waited += 1) {
     if (child.exitCode !== null) throw new Error(`versitygw ended with code ${child.exitCode}`)
     if (await fetch(url).catch(() => null)) return
     await sleep(200)
   }
-  throw new Error('versitygw did not answer within 30 seconds')
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
+  throw new Error('versitygw did not answer within two minutes')
 }

@@ -1,6 +1,7 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -43,12 +44,14 @@ afterEach(async () => {
   await bench[Symbol.asyncDispose]()
 })
 
-async function freePort(): Promise<number> {
+/** Below those that the system gives to connections and to who asks for any: nobody takes it before sshd does. */
+function freePort(): Promise<number> {
+  const free = randomInt(18_000, 20_000)
   const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
-  const { port: free } = probe.address() as AddressInfo
-  await new Promise((resolve) => probe.close(resolve))
-  return free
+  return new Promise((resolve) => {
+    probe.once('error', () => resolve(freePort()))
+    probe.listen(free, '127.0.0.1', () => probe.close(() => resolve(free)))
+  })
 }
 
 function makeRepository(): void {

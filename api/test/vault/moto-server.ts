@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
+import { freePort } from '../free-port.js'
 import { installFromPypi, pythonEnvironment } from '../install-from-pypi.js'
 
 const VERSION = '5.2.5'
@@ -48,20 +48,12 @@ async function serve(env: NodeJS.ProcessEnv, home: string): Promise<MotoServer> 
 }
 
 async function untilItAnswers(child: ChildProcess, url: string): Promise<void> {
-  for (let waited = 0; waited < 300; waited += 1) {
+  for (let waited = 0; waited < 600; waited += 1) {
     if (child.exitCode !== null) throw new Error(`moto ended with code ${child.exitCode}`)
     const answer = await fetch(`${url}/moto-api/`).catch(() => null)
     if (answer?.ok) return
     await sleep(200)
   }
   child.kill('SIGKILL')
-  throw new Error('moto did not answer within a minute')
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
+  throw new Error('moto did not answer within two minutes')
 }
