@@ -17,7 +17,8 @@ let real: Ids
 let sibling: LiveUpdateApp
 
 beforeAll(async () => {
-  fixture = await createFixture()
+  const start = new Date()
+  fixture = await createFixture({ overrides: { now: () => start } })
   victim = await fixture.createOrganization('Victim')
   attacker = await fixture.createOrganization('Attacker')
   const app = await createLiveUpdateApp(fixture, victim)
@@ -115,7 +116,7 @@ describe('ids of another organization', () => {
     }
     await fixture.request('GET', `/v1/apps/${real.appId}`, { token: attacker.tokens.viewer })
     await expect
-      .poll(async () => (await rows()).map(({ actor }) => actor.id), { timeout: 10_000 })
+      .poll(async () => (await rows()).map(({ actor }) => actor.id))
       .toEqual([attacker.userIds.viewer, attacker.userIds.owner])
     expect((await rows())[0]).toMatchObject({
       outcome: 'refused',
