@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-
 import { auditEvents, openDatabase, type OpenDatabase, withOrg } from '@capstan/migrations'
 import { desc, eq } from 'drizzle-orm'
 import { pino } from 'pino'
@@ -114,13 +112,9 @@ describe('a lease that ends in the same instant', () => {
     return opening[0]
   }
   async function brokerWaits(): Promise<void> {
-    for (let tries = 0; tries < 500; tries += 1) {
-      const rows = await owner`select 1 from pg_stat_activity
-        where datname = current_database() and usename = 'capstan_broker' and wait_event_type = 'Lock'`
-      if (rows.length > 0) return
-      await sleep(10)
-    }
-    throw new Error('The broker does not wait for the row.')
+    const waiting = () => owner`select 1 from pg_stat_activity
+      where datname = current_database() and usename = 'capstan_broker' and wait_event_type = 'Lock'`
+    await expect.poll(async () => (await waiting()).length).toBe(1)
   }
 
   test('cannot open: the broker waits for whoever ends it', async () => {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { auditEvents, channels, memberships, newId, withOrg } from '@capstan/migrations'
+import { auditEvents, channels, memberships, newId, openDatabase, withOrg } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
 import { describe, expect, test } from 'vitest'
 import { createTestApp, queueBuild } from '../build-fixture.js'
@@ -55,13 +55,19 @@ describe('a request whose body is held back', () => {
   })
 
   test('a token that is made while its maker is removed is not left behind', async () => {
+    await using owner = openDatabase({ url: stage.fixture.ownerUrl, poolSize: 1 })
+    const waiting = async () => {
+      const rows = await owner.sql`select 1 from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`
+      return rows.length
+    }
     const make = (token: string) => stage.calls.call('POST', '/tokens', service, token)
     const admin = await stage.calls.fresh(stage.org.userIds.admin)
     expect((await make(admin)).status).toBe(201)
     const late = await withOrg(stage.fixture.deps.db, stage.org.id, async (tx) => {
       await tx.delete(memberships).where(eq(memberships.userId, stage.org.userIds.admin))
       const answer = make(admin)
-      await sleep(500)
+      await expect.poll(waiting).toBe(1)
       return { answer }
     })
     await refusal(await late.answer, 409, 'request-conflict')
