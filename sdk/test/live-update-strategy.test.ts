@@ -61,7 +61,7 @@ describe('strategies', () => {
 
   test('immediate: the launch itself runs the update, on trial', async () => {
     offer('one')
-    const updates = await lab.open({ ...compat, strategy: 'immediate' })
+    const updates = await lab.open({ ...compat, strategy: 'immediate', launchTimeoutMs: 120_000 })
     const launch = await updates.launch()
     expect(shown(launch.directory)).toBe('one')
     expect(launch.nonce).not.toBeNull()
