@@ -42,7 +42,8 @@ test('nothing of an object is readable on the disk: neither bytes, nor name, nor
   await putNew('organizations/canary-name/secret', bytes)
   const disk = filesUnder(opened.dir).map((path) => `${path}\n${readFileSync(path, 'latin1')}`)
   expect(disk.length).toBeGreaterThanOrEqual(2)
-  for (const text of disk) expect(text.slice(opened.dir.length)).not.toMatch(/CANARY|canary|organizations|secret|application\/zip/)
+  for (const text of disk)
+    expect(text.slice(opened.dir.length)).not.toMatch(/CANARY|canary|organizations|secret|application\/zip/)
   expect(readdirSync(join(opened.dir, 'tmp'))).toEqual([])
 })
 
