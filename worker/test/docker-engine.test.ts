@@ -108,7 +108,7 @@ describe('running a command', () => {
     expect(await engine.exec(containerId, { argv, onOutput }, never)).toBe(0)
     expect(received).toBe(200_000_000)
     // What was read and not yet collected counts too; a worker that did not wait would hold nearly all of it.
-    expect(most - before).toBeLessThan(100_000_000)
+    expect(most - before).toBeLessThan(150_000_000)
   })
 
   test('fails when its input breaks off, even if the command does not mind', async () => {
@@ -134,7 +134,7 @@ describe('running a command', () => {
     const startedAt = Date.now()
     const ran = await run(['sh', '-c', 'sleep 60 & echo started'])
     expect(ran).toMatchObject({ exitCode: 0, stdout: Buffer.from('started\n') })
-    expect(Date.now() - startedAt).toBeLessThan(10_000)
+    expect(Date.now() - startedAt).toBeLessThan(45_000)
   })
 
   test('tells a missing program by the exit code of a shell', async () => {
@@ -149,7 +149,7 @@ describe('running a command', () => {
     const abortedAt = Date.now()
     stop.abort(new BuildFailure('build-canceled', 'The build was canceled.'))
     await expect(running).rejects.toMatchObject({ code: 'build-canceled' })
-    expect(Date.now() - abortedAt).toBeLessThan(30_000)
+    expect(Date.now() - abortedAt).toBeLessThan(45_000)
     await expect.poll(() => engine.inspect(doomed)).toMatchObject({ running: false })
     await expect(engine.exec(doomed, { argv: ['true'], onOutput: () => undefined }, never)).rejects.toBeInstanceOf(
       ContainerStopped,

@@ -40,7 +40,7 @@ function meetingStore(objects: ObjectStore, readers: number): ObjectStore {
       if (options?.range?.start === 0 && options.range.end === 3) {
         begun += 1
         if (begun === readers) release()
-        await Promise.race([met, sleep(3_000)])
+        await Promise.race([met, sleep(60_000)])
       }
       return objects.get(key, options)
     },

@@ -109,14 +109,14 @@ describe('the keys are unavailable, nothing is given out, and the tries are boun
     const started = Date.now()
     await expect(root.unwrap(key, ctx)).rejects.toMatchObject({ name: 'KeysUnavailable' })
     expect(calls).toHaveLength(tries)
-    expect(Date.now() - started).toBeLessThan(15_000)
+    expect(Date.now() - started).toBeLessThan(60_000)
   })
 
   test('a service that accepts and never answers: given up within the deadline', async () => {
     answers = [silence]
     const started = Date.now()
     await expect(root.generateDek(ctx)).rejects.toMatchObject({ name: 'KeysUnavailable' })
-    expect(Date.now() - started).toBeLessThan(15_000)
+    expect(Date.now() - started).toBeLessThan(60_000)
     expect(calls.length).toBeLessThanOrEqual(3)
   })
 

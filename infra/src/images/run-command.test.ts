@@ -46,7 +46,7 @@ describe('runCommand', () => {
     const running = runCommand('sleep', ['60'], { signal: stop.signal })
     setTimeout(() => stop.abort(), 50)
     await expect(running).rejects.toMatchObject({ code: 'interrupted' })
-    expect(performance.now() - startedAt).toBeLessThan(10_000)
+    expect(performance.now() - startedAt).toBeLessThan(45_000)
     await expect(runCommand('true', [], { signal: stop.signal })).rejects.toMatchObject({ code: 'interrupted' })
   })
 

