@@ -8,9 +8,9 @@ export default defineConfig({
     // Most files wait for a server or a container; one at a time would leave processors idle.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     // What hangs is found; what a busy machine makes slow is not called broken.
-    testTimeout: 120_000,
-    hookTimeout: 180_000,
-    expect: { poll: { timeout: 20_000 } },
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 60_000 } },
     projects: packages.map((name) => ({
       extends: true,
       test: {

@@ -106,7 +106,7 @@ beforeAll(async () => {
     await writeFile(apple.path(name), bytes)
     await writeFile(apple.path(`${name}.pass`), `${tried ?? (args === null ? storePassword : password)}\n`)
   }
-}, 120_000)
+})
 afterAll(() => apple[Symbol.asyncDispose]())
 
 /** As an Android keystore, which Java's tools must open, or as an Apple identity, which need not be readable to them. */
@@ -156,7 +156,7 @@ describe('the matrix of keystores', () => {
       }
     }
     expect(differences.toSorted()).toEqual(listedFor('openssl'))
-  }, 120_000)
+  })
 
   test.runIf(keytool !== null)(
     'keytool is of the same opinion of Android keystores, but for what the README lists',

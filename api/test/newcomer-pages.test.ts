@@ -117,7 +117,7 @@ async function phoneShows(): Promise<string> {
 }
 
 describe('the pages for newcomers, pasted block by block', () => {
-  test('a first signed update', { timeout: 120_000 }, async () => {
+  test('a first signed update', async () => {
     const blocks = await blocksOf('first-signed-update.md')
     const address = 'http://127.0.0.1:4400 '
     expect(blocks.filter(({ text }) => text.includes(address))).toHaveLength(1)
@@ -135,7 +135,7 @@ describe('the pages for newcomers, pasted block by block', () => {
     expect(await readFile(join(app, '.gitignore'), 'utf8')).toBe('release-key.pem\n')
   })
 
-  test('moving from the Capawesome plugin, with a key that is there', { timeout: 60_000 }, async () => {
+  test('moving from the Capawesome plugin, with a key that is there', async () => {
     const before = `export SERVER=${serverUrl} CAPSTAN_TOKEN_FILE=$HOME/.capstan-token
 node -p 'require(process.argv[1]).organizations[0].tokens.owner' $HOME/capstan/.capstan/dev.json > $CAPSTAN_TOKEN_FILE
 export APP=$(npx capstan create-app "Moving" --channel production --server $SERVER)

@@ -60,7 +60,7 @@ test('the official CLI uploads, lists, shows, renames and deletes a keystore', a
   const deleted = await certificates('delete', '--name', 'Play Store', '--platform', 'android', '--yes')
   expect(deleted).toMatchObject({ code: 0 })
   expect((await certificates('get', '--certificate-id', id)).code).toBe(1)
-}, 120_000)
+})
 
 test('the official CLI prints what is wrong with a keystore and what to do', async () => {
   const wrong = await create('rsa.p12', 'A', '--password', 'nope-nope', '--key-alias', 'upload')
@@ -69,7 +69,7 @@ test('the official CLI prints what is wrong with a keystore and what to do', asy
   expect([alias.code, alias.output]).toEqual([1, expect.stringContaining('It has: "one", "two".')])
   const format = await create('jceks.jceks', 'A', '--password', storePassword, '--key-alias', 'upload')
   expect([format.code, format.output]).toEqual([1, expect.stringContaining('keytool -importkeystore')])
-}, 120_000)
+})
 
 test('the official CLI uploads an Apple identity with its profiles and links them', async () => {
   await apple.identity('store')
@@ -100,4 +100,4 @@ test('the official CLI uploads an Apple identity with its profiles and links the
   const web = ['--file', 'store.p12', '--name', 'Web', '--platform', 'web', '--yes']
   const refused = await certificates('create', ...web)
   expect([refused.code, refused.output]).toEqual([1, expect.stringContaining('The private key stays with you')])
-}, 120_000)
+})

@@ -58,7 +58,7 @@ async function takeNext(): Promise<Claim> {
   })
 }
 
-describe('the official command line', { timeout: 120_000 }, () => {
+describe('the official command line', () => {
   test('keeps environments, and gives one to a live update that is built, deployed and shared', async () => {
     await run('apps:environments:create', '--name', 'Production')
     const values = ['--variable', 'STAGE=live', '--secret', 'API_KEY=canary-value', '--secret-file', 'secrets.env']

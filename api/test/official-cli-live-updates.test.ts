@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import {
   android,
@@ -12,8 +12,6 @@ import {
   sha256,
 } from './live-update-app.js'
 import { type OfficialCli, startOfficialCli } from './official-cli.js'
-
-vi.setConfig({ testTimeout: 120_000 })
 
 let fixture: Fixture
 let org: TestOrganization

@@ -3,14 +3,12 @@ import { dirname, join } from 'node:path'
 import { builds, withOrg } from '@capstan/migrations'
 import type { Claim } from '@capstan/migrations/messages'
 import { desc, eq } from 'drizzle-orm'
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { claim, line, storeArtifact, type TestWorker, underLease } from './build-fixture.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import { android, type Body, createLiveUpdateApp, type LiveUpdateApp, sha256, zipOf } from './live-update-app.js'
 import { type OfficialCli, startOfficialCli } from './official-cli.js'
 import { eventually } from './own-redis.js'
-
-vi.setConfig({ testTimeout: 120_000 })
 
 let fixture: Fixture
 let org: TestOrganization

@@ -119,7 +119,8 @@ export async function startBrowserLogin(cli: OfficialCli) {
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (output += text))
   const exit = once(child, 'exit') as Promise<[number]>
   const until = async (pattern: RegExp) => {
-    for (let waited = 0; waited < 400 && !pattern.test(output); waited += 1) await new Promise((r) => setTimeout(r, 50))
+    for (let waited = 0; waited < 2_400 && !pattern.test(output); waited += 1)
+      await new Promise((r) => setTimeout(r, 50))
     const found = pattern.exec(output)
     if (!found) throw new Error(`The tool did not say ${pattern}: ${output}`)
     return found

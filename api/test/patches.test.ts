@@ -6,7 +6,7 @@ import { validateArchive } from '@capstan/sdk/archive'
 import { createLiveUpdate, type LiveUpdate, type NodeLiveUpdateOptions } from '@capstan/sdk/live-update/node'
 import { importReleaseSigner, signRelease } from '@capstan/sdk/release'
 import { pino } from 'pino'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makePatches } from '../src/patches/make-patches.js'
 import { createFixture, type Fixture, type TestOrganization } from './fixture.js'
 import { keysBelow } from './stored-objects.js'
@@ -31,9 +31,6 @@ const platform = generateKeyPairSync('ed25519', {
   privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
 })
 const never = new AbortController().signal
-
-// Patches are made behind everything else that the machine does, which may be the rest of the tests.
-vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 })
 
 beforeAll(async () => {
   fixture = await createFixture({

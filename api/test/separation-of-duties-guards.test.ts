@@ -94,7 +94,7 @@ describe('the official CLI', () => {
     const done = await run()
     expect(done.code, done.output).toBe(0)
     expect(await executed(id!)).toMatchObject(matched)
-  }, 120_000)
+  })
 })
 
 describe('credentials', () => {

@@ -170,7 +170,7 @@ test(`server and static objects tell each of ${DEVICES} devices the same, in eve
     expect(not > 0, channel).toBe(silent.includes(channel) || dividing.includes(channel))
   }
   expect(counts.size).toBe(names.length + 1)
-}, 120_000)
+})
 
 test('a device that somebody tied to a channel is known to the server alone', async () => {
   // Of the app above so many devices asked that no more are written down.

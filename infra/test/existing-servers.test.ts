@@ -93,4 +93,4 @@ test('a stack on existing Postgres and Redis uses them and leaves them running',
   expect(await database.spec.isReady(0)).toBe(true)
   expect(postgres.pid).toBeDefined()
   expect(await askRedis(port, ['PING'])).toContain('+PONG')
-}, 120_000)
+})

@@ -190,7 +190,7 @@ export function leftOnDocker({ stackId, dockerHost }: Stack): string[] {
   return [...docker('ps', '-a'), ...docker('network', 'ls'), ...docker('volume', 'ls')]
 }
 
-export async function untilDockerIsEmpty(stack: Stack, withinMs = 10_000): Promise<string[]> {
+export async function untilDockerIsEmpty(stack: Stack, withinMs = 60_000): Promise<string[]> {
   const deadline = Date.now() + withinMs
   for (;;) {
     const left = leftOnDocker(stack)

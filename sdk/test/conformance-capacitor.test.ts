@@ -89,42 +89,38 @@ describe('a phone', () => {
     phone.remove()
   })
 
-  test(
-    'power lost at each step of an update leaves one whole version, and the update comes later',
-    { timeout: 60_000 },
-    async () => {
-      const settings = server.settings('release')
-      const seen = new Set<string>()
-      let steps = 0
-      for (let dieAt = 1; dieAt === 1 || dieAt <= steps + 1; dieAt++) {
-        const phone = new Phone()
-        const old = await install(phone)
-        const started = await phone.start(settings)
-        await started.updates.ready(started.nonce)
-        const next = await server.offerHonest('release')
-        ;[phone.steps, phone.dieAt] = [0, dieAt]
-        await (async () => {
-          await started.updates.sync()
-          const second = await phone.start(settings)
-          await second.updates.ready(second.nonce)
-        })().catch((error: unknown) => expect(error, `step ${dieAt}`).toMatchObject({ code: 'STORAGE' }))
-        steps = Math.max(steps, dieAt <= phone.steps ? dieAt : 0)
-        phone.dieAt = 0
-        const after = await phone.start(settings)
-        expect([old, next], `step ${dieAt}`).toContain(after.page)
-        seen.add(after.page === next ? 'new' : 'old')
-        await after.updates.ready(after.nonce)
-        await after.updates
-          .sync()
-          .catch((error: unknown) => expect(error, `step ${dieAt}`).toMatchObject({ code: 'BLOCKED' }))
-        const final = await phone.start(settings)
-        expect([old, next], `step ${dieAt}`).toContain(final.page)
-        const staging = join(phone.files, 'capstan-live-update', settings.appId, 'staging')
-        expect(existsSync(staging) ? readdirSync(staging) : []).toEqual([])
-        phone.remove()
-      }
-      expect(steps).toBeGreaterThanOrEqual(6)
-      expect([...seen].toSorted()).toEqual(['new', 'old'])
-    },
-  )
+  test('power lost at each step of an update leaves one whole version, and the update comes later', async () => {
+    const settings = server.settings('release')
+    const seen = new Set<string>()
+    let steps = 0
+    for (let dieAt = 1; dieAt === 1 || dieAt <= steps + 1; dieAt++) {
+      const phone = new Phone()
+      const old = await install(phone)
+      const started = await phone.start(settings)
+      await started.updates.ready(started.nonce)
+      const next = await server.offerHonest('release')
+      ;[phone.steps, phone.dieAt] = [0, dieAt]
+      await (async () => {
+        await started.updates.sync()
+        const second = await phone.start(settings)
+        await second.updates.ready(second.nonce)
+      })().catch((error: unknown) => expect(error, `step ${dieAt}`).toMatchObject({ code: 'STORAGE' }))
+      steps = Math.max(steps, dieAt <= phone.steps ? dieAt : 0)
+      phone.dieAt = 0
+      const after = await phone.start(settings)
+      expect([old, next], `step ${dieAt}`).toContain(after.page)
+      seen.add(after.page === next ? 'new' : 'old')
+      await after.updates.ready(after.nonce)
+      await after.updates
+        .sync()
+        .catch((error: unknown) => expect(error, `step ${dieAt}`).toMatchObject({ code: 'BLOCKED' }))
+      const final = await phone.start(settings)
+      expect([old, next], `step ${dieAt}`).toContain(final.page)
+      const staging = join(phone.files, 'capstan-live-update', settings.appId, 'staging')
+      expect(existsSync(staging) ? readdirSync(staging) : []).toEqual([])
+      phone.remove()
+    }
+    expect(steps).toBeGreaterThanOrEqual(6)
+    expect([...seen].toSorted()).toEqual(['new', 'old'])
+  })
 })

@@ -90,24 +90,20 @@ describe('a failing disk', () => {
     ['ENOSPC', true],
     ['EROFS', false],
     ['EIO', true],
-  ] as const)(
-    '%s at any step leaves one whole version, and the update comes later',
-    { timeout: 120_000 },
-    async (code, once) => {
-      const seen = new Set<string>()
-      for (let step = 1; ; step++) {
-        const device = deviceOnOld()
-        const disk = failingDisk(step, code, once)
-        const updates = await open(device, disk)
-        const failure = await wholeUpdate(updates).catch((error: unknown) => error)
-        if (failure !== undefined) expect(failure, `step ${step}`).toMatchObject({ code: 'STORAGE' })
-        seen.add(await expectWhole(device, `${code} at step ${step}`))
-        device.remove()
-        if (disk.steps < step) break
-      }
-      expect([...seen].toSorted()).toEqual(['new', 'old'])
-    },
-  )
+  ] as const)('%s at any step leaves one whole version, and the update comes later', async (code, once) => {
+    const seen = new Set<string>()
+    for (let step = 1; ; step++) {
+      const device = deviceOnOld()
+      const disk = failingDisk(step, code, once)
+      const updates = await open(device, disk)
+      const failure = await wholeUpdate(updates).catch((error: unknown) => error)
+      if (failure !== undefined) expect(failure, `step ${step}`).toMatchObject({ code: 'STORAGE' })
+      seen.add(await expectWhole(device, `${code} at step ${step}`))
+      device.remove()
+      if (disk.steps < step) break
+    }
+    expect([...seen].toSorted()).toEqual(['new', 'old'])
+  })
 
   test('a disk that became read-only still starts what was confirmed, and nothing new', async () => {
     const device = deviceOnOld()
@@ -120,7 +116,7 @@ describe('a failing disk', () => {
 })
 
 describe('a lost power supply', () => {
-  test.each(losses)('at any step, of what was not flushed lost: %s', { timeout: 120_000 }, async (loss) => {
+  test.each(losses)('at any step, of what was not flushed lost: %s', async (loss) => {
     const seen = new Set<string>()
     for (let step = 1; ; step++) {
       const device = deviceOnOld()
@@ -173,7 +169,7 @@ describe('a process killed with SIGKILL', () => {
     return { signal, output, errors }
   }
 
-  test('at each step of an update leaves the old or the new bundle whole', { timeout: 120_000 }, async () => {
+  test('at each step of an update leaves the old or the new bundle whole', async () => {
     const whole = deviceOnOld()
     const { output, signal, errors } = await run(whole, 0)
     expect({ signal, errors }).toEqual({ signal: null, errors: '' })

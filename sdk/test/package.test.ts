@@ -26,7 +26,7 @@ const budgets: Record<string, [core: number, total: number]> = {
   './delta/make': [4_500, 4_500],
 }
 
-test('every entry point keeps its size budget', { timeout: 60_000 }, async () => {
+test('every entry point keeps its size budget', async () => {
   const sizes = await measureSizes()
   expect(sizes.map((size) => size.entry).toSorted()).toEqual(Object.keys(budgets).toSorted())
   for (const { entry, coreGzipBytes, totalGzipBytes } of sizes) {

@@ -4,13 +4,10 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { androidProject } from './android-project.js'
 import { openBench } from './build-bench.js'
 import { openRegistry, tarballPath, type PackageRegistry } from './package-registry.js'
-
-// Containers on a machine with other work to do.
-vi.setConfig({ testTimeout: 180_000, hookTimeout: 120_000 })
 
 let registry: PackageRegistry
 

@@ -1,14 +1,11 @@
 import { createHash } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import { pack } from 'tar-stream'
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { androidProject } from './android-project.js'
 import type { Bench } from './build-bench.js'
 import { openBench } from './build-bench.js'
 import { openRegistry, tarballPath, type PackageRegistry } from './package-registry.js'
-
-// Containers on a machine with other work to do.
-vi.setConfig({ testTimeout: 180_000, hookTimeout: 120_000 })
 
 let registry: PackageRegistry
 let benches: Bench[] = []

@@ -9,15 +9,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { BrokerClient } from '../src/broker-client.js'
 import { parseHostRule } from '../src/egress/host-policy.js'
 import { androidProject } from './android-project.js'
 import type { Bench } from './build-bench.js'
 import { openBench } from './build-bench.js'
-
-// Containers on a machine with other work to do.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 const password = 'git-canary-9d1f'
 let folder: string

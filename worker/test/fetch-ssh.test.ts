@@ -5,14 +5,11 @@ import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { BrokerClient } from '../src/broker-client.js'
 import { parseHostRule } from '../src/egress/host-policy.js'
 import type { Bench } from './build-bench.js'
 import { openBench } from './build-bench.js'
-
-// Containers on a machine with other work to do.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 let folder: string
 let server: ChildProcess

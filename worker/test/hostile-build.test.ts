@@ -1,10 +1,7 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { androidProject } from './android-project.js'
 import type { Bench } from './build-bench.js'
 import { noBroker, openBench } from './build-bench.js'
-
-// Containers on a machine with other work to do.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 const secret = 'p@ss "q"/ü=\n2nd line'
 let bench: Bench

@@ -41,29 +41,27 @@ function start(settings: Record<string, string | undefined>): Running {
 
 afterAll(() => rmSync(folder, { recursive: true }))
 
-test('it says that it is ready, and stops cleanly within ten seconds', async () => {
+test('it says that it is ready, and stops cleanly', async () => {
   const worker = start(environment)
-  await expect.poll(worker.stdout, { timeout: 15_000 }).toContain('"msg":"ready"')
+  await expect.poll(worker.stdout).toContain('"msg":"ready"')
   for (const line of worker.stdout().trim().split('\n')) expect(JSON.parse(line)).toMatchObject({ name: 'worker' })
   expect(worker.stdout()).not.toContain(workerToken)
   // A crash dump of it has none of its memory.
   expect(readFileSync(`/proc/${worker.child.pid}/coredump_filter`, 'latin1').trim()).toBe('00000000')
-  const stoppedAt = Date.now()
   worker.child.kill('SIGTERM')
   expect(await worker.exited).toEqual([0, null])
-  expect(Date.now() - stoppedAt).toBeLessThan(10_000)
 })
 
 test('without a container engine it is ready all the same', async () => {
   const worker = start({ ...environment, DOCKER_HOST: `unix://${folder}/absent.sock` })
-  await expect.poll(worker.stdout, { timeout: 15_000 }).toContain('"msg":"ready"')
+  await expect.poll(worker.stdout).toContain('"msg":"ready"')
   worker.child.kill('SIGINT')
   expect(await worker.exited).toEqual([0, null])
 })
 
 test('it stops cleanly while it still waits for Redis', async () => {
   const worker = start({ ...environment, REDIS_URL: 'redis://127.0.0.1:9' })
-  await expect.poll(worker.stdout, { timeout: 15_000 }).toContain('redis trouble')
+  await expect.poll(worker.stdout).toContain('redis trouble')
   worker.child.kill('SIGTERM')
   expect(await worker.exited).toEqual([0, null])
 })

@@ -19,14 +19,14 @@ export async function makeKeystore(password: string, alias: string): Promise<Tes
     const chunks: Buffer[] = []
     const onOutput = (source: string, chunk: Buffer) => void (source === 'stdout' && chunks.push(Buffer.from(chunk)))
     const argv = ['sh', '-c', script, 'sh', alias]
-    const exitCode = await engine.exec(containerId, { argv, onOutput }, AbortSignal.timeout(30_000))
+    const exitCode = await engine.exec(containerId, { argv, onOutput }, AbortSignal.timeout(120_000))
     if (exitCode !== 0) throw new Error(Buffer.concat(chunks).toString('utf8'))
     return Buffer.concat(chunks)
   }
   try {
     const stdin = Buffer.from(password, 'utf8')
     const place = ['sh', '-c', 'cat > /secrets/password']
-    await engine.exec(containerId, { argv: place, stdin, onOutput: () => undefined }, AbortSignal.timeout(30_000))
+    await engine.exec(containerId, { argv: place, stdin, onOutput: () => undefined }, AbortSignal.timeout(120_000))
     const shared = '-keystore /secrets/ks -storepass:file /secrets/password -alias "$1"'
     await run(`keytool -genkeypair -noprompt -storetype PKCS12 ${shared} -keyalg RSA -keysize 2048 -dname CN=Pier`)
     const certificate = await run(`keytool -exportcert ${shared}`)

@@ -1,12 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Bench } from './build-bench.js'
 import { builderImage, openBench } from './build-bench.js'
 import { androidProject } from './android-project.js'
 import { makeZip } from './make-zip.js'
-
-// Containers on a machine with other work to do.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 let bench: Bench
 

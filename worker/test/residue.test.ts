@@ -1,10 +1,7 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { androidProject } from './android-project.js'
 import type { Bench } from './build-bench.js'
 import { openBench } from './build-bench.js'
-
-// Containers on a machine with other work to do.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 const MARKER = 'left-behind-by-the-first-build'
 const PLACES = ['$HOME', '/tmp', '/work', '$HOME/.npm', '$HOME/.cache', '$HOME/.gradle', '/var/tmp', '/dev/shm']

@@ -1,5 +1,5 @@
 import { openArchive } from '@capstan/sdk/archive'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { ProjectOptions } from './android-project.js'
 import { androidProject } from './android-project.js'
 import type { BrokerClient } from '../src/broker-client.js'
@@ -8,9 +8,6 @@ import { openBench } from './build-bench.js'
 import { makeZip } from './make-zip.js'
 import { leaseToken } from './protocol-server.js'
 import { watchContainers } from './watch-containers.js'
-
-// Containers on a machine with other work to do.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 let bench: Bench
 
@@ -37,7 +34,7 @@ async function failureOf(source: Buffer) {
 }
 
 async function whenLogged(text: string): Promise<void> {
-  await expect.poll(() => bench.api.log, { timeout: 60_000, interval: 20 }).toContain(text)
+  await expect.poll(() => bench.api.log, { interval: 20 }).toContain(text)
 }
 
 describe('an Android build', () => {

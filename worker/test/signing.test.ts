@@ -1,6 +1,6 @@
 import type { KeystorePayload } from '@capstan/migrations/messages'
 import { randomUUID } from 'node:crypto'
-import { afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { afterEach, beforeAll, expect, test } from 'vitest'
 import { createBrokerClient } from '../src/broker-client.js'
 import { secretForms } from '../src/secret-forms.js'
 import { androidProject } from './android-project.js'
@@ -12,9 +12,6 @@ import type { TestKeystore } from './make-keystore.js'
 import { makeKeystore } from './make-keystore.js'
 import { leaseToken } from './protocol-server.js'
 import { watchContainers } from './watch-containers.js'
-
-// Containers on a machine with other work to do.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 const password = `p@ss "q"/=${randomUUID()}`
 const signing = { credentialId: randomUUID(), credentialVersion: 3, name: 'upload key' }

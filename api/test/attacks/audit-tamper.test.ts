@@ -140,7 +140,7 @@ test('a connection that dies between change and event leaves neither', async () 
   await holder.sql.begin(async (sql) => {
     await sql`select 1 from audit_heads where org_id = ${org.id} for update`
     answer = Promise.resolve(create('unrecorded'))
-    await expect.poll(waiting, { timeout: 10_000 }).toBe(1)
+    await expect.poll(waiting).toBe(1)
     await line.cut()
     const refused = await answer
     const { code } = (await refused.json()) as { code: string }
@@ -148,6 +148,6 @@ test('a connection that dies between change and event leaves neither', async () 
   })
   expect([await count(), (await head(org)).size]).toEqual([EVENTS, EVENTS])
   await line.mend()
-  await expect.poll(async () => (await create('recorded')).status, { timeout: 10_000 }).toBe(201)
+  await expect.poll(async () => (await create('recorded')).status).toBe(201)
   expect([await count(), (await head(org)).size]).toEqual([EVENTS + 1, EVENTS + 1])
 })

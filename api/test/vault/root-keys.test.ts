@@ -22,7 +22,7 @@ beforeAll(async () => {
   process.env.AWS_SECRET_ACCESS_KEY = 'test'
   moto = await startMotoServer()
   if (moto !== null) kms = new KMSClient({ region, endpoint: moto.url })
-}, 300_000)
+})
 afterAll(async () => {
   await moto?.[Symbol.asyncDispose]()
 })

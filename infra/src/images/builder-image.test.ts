@@ -85,7 +85,7 @@ describe.runIf(image)('the builder image', () => {
     })
   })
 
-  test('builds, signs and verifies the sample app without any network', { timeout: 120_000 }, async () => {
+  test('builds, signs and verifies the sample app without any network', async () => {
     await inside('mkdir -p dist && sed "s/%APP_VERSION%/9.9.9/" src/index.html > dist/index.html')
     expect(await inside('node scripts/sync-android.mjs')).toMatchObject({ code: 0 })
     const built = await inside(
@@ -114,7 +114,7 @@ describe.runIf(image)('the builder image', () => {
     expect((await inside('apksigner verify /work/signed.apk')).code).not.toBe(0)
   })
 
-  test('builds the same unsigned package twice from the same source', { timeout: 120_000 }, async () => {
+  test('builds the same unsigned package twice from the same source', async () => {
     await inside('mkdir -p dist && cp src/index.html dist/ && node scripts/sync-android.mjs')
     const build =
       'cd /work/android && ./gradlew clean assembleDebug >/dev/null && sha256sum app/build/outputs/apk/debug/*.apk'
