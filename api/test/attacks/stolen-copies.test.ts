@@ -27,7 +27,9 @@ let sockets: BrokerSocketPaths
 let broker: TestBroker
 let app: TestApp
 let owner: OpenDatabase
+/** Between them is the write-ahead log of all that came in; other databases of the server write into the same one. */
 let firstLsn: string
+let lastLsn: string
 /** Everything that must be nowhere, and what must be found by the same search. */
 const secrets: (string | Uint8Array)[] = []
 const ids: Record<string, string> = {}
@@ -50,6 +52,8 @@ beforeAll(async () => {
   firstLsn = made!.lsn
   app = await createTestApp(fixture)
   await useEverything()
+  const [ended] = await owner.sql<{ lsn: string }[]>`select pg_current_wal_insert_lsn()::text as lsn`
+  lastLsn = ended!.lsn
 })
 afterAll(async () => {
   await owner.sql`select pg_drop_replication_slot(${slot})`
@@ -198,12 +202,12 @@ async function dataFiles(): Promise<Buffer> {
   return Buffer.concat(bytesOf(rows))
 }
 
-/** The write-ahead log since the first secret came in, which every replica and archive has as well. */
+/** The write-ahead log from the first secret to the last, which every replica and archive has as well. */
 async function writeAheadLog(): Promise<Buffer> {
   const { sql } = owner
   const rows = await sql<{ bytes: Uint8Array | null }[]>`
     select pg_read_binary_file('pg_wal/' || name, 0, 1 << 29, true) as bytes from pg_ls_waldir()
-    where name between pg_walfile_name(${firstLsn}::pg_lsn) and pg_walfile_name(pg_current_wal_flush_lsn())
+    where name between pg_walfile_name(${firstLsn}::pg_lsn) and pg_walfile_name(${lastLsn}::pg_lsn)
     order by name`
   return Buffer.concat(bytesOf(rows))
 }
