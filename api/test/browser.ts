@@ -17,5 +17,6 @@ export async function openBrowser(): Promise<Browser> {
     )
   }
   const quiet = ['--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic']
-  return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--no-first-run', ...quiet] })
+  const args = ['--no-sandbox', '--disable-gpu', '--no-first-run', ...quiet]
+  return chromium.launch({ executablePath, args, timeout: 120_000 })
 }

@@ -47,7 +47,7 @@ describe('strategies', () => {
     lab.server.latest = (_request, response) => void response.writeHead(404).end('{}')
     const updates = await lab.open({ ...compat, strategy: 'background', intervalMs: 60_000 })
     await updates.launch()
-    await vi.waitFor(() => expect(lab.server.requests).toHaveLength(1))
+    await expect.poll(() => lab.server.requests.length).toBe(1)
     offer('one')
     const staged = event(updates, 'staged')
     vi.advanceTimersByTime(60_000)

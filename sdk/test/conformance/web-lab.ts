@@ -102,7 +102,7 @@ export async function openWebLab(trialMs = 0, files: Record<string, string> = {}
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const appUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-  const browser = await chromium.launch({ executablePath: browserPath, args: chromiumArguments })
+  const browser = await chromium.launch({ executablePath: browserPath, args: chromiumArguments, timeout: 120_000 })
 
   async function openClient(): Promise<ConformanceClient & { page(): Page }> {
     let page: Page
