@@ -15,7 +15,8 @@ base64 -w 0 release.p12 && echo && base64 -w 0 cert.der
 
 /** A keystore with one key, made by keytool as a customer does. */
 export async function createKeystore(world: DemoWorld): Promise<Keystore> {
-  const password = randomBytes(18).toString('base64url')
+  // The official CLI takes no value that begins with a dash, as one of 64 in base64url does.
+  const password = randomBytes(18).toString('hex')
   const subject = `CN=Capstan Demo ${randomBytes(3).toString('hex')}, O=Example`
   const output = (await runInBuilder(world, script, `${password}\n${subject}\n`)).toString('utf8')
   const [store = '', certificate = ''] = output.split('\n').map((line) => Buffer.from(line, 'base64'))
