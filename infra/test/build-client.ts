@@ -132,7 +132,7 @@ export class BuildClient {
     return response
   }
 
-  async untilLogged(appId: string, buildId: string, text: string, withinMs = 60_000): Promise<void> {
+  async untilLogged(appId: string, buildId: string, text: string, withinMs = 120_000): Promise<void> {
     const deadline = Date.now() + withinMs
     while (!(await this.log(appId, buildId)).some((line) => line.includes(text))) {
       const { job } = await this.build(appId, buildId)
@@ -142,7 +142,7 @@ export class BuildClient {
     }
   }
 
-  async untilEnded(appId: string, buildId: string, withinMs = 120_000, signal?: AbortSignal): Promise<BuildSeen> {
+  async untilEnded(appId: string, buildId: string, withinMs = 240_000, signal?: AbortSignal): Promise<BuildSeen> {
     const deadline = Date.now() + withinMs
     for (;;) {
       signal?.throwIfAborted()
