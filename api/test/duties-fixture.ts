@@ -1,7 +1,7 @@
 import { apiTokens, memberships, newId, type OpenDatabase, openDatabase, type Role, withOrg } from '@capstan/migrations'
 import { and, eq, inArray } from 'drizzle-orm'
 import { pino } from 'pino'
-import { expect } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
 import type { ControlDeps } from '../src/control/control-deps.js'
 import { watchChanges } from '../src/control/watch-changes.js'
 import { type Answer, createFixture, type Fixture, type TestOrganization } from './fixture.js'
@@ -220,4 +220,25 @@ export class DutiesOrg {
   watch(): Promise<number> {
     return watchChanges(this.stage.control)
   }
+}
+
+/** Of the test file that called `useDuties`. */
+export let stage: DutiesStage
+export let acme: DutiesOrg
+
+/** A stage for the tests of a file, each of which begins now. */
+export function useDuties(): void {
+  beforeAll(async () => {
+    stage = await DutiesStage.open()
+  })
+  beforeEach(() => {
+    DutiesStage.now = Date.now()
+  })
+  afterAll(() => stage[Symbol.asyncDispose]())
+}
+
+/** Another organization on that stage. */
+export async function settle(): Promise<void> {
+  DutiesStage.now = Date.now()
+  acme = await DutiesOrg.create(stage)
 }

@@ -7,26 +7,12 @@ import {
   withOrg,
 } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { contentOf, hashContent } from '../src/change-requests/change.js'
-import { DutiesOrg, DutiesStage } from './duties-fixture.js'
+import { acme, settle, stage, useDuties } from './duties-fixture.js'
 import { refusal } from './live-update-app.js'
 
-let stage: DutiesStage
-let acme: DutiesOrg
-
-beforeAll(async () => {
-  stage = await DutiesStage.open()
-})
-beforeEach(() => {
-  DutiesStage.now = Date.now()
-})
-afterAll(() => stage[Symbol.asyncDispose]())
-
-const settle = async () => {
-  DutiesStage.now = Date.now()
-  acme = await DutiesOrg.create(stage)
-}
+useDuties()
 
 describe('T7: the database', () => {
   let api: OpenDatabase

@@ -1,25 +1,11 @@
 import { createHash } from 'node:crypto'
 import { organizations, withOrg } from '@capstan/migrations'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { canonicalJson, type CanonicalValue } from '../src/audit/canonical-json.js'
-import { DutiesOrg, DutiesStage, HOUR, MINUTE } from './duties-fixture.js'
+import { acme, DutiesStage, HOUR, MINUTE, settle, stage, useDuties } from './duties-fixture.js'
 import { refusal } from './live-update-app.js'
 
-let stage: DutiesStage
-let acme: DutiesOrg
-
-beforeAll(async () => {
-  stage = await DutiesStage.open()
-})
-beforeEach(() => {
-  DutiesStage.now = Date.now()
-})
-afterAll(() => stage[Symbol.asyncDispose]())
-
-const settle = async () => {
-  DutiesStage.now = Date.now()
-  acme = await DutiesOrg.create(stage)
-}
+useDuties()
 
 describe('the exception for a sole operator', () => {
   beforeEach(settle)

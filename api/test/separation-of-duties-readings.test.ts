@@ -1,25 +1,11 @@
 import { deployments, withOrg } from '@capstan/migrations'
 import { eq, sql } from 'drizzle-orm'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { DutiesOrg, DutiesStage, HOUR, MINUTE } from './duties-fixture.js'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { acme, DutiesStage, HOUR, MINUTE, settle, stage, useDuties } from './duties-fixture.js'
 import { refusal } from './live-update-app.js'
 import { createOperator } from './operator-calls.js'
 
-let stage: DutiesStage
-let acme: DutiesOrg
-
-beforeAll(async () => {
-  stage = await DutiesStage.open()
-})
-beforeEach(() => {
-  DutiesStage.now = Date.now()
-})
-afterAll(() => stage[Symbol.asyncDispose]())
-
-const settle = async () => {
-  DutiesStage.now = Date.now()
-  acme = await DutiesOrg.create(stage)
-}
+useDuties()
 
 /** Incidents that began with this request, as operators see them; the organization's log names the request. */
 async function incidentsOf(changeRequest: string): Promise<object[]> {

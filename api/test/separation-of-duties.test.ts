@@ -1,25 +1,11 @@
 import { memberships, newId, openDatabase, roleGrants, roles, users, withOrg, withUser } from '@capstan/migrations'
 import { sql } from 'drizzle-orm'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { scopesOf } from '../src/auth/permissions.js'
-import { DutiesOrg, DutiesStage, HOUR, MINUTE } from './duties-fixture.js'
+import { acme, DutiesStage, HOUR, MINUTE, settle, stage, useDuties } from './duties-fixture.js'
 import { refusal } from './live-update-app.js'
 
-let stage: DutiesStage
-let acme: DutiesOrg
-
-beforeAll(async () => {
-  stage = await DutiesStage.open()
-})
-beforeEach(() => {
-  DutiesStage.now = Date.now()
-})
-afterAll(() => stage[Symbol.asyncDispose]())
-
-const settle = async () => {
-  DutiesStage.now = Date.now()
-  acme = await DutiesOrg.create(stage)
-}
+useDuties()
 
 const statuses = (answers: { status: number }[]) => answers.map(({ status }) => status)
 const tally = (all: number[]) =>
