@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { Failure } from '../failure.js'
@@ -24,20 +25,34 @@ async function isPortFree(port: number): Promise<boolean> {
   }
 }
 
+/**
+ * Takes the number for this process until it ends, as a port of UDP, which none of the servers speaks. Whoever else looks for
+ * a port meanwhile passes it by, though nothing listens there yet.
+ */
+async function claim(port: number): Promise<boolean> {
+  const holder = createSocket('udp4')
+  try {
+    holder.bind(port, '127.0.0.1')
+    await once(holder, 'listening')
+    holder.unref()
+    return true
+  } catch {
+    holder.close()
+    return false
+  }
+}
+
 /** A port below the range from which the system takes its own, so that no outgoing connection can sit on it. */
-export async function findFreePort(taken: ReadonlySet<number> = new Set()): Promise<number> {
+export async function findFreePort(): Promise<number> {
   for (let attempt = 0; attempt < 200; attempt += 1) {
     const port = randomInt(20_000, 32_000)
-    if (!taken.has(port) && (await isPortFree(port))) return port
+    if ((await isPortFree(port)) && (await claim(port))) return port
   }
   throw new Failure('No free port between 20000 and 32000 was found on 127.0.0.1.')
 }
 
 export async function chooseFreePorts(): Promise<Ports> {
-  const api = await findFreePort()
-  const postgres = await findFreePort(new Set([api]))
-  const redis = await findFreePort(new Set([api, postgres]))
-  return { api, postgres, redis }
+  return { api: await findFreePort(), postgres: await findFreePort(), redis: await findFreePort() }
 }
 
 export async function requireFreePort(port: number, purpose: string, remedy: string): Promise<void> {
