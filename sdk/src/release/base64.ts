@@ -1,17 +1,20 @@
-const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
-const values = new Map(Array.from(alphabet, (char, index) => [char, index]))
+const alphabet = new TextEncoder().encode('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/')
+const values = new Int8Array(128).fill(-1)
+alphabet.forEach((char, value) => (values[char] = value))
 
 /** Standard base64 with padding, on one line. */
 export function encodeBase64(bytes: Uint8Array): string {
-  let text = ''
-  for (let at = 0; at < bytes.length; at += 3) {
-    const [a, b, c] = [bytes[at] as number, bytes[at + 1], bytes[at + 2]]
-    const group = (a << 16) | ((b ?? 0) << 8) | (c ?? 0)
-    text += alphabet.charAt(group >> 18) + alphabet.charAt((group >> 12) & 63)
-    text += b === undefined ? '=' : alphabet.charAt((group >> 6) & 63)
-    text += c === undefined ? '=' : alphabet.charAt(group & 63)
+  const { length } = bytes
+  const text = new Uint8Array(Math.ceil(length / 3) * 4).fill(61)
+  const put = (at: number, sextet: number): void => void (text[at] = alphabet[sextet & 63] as number)
+  for (let [from, at] = [0, 0]; from < length; from += 3, at += 4) {
+    const group = ((bytes[from] as number) << 16) | ((bytes[from + 1] ?? 0) << 8) | (bytes[from + 2] ?? 0)
+    put(at, group >> 18)
+    put(at + 1, group >> 12)
+    if (from + 1 < length) put(at + 2, group >> 6)
+    if (from + 2 < length) put(at + 3, group)
   }
-  return text
+  return new TextDecoder().decode(text)
 }
 
 /**
@@ -23,17 +26,15 @@ export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | null {
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
   const bytes = new Uint8Array((text.length / 4) * 3 - padding)
   const digits = text.length - padding
-  let group = 0
-  let length = 0
-  for (let at = 0; at < text.length; at++) {
-    const value = at < digits ? values.get(text.charAt(at)) : 0
-    if (value === undefined) return null
-    group = ((group << 6) | value) & 0xffffff
-    if (at % 4 !== 3) continue
-    for (const byte of [group >> 16, (group >> 8) & 255, group & 255]) {
-      if (length < bytes.length) bytes[length++] = byte
-      else if (byte !== 0) return null
-    }
+  const value = (at: number): number => (at < digits ? (values[text.charCodeAt(at)] ?? -1) : 0)
+  let [group, length] = [0, 0]
+  for (let at = 0; at < text.length; at += 4) {
+    group = (value(at) << 18) | (value(at + 1) << 12) | (value(at + 2) << 6) | value(at + 3)
+    if (group < 0) return null
+    // What padding stands for lies past the end and is not written.
+    bytes[length++] = group >> 16
+    bytes[length++] = group >> 8
+    bytes[length++] = group
   }
-  return bytes
+  return (group & ((1 << (8 * padding)) - 1)) === 0 ? bytes : null
 }

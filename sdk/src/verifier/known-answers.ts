@@ -1,4 +1,4 @@
-import { decodeBase64, encodeBase64 } from '../release/base64.js'
+import { decodeBase64 } from '../release/base64.js'
 import { ReleaseError } from '../release/release-error.js'
 import type { Verifier, VerifierKey } from './verifier.js'
 
@@ -51,7 +51,9 @@ const changed = (bytes: Uint8Array): Uint8Array => bytes.map((byte, index) => (i
 export async function proveHash(verifier: Verifier): Promise<void> {
   const right = await verifier.sha256(message).catch(() => null)
   const other = await verifier.sha256(changed(message)).catch(() => null)
-  if (!right || !other || encodeBase64(right) !== digest || encodeBase64(other) === digest) throw wrong('SHA-256')
+  const textOf = (hash: Uint8Array | null): string => Uint8Array.from(hash ?? []).join()
+  const expected = textOf(bytesOf(digest))
+  if (textOf(right) !== expected || !other || textOf(other) === expected) throw wrong('SHA-256')
 }
 
 /** @throws {ReleaseError} `CRYPTO_UNAVAILABLE` */
