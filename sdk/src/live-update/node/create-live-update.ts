@@ -3,8 +3,10 @@ import { type LiveUpdate, openLiveUpdate } from '../live-update.js'
 import type { LiveUpdateOptions } from '../options.js'
 import type { World } from '../session.js'
 import type { Disk } from '../disk.js'
+import { useHash } from '../../verifier/verifier.js'
 import { nodeDisk } from './disk.js'
 import { fileStorage } from './file-storage.js'
+import { nodeHash } from './node-hash.js'
 import { zlibCodec } from './zlib-codec.js'
 import { randomUuid } from '../random-uuid.js'
 
@@ -34,6 +36,7 @@ export interface NodeLiveUpdateOptions extends LiveUpdateOptions {
 export async function createLiveUpdate(options: NodeLiveUpdateOptions): Promise<LiveUpdate> {
   const { directory, builtInDirectory, world, ...rest } = options
   if (!directory || !builtInDirectory) throw new LiveUpdateError('CONFIG', 'directory and builtInDirectory are needed.')
+  useHash(nodeHash)
   return openLiveUpdate(rest, {
     storage: fileStorage(directory, builtInDirectory, world?.disk ?? nodeDisk),
     codec: zlibCodec,
