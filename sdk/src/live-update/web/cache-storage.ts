@@ -72,7 +72,7 @@ export function cacheStorage(
       let committed = false
       return {
         write: (path, content) =>
-          cache.put(keyOf(path), new Response(Uint8Array.from(content), { headers: contentTypeOf(path) })),
+          cache.put(keyOf(path), new Response(content as Uint8Array<ArrayBuffer>, { headers: contentTypeOf(path) })),
         async commit(id) {
           await write(`bundles/${id}`, name)
           committed = true
