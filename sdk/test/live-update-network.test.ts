@@ -90,6 +90,60 @@ describe('the network', () => {
     await expectRefused(await open({ ...compat, transfer: { timeoutMs: 500 } }), 'TOO_SLOW', 'built-in')
   })
 
+  test.each([
+    ['does not answer', () => new Promise<Response>(() => undefined)],
+    ['stops in the middle', () => Promise.resolve(new Response(new ReadableStream({})))],
+  ])(
+    'a server that %s is given up also where fetch knows no signals, and the next sync runs',
+    async (_what, silent) => {
+      lab.server.publish('x', page, {}, { 'x-signature': signBytes(page) })
+      let answers = false
+      const fetch = (url: string, init: RequestInit): Promise<Response> =>
+        answers || !url.includes('/files/') ? globalThis.fetch(url, init) : silent()
+      const transfer = { windowMs: 300, minimumBytes: 10 }
+      const updates = await open({ ...compat, transfer, world: { fetch } })
+      await expect(updates.sync()).rejects.toMatchObject({ code: 'TOO_SLOW' })
+      answers = true
+      expect((await updates.sync()).status).toBe('staged')
+    },
+  )
+
+  test('a server that never takes a report does not hold up updates', async () => {
+    lab.server.publish('x', page, {}, { 'x-signature': signBytes(page) })
+    let asked = 0
+    const fetch = (url: string, init: RequestInit): Promise<Response> => {
+      if (!url.includes('device-tokens')) return globalThis.fetch(url, init)
+      asked++
+      return new Promise(() => undefined)
+    }
+    const updates = await open({ ...compat, telemetry: true, transfer: { timeoutMs: 3000 }, world: { fetch } })
+    await updates.sync()
+    await updates.ready((await updates.launch()).nonce)
+    for (const times of [1, 2]) {
+      expect((await updates.sync()).status).toBe('up-to-date')
+      expect(asked).toBe(times)
+    }
+  })
+
+  test('what arrives after a transfer was given up changes nothing', async () => {
+    lab.server.publish('x', page, {}, { 'x-signature': signBytes(page) })
+    let arrive = (): void => undefined
+    const late = new ReadableStream<Uint8Array>({
+      start(controller) {
+        arrive = () => controller.enqueue(new Uint8Array(1000))
+      },
+    })
+    const fetch = (url: string, init: RequestInit): Promise<Response> =>
+      url.includes('/files/') ? Promise.resolve(new Response(late)) : globalThis.fetch(url, init)
+    const updates = await open({ ...compat, transfer: { timeoutMs: 500 }, world: { fetch } })
+    const events: string[] = []
+    updates.subscribe(({ type }) => events.push(type))
+    await expect(updates.sync()).rejects.toMatchObject({ code: 'TOO_SLOW' })
+    arrive()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(events).not.toContain('progress')
+  })
+
   test('a server that is not there is a network error', async () => {
     await expect((await open({ ...compat, serverUrl: 'http://127.0.0.1:1' })).sync()).rejects.toMatchObject({
       code: 'NETWORK',

@@ -23,7 +23,9 @@ export interface FetchedBytes {
   bytes: Uint8Array<ArrayBuffer> | null
 }
 
-async function readBody(response: Response, request: FetchRequest, body: PartialBody): Promise<FetchedBytes['bytes']> {
+type Transfer = FetchRequest & { signal: AbortSignal }
+
+async function readBody(response: Response, request: Transfer, body: PartialBody): Promise<FetchedBytes['bytes']> {
   const declared = Number(response.headers.get('content-length') ?? 0)
   if (body.length + declared > request.maximumBytes) return null
   if (!response.body) return body.join()
@@ -32,10 +34,21 @@ async function readBody(response: Response, request: FetchRequest, body: Partial
   for (;;) {
     const { done, value: chunk } = await reader.read()
     if (done || chunk === undefined) return body.join()
-    if (body.length + chunk.length > request.maximumBytes) return null
+    if (body.length + chunk.length > request.maximumBytes || request.signal.aborted) return null
     body.add(chunk)
     request.onProgress?.(body.length)
   }
+}
+
+async function transfer(fetch: Fetch, request: Transfer, body: PartialBody): Promise<FetchedBytes> {
+  const { url, signal } = request
+  const headers = { ...request.headers, ...body.rangeHeaders() }
+  // A cached answer, or a redirect that was permanent once, must not outlive what the server says now.
+  const init = { headers, redirect: 'follow', cache: 'no-store', signal } as const
+  const response = await fetch(url, init)
+  if (response.url) checkUrl(response.url)
+  body.continueWith(response)
+  return { status: response.status, headers: response.headers, bytes: await readBody(response, request, body) }
 }
 
 /**
@@ -49,35 +62,25 @@ export async function fetchBytes(fetch: Fetch, request: FetchRequest): Promise<F
   const { timeoutMs, windowMs, minimumBytes } = request.transfer
   const stop = new AbortController()
   const body = request.partial ?? new PartialBody()
-  let tooSlow = false
-  const giveUp = (): void => {
-    tooSlow = true
-    stop.abort()
-  }
-  let seen = body.length
-  const deadline = setTimeout(giveUp, timeoutMs)
-  const pace = setInterval(() => {
-    if (body.length - seen < minimumBytes) giveUp()
-    seen = body.length
-  }, windowMs)
+  let timers: ReturnType<typeof setTimeout>[] = []
+  // Not left to `fetch`: where it does not know signals, a server that goes silent would stop updates for good.
+  const tooSlow = new Promise<never>((_resolve, reject) => {
+    const giveUp = (): void =>
+      reject(new LiveUpdateError('TOO_SLOW', 'The server sends too slowly; the transfer was given up.'))
+    let seen = body.received
+    const checkPace = (): void => {
+      if (body.received - seen < minimumBytes) giveUp()
+      seen = body.received
+    }
+    timers = [setTimeout(giveUp, timeoutMs), setInterval(checkPace, windowMs)]
+  })
   try {
-    const headers = { ...request.headers, ...body.rangeHeaders() }
-    // A cached answer, or a redirect that was permanent once, must not outlive what the server says now.
-    const init = { headers, redirect: 'follow', cache: 'no-store', signal: stop.signal } as const
-    const response = await fetch(request.url, init)
-    if (response.url) checkUrl(response.url)
-    body.continueWith(response)
-    seen = Math.min(seen, body.length)
-    const bytes = await readBody(response, request, body)
-    if (bytes === null) stop.abort()
-    return { status: response.status, headers: response.headers, bytes }
+    return await Promise.race([transfer(fetch, { ...request, signal: stop.signal }, body), tooSlow])
   } catch (cause) {
     if (cause instanceof LiveUpdateError) throw cause
-    if (tooSlow)
-      throw new LiveUpdateError('TOO_SLOW', 'The server sends too slowly; the transfer was given up.', { cause })
     throw new LiveUpdateError('NETWORK', 'The server cannot be reached, or the connection broke.', { cause })
   } finally {
-    clearTimeout(deadline)
-    clearInterval(pace)
+    for (const timer of timers) clearTimeout(timer)
+    stop.abort()
   }
 }

@@ -3,6 +3,8 @@ export class PartialBody {
   #chunks: Uint8Array[] = []
   #etag: string | null = null
   #length = 0
+  /** Bytes that ever came, also those that were forgotten since. */
+  received = 0
 
   get length(): number {
     return this.#length
@@ -23,6 +25,7 @@ export class PartialBody {
   add(chunk: Uint8Array): void {
     this.#chunks.push(chunk)
     this.#length += chunk.length
+    this.received += chunk.length
   }
 
   /** Asks for what is missing, and for all of it when the body is another one by now (RFC 9110 §13.1.5). */

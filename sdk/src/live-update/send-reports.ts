@@ -7,7 +7,7 @@ import type { ServedBundle, State } from './state.js'
 const reportsAtOnce = 32
 const maximumReported = 100
 const maximumAnswerBytes = 64 * 1024
-const timeoutMs = 15_000
+const timeoutMaximumMs = 15_000
 
 interface Answer {
   status: number
@@ -36,8 +36,7 @@ async function readText(response: Response): Promise<string> {
 function posting({ config, world }: Session, deviceId: string): Post {
   return async (path, body, token) => {
     const stop = new AbortController()
-    const deadline = setTimeout(() => stop.abort(), timeoutMs)
-    try {
+    const post = async (): Promise<Answer> => {
       const response = await world.fetch(`${config.serverUrl}/v1/apps/${encodeURIComponent(config.appId)}/${path}`, {
         method: 'POST',
         headers: {
@@ -51,8 +50,18 @@ function posting({ config, world }: Session, deviceId: string): Post {
         signal: stop.signal,
       })
       return { status: response.status, text: await readText(response) }
+    }
+    const timeoutMs = Math.min(config.transfer.timeoutMs, timeoutMaximumMs)
+    let deadline: ReturnType<typeof setTimeout> | undefined
+    // Not left to `fetch`, which may not know signals: the next sync waits for this one.
+    const tooSlow = new Promise<never>((_resolve, reject) => {
+      deadline = setTimeout(() => reject(new Error('the server did not answer in time')), timeoutMs)
+    })
+    try {
+      return await Promise.race([post(), tooSlow])
     } finally {
       clearTimeout(deadline)
+      stop.abort()
     }
   }
 }
