@@ -204,4 +204,39 @@ describe('release profile', () => {
     await publish(13, next, [])
     expect((await (await open()).sync()).status).toBe('staged')
   })
+
+  test('an app that comes with other keys starts from those, and what was revoked stays out', async () => {
+    const roots = [await rootRevoking(['bundle-11'])]
+    const publish = async (sequence: number, pair: typeof customer): Promise<void> => {
+      const zip = bundle(`from-${sequence}`)
+      const { release, channelStatement } = await releaseOf(zip, sequence, { customer: pair })
+      lab.server.publish(`bundle-${sequence}`, zip, { release, channelStatement, roots })
+    }
+    await publish(10, customer)
+    expect((await (await open()).sync()).status).toBe('staged')
+    const other = rsaPair()
+    const updates = await open({ publicKey: other.publicKey })
+    await publish(12, customer)
+    await expect(updates.sync()).rejects.toMatchObject({ code: 'BAD_SIGNATURE' })
+    await publish(11, other)
+    await expect(updates.sync()).rejects.toMatchObject({ code: 'REVOKED' })
+    await publish(12, other)
+    expect((await updates.sync()).status).toBe('staged')
+    expect(shown((await updates.launch()).directory)).toBe('from-12')
+  })
+
+  test('what was revoked stays out when the app comes with the root that revoked it, until a newer one', async () => {
+    const publish = async (sequence: number, roots: unknown[]): Promise<void> => {
+      const zip = bundle(`from-${sequence}`)
+      const { release, channelStatement } = await releaseOf(zip, sequence, { release: { rootVersion: 2 } })
+      lab.server.publish(`bundle-${sequence}`, zip, { release, channelStatement, roots })
+    }
+    await publish(10, [await rootRevoking(['bundle-11'])])
+    expect((await (await open()).sync()).status).toBe('staged')
+    const updates = await open({ rootVersion: 2 })
+    await publish(11, [])
+    await expect(updates.sync()).rejects.toMatchObject({ code: 'REVOKED' })
+    await publish(11, [await rootRevoking([], 3)])
+    expect((await updates.sync()).status).toBe('staged')
+  })
 })

@@ -2,22 +2,16 @@ import { type Envelope, ReleaseError, type Trust, verifyNextRoot } from '../rele
 import type { Session } from './session.js'
 import type { BundleRef, State } from './state.js'
 
-/** The trust that follows from the embedded keys and every root statement learned since. */
-async function currentTrust(session: Session, state: State): Promise<Trust> {
-  let { trust } = session.config
-  for (const { version, envelope } of state.roots) {
-    if (version <= session.config.trust.rootVersion) continue
-    trust = (await verifyNextRoot(envelope, trust, session.config.appId)).trust
-  }
-  return trust
-}
-
-/** Follows the root statements that the server offers, each signed by the one before, and remembers them. */
+/**
+ * Follows the root statements that this device learned, then those that the server offers, each signed by the one before,
+ * and remembers them. The app may have other keys by now than when it learned them: what does not follow from its keys is
+ * forgotten, but for what was revoked.
+ */
 export async function learnRoots(session: Session, offered: readonly unknown[]): Promise<Trust> {
   return session.update(async (state) => {
-    let trust = await currentTrust(session, state)
-    const roots = [...state.roots]
-    for (const envelope of offered) {
+    let trust: Trust = { ...session.config.trust, revokedBundleIds: state.revoked ?? [] }
+    const roots: State['roots'] = []
+    for (const envelope of [...state.roots.map((root) => root.envelope), ...offered]) {
       const next = await verifyNextRoot(envelope, trust, session.config.appId).catch((error: unknown) => {
         if (error instanceof ReleaseError && (error.code === 'ROOT_VERSION' || error.code === 'BAD_SIGNATURE'))
           return null
@@ -27,7 +21,7 @@ export async function learnRoots(session: Session, offered: readonly unknown[]):
       trust = next.trust
       roots.push({ version: next.root.version, envelope: envelope as Envelope })
     }
-    if (roots.length === 0) return { state, result: trust }
+    if (roots.length + state.roots.length === 0) return { state, result: trust }
     // [K5] what its customer revoked is not started any more; a page that runs is not torn from under its user
     const revoked = trust.revokedBundleIds
     const unrevoked = (bundle: BundleRef | null): BundleRef | null =>
