@@ -28,11 +28,13 @@ export function defineRoute<P extends string, R extends RouteDefinition<P>>(defi
     ...route,
     ...(body ? { request: { ...route.request, body: { ...body, required: true } } } : {}),
     // Who asks is known before a byte of the body is read, and still after the last.
-    middleware: body ? [access(who), limitBody(who), accessStill(who)] : [access(who)],
+    middleware: body ? [access(who, { inTurn: isUpload(body) }), limitBody(who), accessStill(who)] : [access(who)],
     security: who.kind === 'public' || who.kind === 'device' ? [] : [{ token: scopes }],
     responses: { ...route.responses, default: problemResponse },
   } as unknown as R)
 }
+
+const isUpload = ({ content }: { content: object }) => 'multipart/form-data' in content
 
 /** A JSON body; unknown keys are dropped, because the official CLI sends ids of the path along. */
 export const jsonBody = <T extends z.ZodType>(schema: T) => ({

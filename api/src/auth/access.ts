@@ -5,6 +5,7 @@ import { validate as isUuid } from 'uuid'
 import type { Actor, Context, Deps } from '../context.js'
 import { requireScope } from '../context.js'
 import { Problem } from '../problems.js'
+import { admitInTurn } from './admit-in-turn.js'
 import { authenticate, type Principal } from './authenticate.js'
 import { networksOf } from './client-address.js'
 import { requireDevice } from './device-access.js'
@@ -56,10 +57,11 @@ export type Env = {
 
 type C = HonoContext<Env>
 
-export function access(who: Access): MiddlewareHandler<Env> {
+/** `inTurn`: of those who come at once a few are looked up at a time. */
+export function access(who: Access, { inTurn = false } = {}): MiddlewareHandler<Env> {
   return async (c, next) => {
     c.set('admittedAt', performance.now())
-    await admit(c, who)
+    await (inTurn ? admitInTurn(() => admit(c, who)) : admit(c, who))
     await next()
   }
 }
