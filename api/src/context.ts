@@ -12,6 +12,7 @@ import type { Issuers } from './openid/issuers.js'
 import type { Outbound } from './outbound/create-outbound.js'
 import type { OperatorFacts } from './operator/operator-facts.js'
 import type { CheckIns } from './updates/check-ins.js'
+import type { DeviceLimit } from './updates/limit-device.js'
 import type { AnswerMaker } from './updates/make-answer.js'
 import type { PublishedIndex } from './updates/published-index.js'
 import type { SealClient } from './vault/seal-client.js'
@@ -40,8 +41,8 @@ export type Deps = {
   /** What devices said, until it is written down. */
   checkIns: CheckIns
   makeAnswer: AnswerMaker
-  /** Whether the device of this key asked for updates more often than any app would make it. */
-  isTooOften: (key: string, now: number) => boolean
+  /** Whether a device asked for updates more often than any app would make it. */
+  isTooOften: DeviceLimit
   /** How often a worker says that it is there. */
   workerReportMs: number
   /** `host` or `host:port` on the operator's own network that sources of builds may name. */

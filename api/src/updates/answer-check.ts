@@ -1,9 +1,8 @@
 import { validate as isUuid } from 'uuid'
 import type { Deps } from '../context.js'
 import { Problem } from '../problems.js'
-import { type CheckForUpdate, decide, type Decision } from './decide.js'
+import { type CheckForUpdate, decide } from './decide.js'
 import { type AnswerBody, rootsOf } from './make-answer.js'
-import type { PublishedApp } from './published-app.js'
 import { type DeviceQuery, readDeviceQuery } from './read-device-query.js'
 
 export type Check = {
@@ -22,40 +21,15 @@ export function answerCheck(deps: Deps, { appId, url, address, isProbe }: Check)
   if (!app) throw new Problem('not-found')
   const asked = readAsked(app.id, readDeviceQuery(url))
   const now = deps.now().getTime()
-  if (!isProbe && asked.deviceId !== null && deps.isTooOften(`${address} ${app.id} ${asked.deviceId}`, now)) {
+  const { deviceId } = asked
+  if (!isProbe && deviceId !== null && deps.isTooOften({ address, appId: app.id, deviceId }, now)) {
     throw new Problem('too-many-requests', 'This device asked many times within a minute. Ask again in a minute.')
   }
   const decision = decide(app, asked, now)
-  if (!isProbe) noteDevice(deps, { app, asked, address, decision, now })
+  if (!isProbe) deps.checkIns.note({ app, asked, address, decision, now })
   if ('refusal' in decision) throw new Problem('no-update', decision.refusal, rootsOf(app))
   const { channel, offer } = decision
   return deps.makeAnswer({ app, channel, offer, platform: asked.platform, runs: asked.bundleId }, now)
-}
-
-function noteDevice(
-  deps: Deps,
-  seen: { app: PublishedApp; asked: CheckForUpdate; address: string; decision: Decision; now: number },
-): void {
-  const { app, asked, decision } = seen
-  if (asked.deviceId === null) return
-  const offer = 'offer' in decision ? decision.offer : null
-  deps.checkIns.note({
-    appId: app.id,
-    orgId: app.orgId,
-    deviceId: asked.deviceId,
-    platform: asked.platform,
-    osVersion: asked.osVersion,
-    appVersionCode: asked.appVersionCode,
-    appVersionName: asked.appVersionName,
-    pluginVersion: asked.pluginVersion,
-    customId: asked.customId,
-    appChannelId: decision.requested?.id ?? null,
-    // A device that runs what it was offered is on that deployment.
-    appDeploymentId: offer !== null && offer.bundle.id === asked.bundleId ? offer.deploymentId : null,
-    bundleId: asked.bundleId,
-    lastSeenAt: seen.now,
-    address: seen.address,
-  })
 }
 
 const PLATFORMS = ['0', '1', '2', '3']

@@ -1,5 +1,7 @@
 import type { Database } from '@capstan/migrations'
 import type { Logger } from 'pino'
+import type { CheckForUpdate, Decision } from './decide.js'
+import type { PublishedApp } from './published-app.js'
 import { writeCheckIns } from './write-check-ins.js'
 
 /** What one device said when it asked. */
@@ -22,9 +24,19 @@ export type CheckIn = {
   address: string
 }
 
+/** A check, as it was answered. */
+type SeenCheck = {
+  app: PublishedApp
+  asked: CheckForUpdate
+  /** Where the device asked from. */
+  address: string
+  decision: Decision
+  now: number
+}
+
 export type CheckIns = {
-  /** Keeps what a device said until it is written; costs no I/O and never fails. */
-  note(checkIn: CheckIn): void
+  /** Keeps what a device said until it is written; costs no I/O and never fails. Who named no device is not kept. */
+  note(seen: SeenCheck): void
   /** Writes what is kept now: of one app, or of all. What cannot be written is lost, as statistics may be. */
   flush(appId?: string): Promise<void>
   /** Told of every batch once it is written. */
@@ -76,9 +88,11 @@ export function createCheckIns({ db, log, everyMs = EVERY_MS, room = ROOM }: Che
   timer.unref()
 
   return {
-    note(checkIn) {
+    note(seen) {
+      const { deviceId } = seen.asked
+      if (deviceId === null) return
       if (kept.length >= room) dropped += 1
-      else kept.push(checkIn)
+      else kept.push(toCheckIn(seen, deviceId))
     },
     async flush(appId) {
       const asked = appId === undefined ? kept : kept.filter((checkIn) => checkIn.appId === appId)
@@ -97,4 +111,25 @@ export function createCheckIns({ db, log, everyMs = EVERY_MS, room = ROOM }: Che
 /** Of a device that asked more than once, what it said last. */
 function newestOf(batch: readonly CheckIn[]): CheckIn[] {
   return [...new Map(batch.map((checkIn) => [`${checkIn.appId}/${checkIn.deviceId}`, checkIn])).values()]
+}
+
+function toCheckIn({ app, asked, address, decision, now }: SeenCheck, deviceId: string): CheckIn {
+  const offer = 'offer' in decision ? decision.offer : null
+  return {
+    appId: app.id,
+    orgId: app.orgId,
+    deviceId,
+    platform: asked.platform,
+    osVersion: asked.osVersion,
+    appVersionCode: asked.appVersionCode,
+    appVersionName: asked.appVersionName,
+    pluginVersion: asked.pluginVersion,
+    customId: asked.customId,
+    appChannelId: decision.requested?.id ?? null,
+    // A device that runs what it was offered is on that deployment.
+    appDeploymentId: offer !== null && offer.bundle.id === asked.bundleId ? offer.deploymentId : null,
+    bundleId: asked.bundleId,
+    lastSeenAt: now,
+    address,
+  }
 }
