@@ -43,6 +43,10 @@ async function start(body: Record<string, unknown> = {}): Promise<{ build: TestB
   const build = await queueBuild(fixture, app, body)
   return { build, taken: await claimed(fixture, worker, build.id) }
 }
+const phasesOf = (build: TestBuild) =>
+  withOrg(fixture.deps.db, app.org.id, (tx) =>
+    tx.select().from(jobPhases).where(eq(jobPhases.jobId, build.jobId)).orderBy(jobPhases.startedAt),
+  )
 const logOf = async (build: TestBuild) =>
   ((await jobOf(fixture, build, 'jobLogs')).jobLogs as { number: number; payload: string }[]).map((entry) => [
     entry.number,
@@ -255,10 +259,36 @@ describe('phases', () => {
     const at = new Date().toISOString()
     const report = (state: string) => underLease(fixture, taken, 'phases', { phase: 'compile', state, at })
     for (const state of ['started', 'started', 'succeeded', 'started']) expect((await report(state)).status).toBe(204)
-    const rows = await withOrg(fixture.deps.db, app.org.id, (tx) =>
-      tx.select().from(jobPhases).where(eq(jobPhases.jobId, build.jobId)),
-    )
-    expect(rows).toMatchObject([{ phase: 'compile', state: 'succeeded', attempt: 1, finishedAt: expect.any(Date) }])
+    const expected = { phase: 'compile', state: 'succeeded', attempt: 1, finishedAt: expect.any(Date) }
+    expect(await phasesOf(build)).toMatchObject([expected])
+  })
+
+  test('are recorded with their own times when several are reported together', async () => {
+    const { build, taken } = await start()
+    const at = (second: number) => new Date(1_700_000_000_000 + second * 1_000)
+    const report = (phase: string, state: string, second: number) => ({ phase, state, at: at(second).toISOString() })
+    await underLease(fixture, taken, 'phases', [report('prepare', 'started', 0)])
+    const detail = 'A web build has no native part.'
+    const together = [
+      report('prepare', 'succeeded', 2),
+      report('fetch-source', 'started', 3),
+      report('fetch-source', 'failed', 5),
+      report('fetch-source', 'started', 3),
+      { ...report('sign', 'skipped', 6), detail },
+    ]
+    for (const round of [1, 2]) {
+      expect([round, (await underLease(fixture, taken, 'phases', together)).status]).toEqual([round, 204])
+    }
+    expect(await phasesOf(build)).toMatchObject([
+      { phase: 'prepare', state: 'succeeded', startedAt: at(0), finishedAt: at(2) },
+      { phase: 'fetch-source', state: 'failed', startedAt: at(3), finishedAt: at(5) },
+      { phase: 'sign', state: 'skipped', startedAt: at(6), finishedAt: at(6), detail },
+    ])
+  })
+
+  test('none of which is there are refused', async () => {
+    const { taken } = await start()
+    expect((await underLease(fixture, taken, 'phases', [])).status).toBe(422)
   })
 
   test('that still run when the attempt ends are shown as failed', async () => {
@@ -266,11 +296,53 @@ describe('phases', () => {
     const at = new Date().toISOString()
     await underLease(fixture, taken, 'phases', { phase: 'install', state: 'started', at })
     await underLease(fixture, taken, 'finish', { status: 'timed_out', code: 'build-timed-out', message: 'Too slow.' })
-    const rows = await withOrg(fixture.deps.db, app.org.id, (tx) =>
-      tx.select().from(jobPhases).where(eq(jobPhases.jobId, build.jobId)),
-    )
-    expect(rows).toMatchObject([{ state: 'failed' }])
+    expect(await phasesOf(build)).toMatchObject([{ state: 'failed' }])
     expect(await jobOf(fixture, build)).toMatchObject({ status: 'timed_out', statusCode: 'build-timed-out' })
+  })
+})
+
+describe('the end of an attempt', () => {
+  const at = new Date().toISOString()
+  const rest = {
+    phases: [{ phase: 'upload', state: 'succeeded', at }],
+    logs: { batch: 2, lines: [line('last words', 'upload')] },
+  }
+
+  test('is stored with what was not said before: phases and the last lines', async () => {
+    const { build, taken } = await start()
+    await underLease(fixture, taken, 'phases', { phase: 'upload', state: 'started', at })
+    await underLease(fixture, taken, 'logs', { batch: 1, lines: [line('first words')] })
+    await storeArtifact(fixture, taken, bytes)
+    expect((await underLease(fixture, taken, 'finish', { status: 'succeeded', ...rest })).status).toBe(204)
+    expect(await jobOf(fixture, build)).toMatchObject({ status: 'succeeded' })
+    expect(await phasesOf(build)).toMatchObject([{ phase: 'upload', state: 'succeeded' }])
+    expect(await logOf(build)).toEqual([
+      [1, 'first words'],
+      [2, 'last words'],
+    ])
+  })
+
+  test('brings lines that were stored already once, and the reason after them', async () => {
+    const { build, taken } = await start()
+    await underLease(fixture, taken, 'logs', { ...rest.logs, batch: 1 })
+    const end = { status: 'failed', code: 'build-failed', message: 'It failed.', logs: { ...rest.logs, batch: 1 } }
+    expect((await underLease(fixture, taken, 'finish', end)).status).toBe(204)
+    expect(await logOf(build)).toEqual([
+      [1, 'last words'],
+      [2, 'It failed.'],
+    ])
+  })
+
+  test('that is refused leaves nothing of what it brought', async () => {
+    const { build, taken } = await start()
+    const refused = await underLease(fixture, taken, 'finish', { status: 'succeeded', ...rest })
+    expect([refused.status, await codeOf(refused)]).toEqual([409, 'artifact-not-ready'])
+    expect(await phasesOf(build)).toEqual([])
+    expect(await logOf(build)).toEqual([])
+    await underLease(fixture, taken, 'finish', { status: 'failed', retryable: true })
+    const zombie = await underLease(fixture, taken, 'finish', { status: 'succeeded', ...rest })
+    expect([zombie.status, await codeOf(zombie)]).toEqual([409, 'lease-lost'])
+    expect(JSON.stringify(await logOf(build))).not.toContain('last words')
   })
 })
 

@@ -5,16 +5,20 @@ import { signProvenances } from '../artifacts/get-provenance.js'
 import type { Lease } from '../auth/worker-access.js'
 import type { Context } from '../context.js'
 import { deleteDiscarded } from '../jobs/delete-discarded.js'
+import { appendLogLines } from '../jobs/append-log-lines.js'
 import { endAttempt } from '../jobs/end-attempt.js'
 import { ringLogBell } from '../jobs/ring-log-bell.js'
 import { toStorable } from '../jobs/storable-text.js'
+import { writePhases } from '../jobs/write-phases.js'
 import { Problem } from '../problems.js'
 import { holdLease } from './hold-lease.js'
 
-/** The worker's last word about an attempt. */
+/** The worker's last word about an attempt, with what it had not said of it before: nobody sees the end without that. */
 export async function finishBuild(ctx: Context, lease: Lease, report: FinishReport): Promise<void> {
   const { job, discardedKeys } = await withOrg(ctx.db, ctx.orgId, async (tx) => {
     const running = await holdLease(tx, ctx, lease)
+    if (report.phases) await writePhases(tx, lease, report.phases)
+    if (report.logs) await appendLogLines(tx, { ...lease, ...report.logs })
     if (report.status === 'succeeded') await requireArtifact(tx, lease)
     return endAttempt(tx, ctx, running, {
       status: report.status,

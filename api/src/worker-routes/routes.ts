@@ -11,7 +11,7 @@ import {
   FinishReport,
   HeartbeatResponse,
   LogBatch,
-  PhaseReport,
+  PhasesBody,
   SourceReport,
   WaitingReport,
   WorkerReport,
@@ -30,7 +30,7 @@ import { finalizeCache } from './finalize-cache.js'
 import { findCache } from './find-cache.js'
 import { finishBuild } from './finish-build.js'
 import { recordCache } from './record-cache.js'
-import { recordPhase } from './record-phase.js'
+import { recordPhases } from './record-phases.js'
 import { recordSource } from './record-source.js'
 import { reportWaiting } from './report-waiting.js'
 import { reportWorker } from './report-worker.js'
@@ -87,13 +87,13 @@ const sourceRoute = defineRoute({
   responses: stored,
 })
 
-const phaseRoute = defineRoute({
+const phasesRoute = defineRoute({
   method: 'post',
   path: '/worker/v1/lease/phases',
-  operationId: 'recordPhase',
-  summary: 'A phase started or ended',
+  operationId: 'recordPhases',
+  summary: 'Phases started or ended',
   access: { kind: 'lease' },
-  request: { body: jsonBody(PhaseReport) },
+  request: { body: jsonBody(PhasesBody) },
   responses: stored,
 })
 
@@ -196,8 +196,8 @@ export function registerWorkerRoutes(app: OpenAPIHono<Env>): void {
     await recordSource(c.get('ctx'), c.get('lease'), c.req.valid('json'))
     return c.body(null, 204)
   })
-  app.openapi(phaseRoute, async (c) => {
-    await recordPhase(c.get('ctx'), c.get('lease'), c.req.valid('json'))
+  app.openapi(phasesRoute, async (c) => {
+    await recordPhases(c.get('ctx'), c.get('lease'), [c.req.valid('json')].flat())
     return c.body(null, 204)
   })
   app.openapi(logsRoute, async (c) => {

@@ -129,7 +129,7 @@ export const SourceReport = z.strictObject({
 })
 export type SourceReport = z.infer<typeof SourceReport>
 
-/** `POST /worker/v1/lease/phases`: sent when a phase starts and again when it ends. */
+/** Said when a phase starts and again when it ends. */
 export const PhaseReport = z.strictObject({
   phase: BuildPhase,
   state: z.enum(['started', 'succeeded', 'failed', 'skipped']),
@@ -137,6 +137,14 @@ export const PhaseReport = z.strictObject({
   detail: z.string().max(2000).optional(),
 })
 export type PhaseReport = z.infer<typeof PhaseReport>
+
+/** In the order they were made: each phase starts, ends or is skipped once an attempt. */
+const PhaseReports = z
+  .array(PhaseReport)
+  .min(1)
+  .max(2 * buildPhases.length)
+/** `POST /worker/v1/lease/phases`: one report, or several that are stored together. Reports may be repeated. */
+export const PhasesBody = z.union([PhaseReport, PhaseReports])
 
 /** Of a log's limit, what a line takes besides its text: it is kept with a number, a time and a phase, however short it is. */
 export const LOG_LINE_BYTES = 100
@@ -206,7 +214,10 @@ export const CacheReport = z.strictObject({
 })
 export type CacheReport = z.infer<typeof CacheReport>
 
-/** `POST /worker/v1/lease/finish`. `retryable` asks for another attempt: the fault was the platform's, not the build's. */
+/**
+ * `POST /worker/v1/lease/finish`. `retryable` asks for another attempt: the fault was the platform's, not the build's.
+ * `phases` and `logs` are what the attempt has not said yet; they are stored with its end, in one transaction.
+ */
 export const FinishReport = z.strictObject({
   status: z.enum(['succeeded', 'failed', 'canceled', 'timed_out']),
   code: z
@@ -215,6 +226,8 @@ export const FinishReport = z.strictObject({
     .optional(),
   message: z.string().max(2000).optional(),
   retryable: z.boolean().default(false),
+  phases: PhaseReports.optional(),
+  logs: LogBatch.optional(),
 })
 export type FinishReport = z.infer<typeof FinishReport>
 
