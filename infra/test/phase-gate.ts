@@ -141,9 +141,14 @@ export class PhaseGate implements AsyncDisposable {
   }
 }
 
+interface Report {
+  readonly phase: string
+  readonly state: string
+}
+
 function boundaryOf(path: string, body: string): string | undefined {
   if (path.endsWith('/lease/finish')) return 'finish'
   if (!path.endsWith('/lease/phases')) return undefined
-  const { phase, state } = JSON.parse(body) as { phase: string; state: string }
-  return state === 'started' ? phase : undefined
+  const reports = [JSON.parse(body) as Report | Report[]].flat()
+  return reports.find(({ state }) => state === 'started')?.phase
 }

@@ -46,7 +46,7 @@ type CallOptions = { signal?: AbortSignal; budgetMs?: number }
 
 export type LeaseClient = {
   heartbeat(options?: CallOptions): Promise<HeartbeatResponse>
-  reportPhase(report: PhaseReport, options?: CallOptions): Promise<void>
+  reportPhases(reports: readonly PhaseReport[], options?: CallOptions): Promise<void>
   reportSource(report: SourceReport, options?: CallOptions): Promise<void>
   appendLogs(batch: LogBatch, options?: CallOptions): Promise<void>
   declareArtifact(declaration: ArtifactDeclaration, options?: CallOptions): Promise<ArtifactUpload>
@@ -117,7 +117,7 @@ function leaseClient(post: (path: string, body: unknown, options?: CallOptions) 
   }
   return {
     heartbeat: async (options) => HeartbeatResponse.parse(await lease('/heartbeat', {}, options)),
-    reportPhase: async (report, options) => void (await lease('/phases', report, options)),
+    reportPhases: async (reports, options) => void (await lease('/phases', reports, options)),
     reportSource: async (report, options) => void (await lease('/source', report, options)),
     appendLogs: async (batch, options) => void (await lease('/logs', batch, options)),
     declareArtifact: async (declaration, options) =>

@@ -7,6 +7,7 @@ import type { Resolve } from './egress/connect-out.js'
 import type { HostPolicy } from './egress/host-policy.js'
 import type { LogPump } from './log-pump.js'
 import type { SecretSet } from './mask.js'
+import type { PhaseReports } from './phase-reports.js'
 
 export const sourceDir = '/work/source'
 /** Files of the worker's own inside a build container. */
@@ -21,6 +22,7 @@ export type BuildRun = {
   engine: ContainerEngine
   broker: BrokerClient
   logs: LogPump
+  phases: PhaseReports
   secrets: SecretSet
   /** What the broker gave for the customer's commands; every value is masked. */
   secretVariables: Readonly<Record<string, string>>

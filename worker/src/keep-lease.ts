@@ -13,7 +13,7 @@ export type LeaseKeeperOptions = {
 /** A lease that cannot be extended is running out. */
 const troubledPauseMs = 2_000
 
-/** Heartbeats from now until disposed. An API that does not answer is asked again; only its word ends the build. */
+/** Heartbeats until disposed, the first one after a pause: the lease is new. An API that does not answer is asked again; only its word ends the build. */
 export function keepLease(options: LeaseKeeperOptions): AsyncDisposable {
   const ended = new AbortController()
   const beating = beat(options, ended.signal)
@@ -28,7 +28,9 @@ export function keepLease(options: LeaseKeeperOptions): AsyncDisposable {
 async function beat(options: LeaseKeeperOptions, ended: AbortSignal): Promise<void> {
   let canceled = false
   let pauseMs = options.heartbeatMs
-  while (!ended.aborted) {
+  for (;;) {
+    await sleep(pauseMs, undefined, { signal: ended }).catch(() => undefined)
+    if (ended.aborted) return
     try {
       pauseMs = options.heartbeatMs
       const answer = await options.lease.heartbeat({ signal: ended, budgetMs: 0 })
@@ -45,6 +47,5 @@ async function beat(options: LeaseKeeperOptions, ended: AbortSignal): Promise<vo
       options.onTrouble(error)
       pauseMs = Math.min(options.heartbeatMs, troubledPauseMs)
     }
-    await sleep(pauseMs, undefined, { signal: ended }).catch(() => undefined)
   }
 }

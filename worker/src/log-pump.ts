@@ -107,14 +107,22 @@ export class LogPump {
     for (const go of this.#onRoom.splice(0)) go()
   }
 
-  async flush(): Promise<void> {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#isHurrying = false
-    while (this.#sending !== undefined || this.#waiting.length > 0) {
+  /** For what has nothing to wait for, such as the last words of a phase. */
+  sendNow(): void {
+    if (this.#sending === undefined && this.#waiting.length > 0) this.#startSending()
+  }
+
+  /** Sends all but the last batch, which is the caller's to send with the end of the build. */
+  async takeLast(): Promise<LogBatch | undefined> {
+    while (this.#sending !== undefined || this.#exceedsBatch()) {
       if (this.#sending === undefined) this.#startSending()
       await this.#sending
     }
+    return this.#nextBatch()
+  }
+
+  #exceedsBatch(): boolean {
+    return this.#waitingBytes > this.#options.batchBytes || this.#waiting.length > batchLines
   }
 
   #append(phase: BuildPhase, text: string): void {
@@ -143,9 +151,6 @@ export class LogPump {
   }
 
   #startSending(): void {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#isHurrying = false
     this.#sending = this.#sendWaiting().finally(() => {
       this.#sending = undefined
       if (this.#waiting.length > 0) this.#sendSoon()
@@ -153,11 +158,10 @@ export class LogPump {
   }
 
   async #sendWaiting(): Promise<void> {
-    const lines = this.#takeBatch()
-    if (lines.length === 0) return
-    this.#batch += 1
+    const batch = this.#nextBatch()
+    if (batch === undefined) return
     try {
-      await this.#options.send({ batch: this.#batch, lines })
+      await this.#options.send(batch)
     } catch (error) {
       this.#refused = true
       this.#waiting = []
@@ -167,7 +171,15 @@ export class LogPump {
     }
   }
 
-  #takeBatch(): LogLine[] {
+  #nextBatch(): LogBatch | undefined {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#isHurrying = false
+    const lines = this.#takeLines()
+    return lines.length === 0 ? undefined : { batch: ++this.#batch, lines }
+  }
+
+  #takeLines(): LogLine[] {
     let bytes = 0
     let count = 0
     for (const line of this.#waiting) {

@@ -1,4 +1,5 @@
 import type { Claim, FinishReport } from '@capstan/migrations/messages'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { ApiClient, LeaseClient } from './api-client.js'
 import type { BrokerClient } from './broker-client.js'
@@ -13,6 +14,7 @@ import { policyForBuild } from './egress/host-policy.js'
 import { keepLease } from './keep-lease.js'
 import { LogPump } from './log-pump.js'
 import { SecretSet } from './mask.js'
+import { PhaseReports } from './phase-reports.js'
 import type { WorkerIdentity } from './reap.js'
 import { attemptOf, buildLabels } from './reap.js'
 import { runPhases } from './run-phases.js'
@@ -36,10 +38,12 @@ export type BuildWorld = {
 
 const hurriedMs = 2_000
 const unhurriedMs = 5 * 60_000
+/** What is left of a build that succeeded does nothing any more, and its removal takes time from the report of its end. */
+const removalWaitsMs = 1_000
 
 /**
- * Runs one attempt from claim to finish report. Whatever happens, its containers are removed while its end is reported;
- * an engine that is away then is left to the reaper. `shutdown` aborts with the reason to hand the build back.
+ * Runs one attempt from claim to finish report. Whatever happens, its containers are removed, those of a build that succeeded
+ * after its end was reported; an engine that is away then is left to the reaper. `shutdown` aborts with the reason to hand the build back.
  */
 export async function runBuild(world: BuildWorld, claim: Claim, shutdown: AbortSignal): Promise<void> {
   const stopped = new AbortController()
@@ -61,7 +65,9 @@ export async function runBuild(world: BuildWorld, claim: Claim, shutdown: AbortS
       (error: unknown) => (stopped.signal.aborted ? stopped.signal.reason : error) as unknown,
     )
     for (const timer of timers) clearTimeout(timer)
-    await Promise.all([removeTraces(world, run.labels, log), conclude({ run, lease, shutdown, log }, outcome)])
+    const concluded = conclude({ run, lease, shutdown, log }, outcome)
+    if (outcome === undefined) await Promise.race([concluded, sleep(removalWaitsMs, undefined, { ref: false })])
+    await Promise.all([removeTraces(world, run.labels, log), concluded])
   } finally {
     world.running.delete(attempt)
     for (const timer of timers) clearTimeout(timer)
@@ -80,6 +86,11 @@ function openRun(world: BuildWorld, claim: Claim, lease: LeaseClient, stopped: A
     ...(spec.limits.logBytes !== undefined && { buildBytes: spec.limits.logBytes }),
     onRefused: (error) => stopped.abort(error instanceof LeaseLost ? error : logsRefused(error)),
   })
+  const untilStopped = { signal: stopped.signal, budgetMs: Number.POSITIVE_INFINITY }
+  const phases = new PhaseReports({
+    send: (reports) => lease.reportPhases(reports, untilStopped),
+    onRefused: (error) => stopped.abort(error),
+  })
   return {
     spec,
     attempt,
@@ -88,6 +99,7 @@ function openRun(world: BuildWorld, claim: Claim, lease: LeaseClient, stopped: A
     engine: world.engine,
     broker: world.broker,
     logs,
+    phases,
     secrets,
     secretVariables: {},
     labels: buildLabels(world.identity, spec.buildId, attempt),
@@ -143,9 +155,9 @@ async function conclude({ run, lease, shutdown, log }: Ending, outcome: unknown)
   }
   const report = finishReport(run.secrets, outcome)
   if (report.status !== 'succeeded') log.warn({ err: outcome, code: report.code }, 'the build did not succeed')
-  await flushWithin(run.logs, shutdown)
+  const rest = await unsaid(run, shutdown)
   try {
-    await lease.finish(report, finishOptions(shutdown))
+    await lease.finish({ ...report, ...rest }, finishOptions(shutdown))
     log.info({ status: report.status }, 'build finished')
   } catch (error) {
     if (error instanceof LeaseLost) log.warn('the lease was lost before the build could be finished')
@@ -176,15 +188,22 @@ function unexpected(error: unknown): BuildFailure {
 
 const logsRefused = (cause: unknown) => platformFailure('logs-refused', 'The API refused the log of the build.', cause)
 
-async function flushWithin(logs: LogPump, shutdown: AbortSignal): Promise<void> {
+/** What the report of the end has to carry, once all that is on its way has arrived; an API that is away is not waited for long. */
+async function unsaid(
+  { logs, phases }: BuildRun,
+  shutdown: AbortSignal,
+): Promise<Pick<FinishReport, 'phases' | 'logs'>> {
   const limitMs = shutdown.aborted ? hurriedMs : unhurriedMs
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, limitMs)
-    shutdown.addEventListener('abort', () => setTimeout(resolve, hurriedMs).unref(), { once: true })
+  const late = new Promise<undefined>((resolve) => {
+    const giveUp = () => resolve(undefined)
+    timer = setTimeout(giveUp, limitMs)
+    shutdown.addEventListener('abort', () => setTimeout(giveUp, hurriedMs).unref(), { once: true })
   })
-  await Promise.race([logs.flush(), late])
+  const [last] = (await Promise.race([Promise.all([logs.takeLast(), phases.close()]), late])) ?? []
   clearTimeout(timer)
+  const { unheard } = phases
+  return { ...(unheard.length > 0 && { phases: [...unheard] }), ...(last && { logs: last }) }
 }
 
 function finishOptions(shutdown: AbortSignal) {

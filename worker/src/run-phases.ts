@@ -1,4 +1,3 @@
-import type { BuildPhase } from '@capstan/migrations/messages'
 import type { BuildRun, Sandbox } from './build-run.js'
 import { chooseTools, refuseWithoutManager } from './choose-tools.js'
 import { chooseVariant, compilesOnline } from './choose-variant.js'
@@ -24,7 +23,7 @@ export async function runPhases(run: BuildRun): Promise<void> {
   const sandbox = await inPhase(run, 'prepare', () => prepare(run))
   const project = await inPhase(run, 'fetch-source', async () => readProject(run, await fetchSource(run, sandbox)))
   const command = webBuildCommand(project)
-  await skipNeedless(run, project, command)
+  skipNeedless(run, project, command)
   if (project.packageManager !== null) await installWithCache(run, sandbox, project)
   if (command !== undefined) await inPhase(run, 'build-web', () => buildWeb(run, sandbox, project, command))
   const commandsRan = command !== undefined || project.packageManager !== null
@@ -39,18 +38,16 @@ function readProject(run: BuildRun, { project, tools }: Inspection): Project {
 }
 
 /** What will not run is reported at once, as soon as it is known. */
-async function skipNeedless(run: BuildRun, project: Project, command: readonly string[] | undefined): Promise<void> {
-  const skipped: [readonly BuildPhase[], string][] = []
+function skipNeedless(run: BuildRun, project: Project, command: readonly string[] | undefined): void {
   if (project.packageManager === null) {
-    skipped.push([['install'], 'There is no package.json, so nothing is installed.'])
+    skipPhases(run, ['install'], 'There is no package.json, so nothing is installed.')
   }
   if (command === undefined) {
-    skipped.push([['build-web'], 'package.json has neither a script "capawesome:build" nor "build".'])
+    skipPhases(run, ['build-web'], 'package.json has neither a script "capawesome:build" nor "build".')
   }
   if (run.spec.platform === 'web') {
-    skipped.push([['sync-native', 'compile', 'sign', 'verify'], 'A web build has no native part.'])
+    skipPhases(run, ['sync-native', 'compile', 'sign', 'verify'], 'A web build has no native part.')
   }
-  await Promise.all(skipped.map(([phases, reason]) => skipPhases(run, phases, reason)))
 }
 
 /** Downloads of an earlier build first, then the install, then what it downloaded is kept for the next one. */
@@ -59,7 +56,7 @@ async function installWithCache(run: BuildRun, sandbox: Sandbox, project: Projec
     return inPhase(run, 'install', () => installAndCut(run, sandbox, project))
   }
   const question = await cacheQuestion(run, project)
-  if (typeof question === 'string') await skipPhases(run, ['restore-cache'], question)
+  if (typeof question === 'string') skipPhases(run, ['restore-cache'], question)
   const use =
     typeof question === 'string'
       ? undefined
@@ -70,7 +67,7 @@ async function installWithCache(run: BuildRun, sandbox: Sandbox, project: Projec
   if (!use) return
   let saved: { sizeBytes?: number; saveMs?: number } = {}
   if (use.maxBytes === null) {
-    await skipPhases(run, ['save-cache'], use.outcome === 'hit' ? 'The cache is there already.' : 'Nothing is kept.')
+    skipPhases(run, ['save-cache'], use.outcome === 'hit' ? 'The cache is there already.' : 'Nothing is kept.')
   } else {
     const from = Date.now()
     const sizeBytes = await inPhase(run, 'save-cache', () => saveCache(run, sandbox, use))

@@ -6,12 +6,12 @@ import {
   ClaimRequest,
   FinishReport,
   LogBatch,
-  PhaseReport,
+  PhasesBody,
   SourceReport,
   WaitingReport,
   WorkerReport,
 } from '@capstan/migrations/messages'
-import type { BuildSpec, CacheAnswer } from '@capstan/migrations/messages'
+import type { BuildSpec, CacheAnswer, PhaseReport } from '@capstan/migrations/messages'
 import { createHash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -30,7 +30,7 @@ export class ProtocolServer {
   readonly batches = new Map<number, LogBatch>()
   readonly batchesReceived: number[] = []
   readonly artifacts: Stored[] = []
-  readonly finishes: FinishReport[] = []
+  readonly finishes: Omit<FinishReport, 'phases' | 'logs'>[] = []
   readonly waiting: WaitingReport[] = []
   readonly reports: WorkerReport[] = []
   readonly sources: SourceReport[] = []
@@ -49,7 +49,10 @@ export class ProtocolServer {
   /** Answered to every lease call while it is set. */
   refusal: { status: number; code: string } | undefined
   isClaimed = false
+  /** Reports of phases are answered when it settles. */
+  phasesGate: Promise<void> | undefined
   source: Buffer = Buffer.alloc(0)
+  sourceRequests = 0
   spec: Partial<BuildSpec> = {}
   #server = createServer((request, response) => {
     this.#answer(request, response).catch((error: unknown) => {
@@ -132,9 +135,11 @@ export class ProtocolServer {
     for await (const chunk of request) chunks.push(chunk as Buffer)
     const body = Buffer.concat(chunks)
     const path = request.url ?? ''
-    if (path === '/source') response.end(this.source)
-    else if (path.startsWith('/store/')) this.#receive(path.slice(7), request, body, response)
-    else this.#call(path, request.headers.authorization, body, response)
+    if (path === '/source') {
+      this.sourceRequests += 1
+      response.end(this.source)
+    } else if (path.startsWith('/store/')) this.#receive(path.slice(7), request, body, response)
+    else await this.#call(path, request.headers.authorization, body, response)
   }
 
   #receive(id: string, request: IncomingMessage, bytes: Buffer, response: ServerResponse): void {
@@ -147,7 +152,7 @@ export class ProtocolServer {
     response.end()
   }
 
-  #call(path: string, authorization: string | undefined, body: Buffer, response: ServerResponse): void {
+  async #call(path: string, authorization: string | undefined, body: Buffer, response: ServerResponse): Promise<void> {
     const reply = (status: number, value: unknown) => {
       response.writeHead(status, { 'content-type': 'application/json' })
       response.end(JSON.stringify(value))
@@ -175,6 +180,7 @@ export class ProtocolServer {
       this.isClaimed = true
       return reply(200, this.claim(build[1] ?? ''))
     }
+    if (path.endsWith('/phases')) await this.phasesGate
     return reply(200, this.#lease(path.slice('/worker/v1/lease'.length), parsed))
   }
 
@@ -189,19 +195,25 @@ export class ProtocolServer {
       return { expiresAt: new Date(Date.now() + 60_000).toISOString(), cancelRequested: this.cancelRequested }
     }
     if (path === '/source') this.sources.push(SourceReport.parse(body))
-    else if (path === '/phases') this.phases.push(PhaseReport.parse(body))
-    else if (path === '/logs') {
-      const batch = LogBatch.parse(body)
-      this.batchesReceived.push(batch.batch)
-      this.batches.set(batch.batch, batch)
-    } else if (path === '/finish') this.finishes.push(FinishReport.parse(body))
-    else if (path === '/artifacts') {
+    else if (path === '/phases') this.phases.push(...[PhasesBody.parse(body)].flat())
+    else if (path === '/logs') this.#keep(LogBatch.parse(body))
+    else if (path === '/finish') {
+      const { phases = [], logs, ...end } = FinishReport.parse(body)
+      this.phases.push(...phases)
+      if (logs) this.#keep(logs)
+      this.finishes.push(end)
+    } else if (path === '/artifacts') {
       const id = randomUUID()
       this.artifacts.push({ id, declaration: ArtifactDeclaration.parse(body), final: false })
       return { artifactId: id, uploadUrl: `${this.url}/store/${id}` }
     } else if (path.startsWith('/caches')) return this.#cache(path, body)
     else this.#finalize(z.string().parse(/^\/artifacts\/([^/]+)\/finalize$/.exec(path)?.[1]))
     return {}
+  }
+
+  #keep(batch: LogBatch): void {
+    this.batchesReceived.push(batch.batch)
+    this.batches.set(batch.batch, batch)
   }
 
   #cache(path: string, body: unknown): unknown {

@@ -223,6 +223,32 @@ describe('variables', () => {
   })
 })
 
+describe('a phase', () => {
+  test('does its work while its start is reported, and the next one begins when that has been heard', async () => {
+    let answer = () => {}
+    bench.api.phasesGate = new Promise((resolve) => (answer = resolve))
+    bench.api.source = withBuild('mkdir dist')
+    const { engine } = bench.world
+    const started = new Promise<void>((resolve) => {
+      const startContainer: typeof engine.startContainer = (spec) => engine.startContainer(spec).finally(resolve)
+      bench.world.engine = { ...engine, startContainer }
+    })
+    const running = bench.run()
+    await started
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(bench.api.phaseStates()).toEqual([])
+    expect(bench.api.sourceRequests).toBe(0)
+    answer()
+    await running
+    expect(bench.api.finishes[0]?.status).toBe('succeeded')
+    expect(bench.api.phaseStates().slice(0, 3)).toEqual([
+      'prepare started',
+      'prepare succeeded',
+      'fetch-source started',
+    ])
+  })
+})
+
 describe('the API going away', () => {
   test('for a while loses no line and no phase', async () => {
     bench.api.source = withBuild('for n in 1 2 3 4 5 6 7 8; do echo line $n; sleep 0.4; done; mkdir dist')
