@@ -75,19 +75,23 @@ async function append(tx: Transaction, by: Auditor, entry: AuditEntry): Promise<
   await tx.update(auditHeads).set({ seq, hash }).where(eq(auditHeads.orgId, by.orgId))
 }
 
-/** The clock is read after the lock is held, so times never run backwards along the chain. */
 async function lockHead(tx: Transaction, orgId: string): Promise<{ seq: number; prev: string; ts: string }> {
-  await tx.insert(auditHeads).values({ orgId, seq: 0, hash: GENESIS }).onConflictDoNothing()
-  const [head] = await tx
-    .select({ seq: auditHeads.seq, hash: auditHeads.hash })
-    .from(auditHeads)
-    .where(eq(auditHeads.orgId, orgId))
-    .for('update')
-  const [clock] = await tx.execute<{ now: string }>(
-    sql`select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as now`,
-  )
-  if (!head || !clock) throw new Error('The head of the audit chain is not visible.')
-  return { seq: head.seq + 1, prev: head.hash, ts: clock.now }
+  let head = await lockedHead(tx, orgId)
+  if (!head) {
+    await tx.insert(auditHeads).values({ orgId, seq: 0, hash: GENESIS }).onConflictDoNothing()
+    head = await lockedHead(tx, orgId)
+  }
+  if (!head) throw new Error('The head of the audit chain is not visible.')
+  return { seq: head.seq + 1, prev: head.hash, ts: head.now }
+}
+
+/** The clock is read outside of the subquery that waits for the lock, so times never run backwards along the chain. */
+async function lockedHead(tx: Transaction, orgId: string) {
+  const { seq, hash } = auditHeads
+  const locked = tx.select({ seq, hash }).from(auditHeads).where(eq(auditHeads.orgId, orgId)).for('update').as('locked')
+  const now = sql<string>`to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
+  const [head] = await tx.select({ seq: locked.seq, hash: locked.hash, now }).from(locked)
+  return head
 }
 
 function actorOf(actor: Actor): CanonicalValue {
