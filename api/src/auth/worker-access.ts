@@ -1,5 +1,5 @@
-import { jobs, leases, withLookup, withOrg, workers } from '@capstan/migrations'
-import { and, eq, gt, isNull } from 'drizzle-orm'
+import { leases, withLookup, workers } from '@capstan/migrations'
+import { and, eq, isNull } from 'drizzle-orm'
 import type { Deps } from '../context.js'
 import { Problem } from '../problems.js'
 import { bearerOf } from './authenticate.js'
@@ -31,29 +31,34 @@ export async function requireWorker(deps: Deps, authorization: string | undefine
   return { ...row, tokenHash }
 }
 
-/** The live lease behind a `cl_` token; 409 `lease-lost` once it has ended, expired or been superseded. */
+/**
+ * The live lease behind a `cl_` token; 409 `lease-lost` once it has ended, as it does with its attempt, or expired. Whether
+ * the attempt is still the current one is asked where that cannot change any more: by `holdLease`, in every operation.
+ */
 export async function requireLease(deps: Deps, authorization: string | undefined): Promise<Lease> {
   const token = bearerOf(authorization)
   if (kindOf(token) !== 'cl') throw new Problem('token-invalid')
   const tokenHash = hashToken(deps.pepper, token)
   const [known] = await withLookup(deps.db, tokenHash, (tx) =>
-    tx.select({ orgId: leases.orgId }).from(leases).where(eq(leases.tokenHash, tokenHash)),
-  )
-  if (!known) throw new Problem('token-invalid')
-  const [lease] = await withOrg(deps.db, known.orgId, (tx) =>
     tx
       .select({
-        id: leases.id,
-        orgId: leases.orgId,
-        jobId: leases.jobId,
-        buildId: leases.buildId,
-        attempt: leases.attempt,
-        workerId: leases.workerId,
+        lease: {
+          id: leases.id,
+          orgId: leases.orgId,
+          jobId: leases.jobId,
+          buildId: leases.buildId,
+          attempt: leases.attempt,
+          workerId: leases.workerId,
+        },
+        endedAt: leases.endedAt,
+        expiresAt: leases.expiresAt,
       })
       .from(leases)
-      .innerJoin(jobs, and(eq(jobs.id, leases.jobId), eq(jobs.attempt, leases.attempt), eq(jobs.status, 'in_progress')))
-      .where(and(eq(leases.tokenHash, tokenHash), isNull(leases.endedAt), gt(leases.expiresAt, deps.now()))),
+      .where(eq(leases.tokenHash, tokenHash)),
   )
-  if (!lease) throw new Problem('lease-lost', 'This attempt of the build is no longer yours; stop and clean up.')
-  return lease
+  if (!known) throw new Problem('token-invalid')
+  if (known.endedAt !== null || known.expiresAt <= deps.now()) {
+    throw new Problem('lease-lost', 'This attempt of the build is no longer yours; stop and clean up.')
+  }
+  return known.lease
 }
