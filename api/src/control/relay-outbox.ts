@@ -18,11 +18,11 @@ export async function relayOutbox(deps: ControlDeps, limits: DispatchLimits = di
   return deps.db.transaction(async (tx) => {
     const [lock] = await tx.execute<{ mine: boolean }>(sql`select pg_try_advisory_xact_lock(${RELAY_LOCK}) as mine`)
     if (!lock?.mine) return 0
-    let sent = await setAside(deps)
+    let sent = 0
     for (const pool of workerPools) {
       for (const due of await chooseDueBuilds(deps, pool, limits)) sent += await ringFor(deps, pool, due)
     }
-    return sent
+    return sent + (await setAside(deps))
   })
 }
 
