@@ -10,7 +10,7 @@ import { openEngineProxy } from './engine-proxy.js'
 let bench: Bench
 
 const mebibyte = 1024 * 1024
-const limits = { memoryBytes: 320 * mebibyte, cpus: 2, pids: 256, diskBytes: 64 * mebibyte, wallClockMs: 60_000 }
+const limits = { memoryBytes: 320 * mebibyte, cpus: 2, pids: 256, diskBytes: 64 * mebibyte, wallClockMs: 110_000 }
 
 async function start(build: string, overrides: Partial<BuildWorld> = {}): Promise<void> {
   bench = await openBench(overrides)
