@@ -1,6 +1,9 @@
-import { createHash, createHmac, createPublicKey } from 'node:crypto'
+import { createHash, createHmac, createPublicKey, randomUUID } from 'node:crypto'
+import { withOrg } from '@capstan/migrations'
+import { sql } from 'drizzle-orm'
 import { type JWTPayload, UnsecuredJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
+import { createIssuers } from '../src/openid/issuers.js'
 import { type Begun, ORIGIN, sessionOf } from './federated-fixture.js'
 import {
   begin,
@@ -59,6 +62,55 @@ describe('signing in through a provider', () => {
     const app = await fixture.request('POST', `/v1/apps?organizationId=${org.id}`, { token, body: { name: 'x' } })
     expect(app.status).toBe(403)
     expect(await me(await signIn(provider, { email: 'other@acme.example' }))).toEqual(expect.objectContaining({ id }))
+  })
+
+  test('for the first time twice at once makes one person, and both are that one', async () => {
+    const provider = await providerOf()
+    const sub = randomUUID()
+    const both = [await begin(provider), await begin(provider)]
+    const tokens = await Promise.all(both.map((begun) => issuer.sign(claims(begun, { sub }))))
+    issuer.answerToken((form) =>
+      Promise.resolve({ access_token: 'x', token_type: 'Bearer', id_token: tokens[Number(form.get('code'))] }),
+    )
+    const waiting = sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    const answers = await withOrg(fixture.deps.db, org.id, async (tx) => {
+      // Neither goes on until both have found nobody.
+      await tx.execute(sql`select 1 from organizations where id = ${org.id} for update`)
+      const asked = both.map(({ url, cookie }, index) =>
+        fixture.request('GET', `/login/callback?code=${index}&state=${url.searchParams.get('state')}`, {
+          headers: { cookie },
+        }),
+      )
+      await expect.poll(async () => (await fixture.deps.db.execute(waiting)).length, { timeout: 20_000 }).toBe(2)
+      return asked
+    })
+    const sessions = (await Promise.all(answers)).map((answer) => [answer.status, sessionOf(answer)])
+    expect(sessions).toEqual([200, 200].map((status) => [status, expect.stringMatching(/^cs_/)]))
+    const [first, other] = await Promise.all(sessions.map(([, token]) => me(String(token))))
+    expect(first?.id).toBe(other?.id)
+    const joined = `/v1/organizations/${org.id}/audit-events?action=member.joined`
+    expect(await (await fixture.request('GET', joined, { token: org.tokens.owner })).json()).toHaveLength(1)
+  })
+
+  test('is not begun at an address that is no web address, whatever the provider says of itself', async () => {
+    const { id } = await providerOf()
+    const start = async (authorizationEndpoint: string) => {
+      issuer.describe({ authorization_endpoint: authorizationEndpoint })
+      // What was said before is remembered for minutes.
+      fixture.deps.issuers = createIssuers(fixture.deps.outbound)
+      const answer = await fixture.request('POST', '/login/provider', {
+        headers: { origin: ORIGIN, 'content-type': 'application/x-www-form-urlencoded' },
+        body: new URLSearchParams({ provider: id, intent: 'sign-in' }).toString(),
+      })
+      issuer.describe({})
+      return [answer.status, await answer.text()]
+    }
+    for (const address of ['javascript:alert(1)//x', 'data:text/html,x', 'file:///etc/passwd', 'capstan://x']) {
+      expect(await start(address)).toEqual([400, expect.stringContaining('its description is incomplete')])
+    }
+    for (const address of ['https://id.example.test/authorize', 'http://id.example.test/authorize']) {
+      expect(await start(address)).toEqual([200, expect.stringContaining(`0; url=${address}?`)])
+    }
   })
 
   test('nobody is known by an address: another subject or issuer with the same one is somebody else', async () => {

@@ -1,4 +1,13 @@
-import { alsoOrg, memberships, newId, userIdentities, users, withOrg, withUser } from '@capstan/migrations'
+import {
+  alsoOrg,
+  memberships,
+  newId,
+  type Transaction,
+  userIdentities,
+  users,
+  withOrg,
+  withUser,
+} from '@capstan/migrations'
 import { and, eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import type { Deps } from '../context.js'
@@ -13,9 +22,10 @@ const MAX_EMAIL = 320
 export type PersonOf = { provider: Provider; claims: Issued; requestId: string }
 
 /** The person of the organization whom issuer and subject name, never the address. One who is new joins where the organization wants that. */
-export async function personOf(deps: Deps, { provider, claims, requestId }: PersonOf): Promise<string> {
-  const userId = await findIdentity(deps, provider, claims.sub)
-  if (userId === null) return join(deps, { provider, claims, requestId })
+export async function personOf(deps: Deps, input: PersonOf): Promise<string> {
+  const { provider, claims } = input
+  const known = await withOrg(deps.db, provider.orgId, (tx) => identityIn(tx, provider, claims.sub))
+  const userId = known ?? (await join(deps, input))
   const members = await withOrg(deps.db, provider.orgId, (tx) =>
     tx.$count(memberships, and(eq(memberships.orgId, provider.orgId), eq(memberships.userId, userId))),
   )
@@ -25,13 +35,14 @@ export async function personOf(deps: Deps, { provider, claims, requestId }: Pers
   return userId
 }
 
-export async function findIdentity(deps: Deps, { orgId, issuer }: Provider, subject: string): Promise<string | null> {
-  const [identity] = await withOrg(deps.db, orgId, (tx) =>
-    tx
-      .select({ userId: userIdentities.userId })
-      .from(userIdentities)
-      .where(and(eq(userIdentities.issuer, issuer), eq(userIdentities.subject, subject))),
+/** In a transaction that shows the provider's organization. */
+export async function identityIn(tx: Transaction, { orgId, issuer }: Provider, subject: string) {
+  const isNamed = and(
+    eq(userIdentities.orgId, orgId),
+    eq(userIdentities.issuer, issuer),
+    eq(userIdentities.subject, subject),
   )
+  const [identity] = await tx.select({ userId: userIdentities.userId }).from(userIdentities).where(isNamed)
   return identity?.userId ?? null
 }
 
@@ -43,10 +54,13 @@ async function join(deps: Deps, { provider, claims, requestId }: PersonOf): Prom
   }
   const userId = newId()
   const email = typeof claims['email'] === 'string' ? claims['email'].toWellFormed().replaceAll('\0', '') : ''
-  await withUser(deps.db, userId, async (tx) => {
+  return withUser(deps.db, userId, async (tx) => {
     await alsoOrg(tx, orgId)
     await holdProvider(tx, provider)
     await lockMemberships(tx, orgId)
+    // Of two first sign-ins at once the second finds whom the first made.
+    const made = await identityIn(tx, provider, claims.sub)
+    if (made !== null) return made
     await tx.insert(users).values({ id: userId, email: email.slice(0, MAX_EMAIL), federated: true })
     await tx
       .insert(userIdentities)
@@ -57,6 +71,6 @@ async function join(deps: Deps, { provider, claims, requestId }: PersonOf): Prom
       { orgId, actor: { type: 'user', id: userId }, requestId },
       { action: 'member.joined', target: { user: userId, identityProvider: provider.id }, data: { role } },
     )
+    return userId
   })
-  return userId
 }
