@@ -1,5 +1,5 @@
 import { apiTokens, memberships, openDatabase, type OpenDatabase, withOrg } from '@capstan/migrations'
-import { eq } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { closeReviews } from '../src/control/close-reviews.js'
 import type { ControlDeps } from '../src/control/control-deps.js'
@@ -270,6 +270,50 @@ describe('at the deadline', () => {
     expect((await decide(second, other, 'attested')).status).toBe(200)
     await end()
     expect(await live()).toEqual([org.userIds.admin])
+  })
+
+  test('a token that was rotated meanwhile is in the review: attested it stays, else it is revoked', async () => {
+    const scopes = ['organizations:read']
+    const admin = await calls.fresh(org.userIds.admin)
+    const make = () => calls.must<Row & { token: string }>('POST', '/tokens', { name: 'ci', kind: 'service', scopes })
+    const rotate = ({ id }: Row) =>
+      calls.must<Row & { token: string }>('POST', `/tokens/${id}/rotations`, { overlapHours: 0 })
+    const see = async ({ token }: { token: string }) => (await fixture.request('GET', calls.path, { token })).status
+    const [first, second] = [await make(), await make()]
+    const review = await begin()
+    for (const { id } of [first, second]) {
+      expect((await decide(review, find(await itemsOf(review), { tokenId: id }), 'attested', admin)).status).toBe(200)
+    }
+    const successors = [await rotate(first), await rotate(second)]
+    expect(await Promise.all(successors.map(see))).toEqual([200, 200])
+    const item = find(await itemsOf(review, '&undecided=true'), { tokenId: successors[0]!.id })
+    // Whoever rotated knows the secret.
+    await refusal(await decide(review, item, 'attested'), 403, 'review-own')
+    expect((await decide(review, item, 'attested', admin)).status).toBe(200)
+    await end()
+    expect(await Promise.all(successors.map(see))).toEqual([200, 401])
+    // No review is open: nothing to be added to.
+    expect(await see(await rotate(successors[0]!))).toBe(200)
+    expect(await itemsOf(review)).toHaveLength(10)
+  })
+
+  test('a token that is being rotated when the review begins is in it', async () => {
+    const body = { name: 'ci', kind: 'service', scopes: ['organizations:read'] }
+    const { id } = await calls.must('POST', '/tokens', body)
+    const waiting = sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    const waits = (count: number) =>
+      expect.poll(async () => (await fixture.deps.db.execute(waiting)).length).toBeGreaterThanOrEqual(count)
+    const both = await withOrg(fixture.deps.db, org.id, async (tx) => {
+      // The rotation has done all but its event; the review begins before that is there.
+      await tx.execute(sql`select 1 from audit_heads where org_id = ${org.id} for update`)
+      const rotation = calls.must('POST', `/tokens/${id}/rotations`, {})
+      await waits(1)
+      const review = begin()
+      await waits(2)
+      return [rotation, review] as const
+    })
+    const [successor, review] = await Promise.all(both)
+    expect((await itemsOf(review)).map(({ tokenId }) => tokenId)).toContain(successor.id)
   })
 
   test('each suspension is in the log, the review is over, and a second pass changes nothing', async () => {

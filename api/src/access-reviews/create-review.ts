@@ -12,6 +12,7 @@ import {
 import { and, eq, gt, isNull, ne } from 'drizzle-orm'
 import { recordAudit } from '../audit/record-audit.js'
 import { type Context, requireScope } from '../context.js'
+import { lockMemberships } from '../members/keep-an-owner.js'
 import { Problem } from '../problems.js'
 
 const DAY_MS = 24 * 60 * 60_000
@@ -34,6 +35,8 @@ export async function createReview(ctx: Context, { dueAt }: { dueAt: Date }): Pr
     throw new Problem('request-invalid', 'dueAt: name a time at least a day and at most a year ahead.')
   }
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
+    // Against tokens that are being made: each holds the organization, and is listed here or finds this review.
+    await lockMemberships(tx, ctx.orgId)
     const values = { id: newId(), orgId: ctx.orgId, dueAt, createdBy: ctx.actor.id, createdAt: ctx.now() }
     const [review] = await tx.insert(accessReviews).values(values).onConflictDoNothing().returning()
     if (!review)

@@ -1,5 +1,6 @@
 import { apiTokens, type Transaction, withOrg } from '@capstan/migrations'
 import { and, eq, gt, isNull } from 'drizzle-orm'
+import { addSuccessor } from '../access-reviews/add-successor.js'
 import { recordAudit } from '../audit/record-audit.js'
 import { isScope, scopesOf } from '../auth/permissions.js'
 import { createToken } from '../auth/tokens.js'
@@ -35,6 +36,7 @@ export async function rotateApiToken(ctx: Context, input: RotateApiToken) {
     const { name, kind, userId } = old
     const made = { name, kind, userId, scopes: old.scopes, replacesId: old.id, rotatedBy: ctx.actor.id, ...limits }
     const inserted = await insertToken(tx, ctx, token, made)
+    if (kind === 'service') await addSuccessor(tx, ctx, inserted.id)
     const until = new Date(Math.min(old.expiresAt.getTime(), ctx.now().getTime() + input.overlapHours * HOUR_MS))
     await tx.update(apiTokens).set({ expiresAt: until }).where(eq(apiTokens.id, old.id))
     await recordAudit(tx, ctx, {
