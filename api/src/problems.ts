@@ -66,6 +66,7 @@ export const problems = {
   'identity-provider-invalid': { status: 422, title: 'The identity provider is not usable' },
   'identity-taken': { status: 409, title: 'The identity belongs to another account' },
   'mail-unavailable': { status: 503, title: 'This server sends no mail' },
+  'email-change-invalid': { status: 422, title: 'The code for a new address is not valid' },
   'reset-invalid': { status: 422, title: 'The code for a new password is not valid' },
   'webhooks-unavailable': { status: 503, title: 'This server sends no webhooks' },
   'webhook-limit': { status: 422, title: 'There are too many webhooks' },

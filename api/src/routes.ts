@@ -1,5 +1,6 @@
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import { registerAppWebhookRoutes } from './app-webhooks/routes.js'
+import { registerEmailChangeRoutes } from './email-changes/routes.js'
 import { registerPasswordResetRoutes } from './password-resets/routes.js'
 import { registerAppRoutes } from './apps/routes.js'
 import { registerAuditRoutes } from './audit/routes.js'
@@ -67,6 +68,7 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerPages(app)
   registerUserRoutes(app)
   registerPasswordResetRoutes(app)
+  registerEmailChangeRoutes(app)
   registerSecondFactorRoutes(app)
   registerPasskeyRoutes(app)
   registerOrganizationRoutes(app)

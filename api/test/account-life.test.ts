@@ -1,6 +1,7 @@
 import {
   apiTokens,
   auditEvents,
+  emailChanges,
   invitations,
   memberships,
   newId,
@@ -119,6 +120,15 @@ describe('deleting an account', () => {
         status: 'accepted',
         decidedAt: new Date(),
         acceptedBy: me,
+        expiresAt: new Date(Date.now() + 60_000),
+      }),
+    )
+    await withUser(fixture.deps.db, me, (tx) =>
+      tx.insert(emailChanges).values({
+        id: newId(),
+        userId: me,
+        email: `next.${email}`,
+        tokenHash: newId(),
         expiresAt: new Date(Date.now() + 60_000),
       }),
     )

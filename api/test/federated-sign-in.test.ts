@@ -64,6 +64,27 @@ describe('signing in through a provider', () => {
     expect(await me(await signIn(provider, { email: 'other@acme.example' }))).toEqual(expect.objectContaining({ id }))
   })
 
+  test('follows the address that the provider says of whom it brought in; whoever linked it keeps their own', async () => {
+    const provider = await providerOf()
+    const sub = randomUUID()
+    const { id } = await me(await signIn(provider, { sub, email: 'maiden@acme.example' }))
+    for (const [email, shown] of [
+      ['married@acme.example', 'married@acme.example'],
+      [undefined, 'married@acme.example'],
+    ]) {
+      expect(await me(await signIn(provider, { sub, email }))).toMatchObject({ id, email: shown })
+    }
+    const audit = `/v1/organizations/${org.id}/audit-events?action=email.changed`
+    const events = await (await fixture.request('GET', audit, { token: org.tokens.owner })).json<unknown[]>()
+    expect([events.length, JSON.stringify(events)]).toEqual([1, expect.stringContaining(id)])
+    expect(JSON.stringify(events)).not.toContain('@')
+    const page = await fixture.signIn(org.userIds.viewer, { client: 'page' })
+    const begun = await begin(provider, { intent: 'link' }, `__Host-capstan=${page.token}`)
+    await finish(begun, await issuer.sign(claims(begun, { sub: 'linked' })))
+    const linked = await me(await signIn(provider, { sub: 'linked', email: 'x@acme.example' }))
+    expect(linked).toMatchObject({ id: org.userIds.viewer, email: `${org.userIds.viewer}@example.test` })
+  })
+
   test('for the first time twice at once makes one person, and both are that one', async () => {
     const provider = await providerOf()
     const sub = randomUUID()

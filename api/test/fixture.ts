@@ -45,10 +45,10 @@ export type Fixture = {
   /** A folder of this fixture, removed with it. */
   folder: string
   createOrganization(name?: string): Promise<TestOrganization>
-  /** A session as signing in opens it; with a second factor presented at `secondFactorAt`. */
+  /** A session as signing in opens it; with a second factor presented at `secondFactorAt`, by a provider of `onlyOrgId`. */
   signIn(
     userId: string,
-    options?: { secondFactorAt?: Date | null; client?: 'api' | 'cli' | 'page' },
+    options?: { secondFactorAt?: Date | null; client?: 'api' | 'cli' | 'page'; onlyOrgId?: string | null },
   ): Promise<{ id: string; token: string }>
   createWorker(): Promise<{ id: string; token: string }>
   /** A request as a browser or the CLI would send it; a plain object becomes a JSON body. */
@@ -120,13 +120,14 @@ export async function createFixture(
     ownerUrl: database.ownerUrl,
     databaseUrl: (role) => database.url(role),
     createOrganization: (name = 'Test') => createOrganization(deps, name),
-    signIn: (userId, { secondFactorAt = null, client = 'api' } = {}) =>
+    signIn: (userId, { secondFactorAt = null, client = 'api', onlyOrgId = null } = {}) =>
       openSession(deps, {
         userId,
         client,
         method: 'test',
         twoFactor: secondFactorAt !== null,
         secondFactorAt,
+        onlyOrgId,
         userAgent: 'test',
         requestId: 'test',
       }),

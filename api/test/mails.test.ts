@@ -145,6 +145,8 @@ describe('a mail', () => {
     expect(arrived[0]).toMatchObject({ to: ['ada@example.test'], from: 'capstan@example.test' })
     // A name makes no header and no line of its own.
     expect(arrived[0]?.text).not.toMatch(/^Bcc:/m)
+    // A page, with the code where neither servers nor logs see it.
+    expect(arrived[0]?.text).toMatch(/^http:\/\/capstan\.test\/join#cj_\w{36}\r?$/m)
     expect(arrived[0]?.text).toMatch(new RegExp(`^message-id: <${left!.id}@example.test>`, 'im'))
     expect((await waiting()).map(({ status, sealed }) => [status, sealed])).toEqual([['sent', null]])
     const joined = await fixture.request('POST', '/v1/invitations/accounts', {

@@ -66,7 +66,9 @@ const PERSONAL = [
   'registerPasskey',
   'removePasskey',
   'removeTotp',
+  'redeemEmailChange',
   'renewRecoveryCodes',
+  'requestEmailChange',
   'startTotp',
 ]
 

@@ -163,4 +163,6 @@ insert into app_webhook_deliveries (id, org_id, webhook_id, event, facts)
   values (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 'job_finished', '{}');
 insert into mails (id, kind, sealed, expires_at) values (gen_random_uuid(), 'x', '\x00', now());
 insert into password_resets (id, user_id, token_hash, expires_at) values (gen_random_uuid(), gen_random_uuid(), 'h9', now());
+insert into email_changes (id, user_id, email, token_hash, expires_at)
+  values (gen_random_uuid(), gen_random_uuid(), 'x@example.test', 'h12', now());
 set session_replication_role = origin;

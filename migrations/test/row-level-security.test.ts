@@ -106,6 +106,7 @@ describe('the API role', () => {
     // People's own rows, the workers, and what the broker or the control process alone may read.
     const ofPeople = [
       'device_codes',
+      'email_changes',
       'passkeys',
       'password_resets',
       'recovery_codes',
@@ -181,7 +182,15 @@ describe('the control role', () => {
       'organizations',
       'static_apps',
     ]
-    const expiring = ['device_codes', 'invitations', 'password_resets', 'sessions', 'sign_in_flows', 'spent_values']
+    const expiring = [
+      'device_codes',
+      'email_changes',
+      'invitations',
+      'password_resets',
+      'sessions',
+      'sign_in_flows',
+      'spent_values',
+    ]
     expect(seen.flat().sort()).toEqual([...due, ...expiring, 'outbox', 'rollouts', 'uploads', 'workers'].sort())
     await expect(control.sql`select token_hash from sessions`).rejects.toThrow(/permission denied/)
     await expect(control.sql`select envelope from credential_versions`).rejects.toThrow(/permission denied/)

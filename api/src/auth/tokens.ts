@@ -1,13 +1,13 @@
 import { createHmac, randomInt } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
-/** `ca_` API token, `cs_` session, `cw_` worker, `cl_` lease of one build attempt, `cd_` device, `cj_` joins an organization, `co_` operator, `cr_` sets a new password. */
-export type TokenKind = 'ca' | 'cs' | 'cw' | 'cl' | 'cd' | 'cj' | 'co' | 'cr'
+/** `ca_` API token, `cs_` session, `cw_` worker, `cl_` lease of one build attempt, `cd_` device, `cj_` joins an organization, `co_` operator, `cr_` sets a new password, `ce_` takes a new address. */
+export type TokenKind = 'ca' | 'cs' | 'cw' | 'cl' | 'cd' | 'cj' | 'co' | 'cr' | 'ce'
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const RANDOM_CHARACTERS = 30
 const CHECK_CHARACTERS = 6
-const SHAPE = /^(ca|cs|cw|cl|cd|cj|co|cr)_[0-9A-Za-z]{36}$/
+const SHAPE = /^(ca|cs|cw|cl|cd|cj|co|cr|ce)_[0-9A-Za-z]{36}$/
 
 /** A new token: 30 random base62 characters (178 bits) and a CRC32 that lets scanners and the API spot a typo. */
 export function createToken(kind: TokenKind): string {

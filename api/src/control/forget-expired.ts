@@ -1,6 +1,7 @@
 import {
   apiTokens,
   deviceCodes,
+  emailChanges,
   invitations,
   passwordResets,
   sessions,
@@ -19,6 +20,7 @@ const INVITATION_DAYS = 30
 export async function forgetExpired({ db }: ControlDeps): Promise<void> {
   await forgetMails({ db })
   await db.delete(passwordResets).where(lt(passwordResets.expiresAt, sql`now()`))
+  await db.delete(emailChanges).where(lt(emailChanges.expiresAt, sql`now()`))
   await db.delete(spentValues).where(lt(spentValues.expiresAt, sql`now()`))
   await db.delete(deviceCodes).where(lt(deviceCodes.expiresAt, sql`now()`))
   await db.delete(signInFlows).where(lt(signInFlows.expiresAt, sql`now()`))

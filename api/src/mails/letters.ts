@@ -16,17 +16,45 @@ export const invitationLetter = (
 ): Words =>
   letter(publicUrl, `You are invited to the organization "${plain(facts.organization)}"`, [
     `You are invited to join the organization "${plain(facts.organization)}" at ${publicUrl} as ${facts.role}.`,
-    `Your invitation, until ${facts.expiresAt.toISOString()}:\n\n${facts.secret}`,
-    `Accept it signed in with POST ${publicUrl}/v1/invitations/acceptances, or make an account with it at POST ${publicUrl}/v1/invitations/accounts.`,
+    `Accept or decline it here, until ${facts.expiresAt.toISOString()}:\n\n${publicUrl}/join#${facts.secret}`,
+    `Scripts send what follows the # as "secret" to POST ${publicUrl}/v1/invitations/acceptances, signed in, or to make an account to POST ${publicUrl}/v1/invitations/accounts.`,
     'Whoever has it can join in your place: do not pass it on. If you do not know who invites you, ignore this mail.',
   ])
 
 export const resetLetter = (publicUrl: string, facts: { secret: string; minutes: number }): Words =>
   letter(publicUrl, 'Set a new password', [
     `Somebody, perhaps you, says to have forgotten the password of your account at ${publicUrl}.`,
-    `This code sets a new one, once, within ${facts.minutes} minutes:\n\n${facts.secret}`,
-    `Send it with the new password to POST ${publicUrl}/v1/password-resets/redemptions. All sessions end then; your second factor stays.`,
+    `Set a new one here, once, within ${facts.minutes} minutes:\n\n${publicUrl}/login/password/new#${facts.secret}`,
+    `All sessions end then; your second factor stays. Scripts send what follows the # as "secret" with the new password to POST ${publicUrl}/v1/password-resets/redemptions.`,
     'If it was not you, ignore this mail: nothing has changed.',
+  ])
+
+export const emailChangeLetter = (publicUrl: string, facts: { secret: string; minutes: number }): Words =>
+  letter(publicUrl, 'Confirm your new address', [
+    `Somebody, perhaps you, wants to use this address for an account at ${publicUrl}.`,
+    `Confirm it here within ${facts.minutes} minutes, signed in as you are used to:\n\n${publicUrl}/account/email#${facts.secret}`,
+    `Scripts send what follows the # as "secret" to POST ${publicUrl}/v1/users/me/email-changes/redemptions, signed in.`,
+    'If it was not you, ignore this mail: without a session of that account the code does nothing.',
+  ])
+
+export const emailTakenLetter = (publicUrl: string): Words =>
+  letter(publicUrl, 'This address has an account', [
+    `Somebody, perhaps you, wanted to use this address for another account at ${publicUrl}. It belongs to one already, so nothing was changed.`,
+    'If both accounts are yours, delete the one that you do not need, or give it another address first.',
+  ])
+
+/** To the address before: it tells who takes over an account by its own means nothing that they do not know. */
+export const emailNoticeLetter = (
+  publicUrl: string,
+  { email, changed, at }: { email: string; changed: boolean; at: Date },
+): Words =>
+  letter(publicUrl, changed ? 'Your address was changed' : 'Your address is to be changed', [
+    changed
+      ? `You sign in at ${publicUrl} with ${email} from now on, and no longer with this address. All other sessions have ended.`
+      : `A code that changes the address of your account at ${publicUrl} was mailed to ${email}.`,
+    changed
+      ? `It happened at ${at.toISOString()}. If it was not you, write to the administrators of your organization at once: this address opens the account no more.`
+      : `It was asked for at ${at.toISOString()}. If it was not you, sign in, set a new password, and end all sessions: the code is void then.`,
   ])
 
 const changes: Record<string, string> = {

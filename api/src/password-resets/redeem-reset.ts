@@ -1,4 +1,4 @@
-import { passwordResets, userPasswords, withLookup, withUser } from '@capstan/migrations'
+import { emailChanges, passwordResets, userPasswords, withLookup, withUser } from '@capstan/migrations'
 import { and, eq, gt } from 'drizzle-orm'
 import { hashInTurn } from '../auth/hash-in-turn.js'
 import { hashPassword } from '../auth/password.js'
@@ -8,16 +8,19 @@ import type { Deps } from '../context.js'
 import { mailOwnChange } from '../mails/mail-to.js'
 import { Problem } from '../problems.js'
 import { endAllSessions } from '../sessions/end-all-sessions.js'
+import { admitStranger } from './admit-stranger.js'
 
 const invalid = () => new Problem('reset-invalid', 'This code was used or has expired. Ask for another one.')
 
-export type RedeemReset = { secret: string; password: string; requestId: string }
+export type RedeemReset = { secret: string; password: string; address: string | null; requestId: string }
 
 /**
  * Sets the password for whoever holds the code, once, and ends every session. Nobody is signed in by it: a second factor
  * is asked for as ever.
  */
-export async function redeemReset(deps: Deps, { secret, password, requestId }: RedeemReset): Promise<void> {
+export async function redeemReset(deps: Deps, input: RedeemReset): Promise<void> {
+  const { secret, password, address, requestId } = input
+  admitStranger(deps, address)
   if (kindOf(secret) !== 'cr') throw invalid()
   const tokenHash = hashToken(deps.pepper, secret)
   const isLive = and(eq(passwordResets.tokenHash, tokenHash), gt(passwordResets.expiresAt, deps.now()))
@@ -33,6 +36,7 @@ export async function redeemReset(deps: Deps, { secret, password, requestId }: R
     if (used.length === 0) throw invalid()
     const now = deps.now()
     await tx.update(userPasswords).set({ hash, updatedAt: now }).where(eq(userPasswords.userId, userId))
+    await tx.delete(emailChanges).where(eq(emailChanges.userId, userId))
     const ended = await endAllSessions(tx, { userId, at: now })
     await mailOwnChange(tx, deps, { userId, action: 'password.reset' })
     const entry = { action: 'password.reset', target: { user: userId }, data: { sessions: ended } }

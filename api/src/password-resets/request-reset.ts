@@ -4,14 +4,8 @@ import { createToken, hashToken } from '../auth/tokens.js'
 import type { Deps } from '../context.js'
 import { resetLetter } from '../mails/letters.js'
 import { queueMail } from '../mails/queue-mail.js'
-import { Problem } from '../problems.js'
 
 const MINUTES = 30
-
-export function requireMail({ mailKey }: Pick<Deps, 'mailKey'>): void {
-  if (mailKey) return
-  throw new Problem('mail-unavailable', 'This server sends no mail. Ask its operator for a new password.')
-}
 
 /** Mails a code to the address if somebody signs in with it and a password. A code of before is void then. */
 export async function requestReset(deps: Deps, address: string): Promise<void> {

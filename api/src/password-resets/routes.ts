@@ -1,12 +1,9 @@
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../auth/access.js'
-import { networkOf } from '../auth/client-address.js'
 import { NewPassword } from '../auth/new-password.js'
 import { defineRoute, jsonBody } from '../define-route.js'
-import { limitRate } from '../limit-rate.js'
-import { Problem } from '../problems.js'
+import { askForReset } from './ask-for-reset.js'
 import { redeemReset } from './redeem-reset.js'
-import { requestReset, requireMail } from './request-reset.js'
 
 const requestRoute = defineRoute({
   method: 'post',
@@ -28,30 +25,14 @@ const redeemRoute = defineRoute({
   responses: { 204: { description: 'The password is set. Sign in with it' } },
 })
 
-const admitNetwork = limitRate({ burst: 20, perSecond: 0.05 })
-/** Of mails to one address: nobody's letterbox is filled from here. */
-const admitAddress = limitRate({ burst: 3, perSecond: 1 / 900 })
-
-function admitStranger(address: string | null, now: Date): void {
-  if (address === null || admitNetwork(networkOf(address), now)) return
-  throw new Problem('too-many-requests', 'Too many passwords are reset from your network. Try again in a minute.')
-}
-
 export function registerPasswordResetRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(requestRoute, (c) => {
-    const deps = c.get('deps')
-    requireMail(deps)
-    admitStranger(c.get('address'), deps.now())
-    const { email } = c.req.valid('json')
-    // Not waited for: the time of the answer would tell whether there is such an account.
-    if (admitAddress(email.toLowerCase(), deps.now())) {
-      void requestReset(deps, email).catch((error: unknown) => deps.log.error({ err: error }, 'a reset was not mailed'))
-    }
+    askForReset(c.get('deps'), { ...c.req.valid('json'), address: c.get('address') })
     return c.body(null, 202)
   })
   app.openapi(redeemRoute, async (c) => {
-    admitStranger(c.get('address'), c.get('deps').now())
-    await redeemReset(c.get('deps'), { ...c.req.valid('json'), requestId: c.get('requestId') })
+    const from = { address: c.get('address'), requestId: c.get('requestId') }
+    await redeemReset(c.get('deps'), { ...c.req.valid('json'), ...from })
     return c.body(null, 204)
   })
 }

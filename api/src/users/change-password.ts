@@ -1,4 +1,4 @@
-import { passwordResets, userPasswords, withUser } from '@capstan/migrations'
+import { emailChanges, passwordResets, userPasswords, withUser } from '@capstan/migrations'
 import { eq } from 'drizzle-orm'
 import { hashInTurn } from '../auth/hash-in-turn.js'
 import { hashPassword, passwordMatches } from '../auth/password.js'
@@ -13,7 +13,7 @@ const failures = createFailureCounter()
 
 export type ChangePassword = { password: string; newPassword: string }
 
-/** Needs the present password, in whichever session; ends every other one, and a code that was mailed for a forgotten one. API tokens go on: they are not of the password. */
+/** Needs the present password, in whichever session; ends every other one, and codes that were mailed for a forgotten one or another address. API tokens go on: they are not of the password. */
 export async function changePassword(self: Self, input: ChangePassword): Promise<{ ended: number }> {
   const { userId } = self.session
   failures.admit(userId, self.now())
@@ -30,6 +30,7 @@ export async function changePassword(self: Self, input: ChangePassword): Promise
     if (!current || current.hash !== stored) throw new Problem('request-conflict')
     await tx.update(userPasswords).set({ hash, updatedAt: self.now() }).where(eq(userPasswords.userId, userId))
     await tx.delete(passwordResets).where(eq(passwordResets.userId, userId))
+    await tx.delete(emailChanges).where(eq(emailChanges.userId, userId))
     const ended = await endOtherSessions(tx, self)
     await recordOwn(tx, self, { action: 'password.changed', target: { user: userId }, data: { sessions: ended } })
     return { ended }

@@ -25,3 +25,12 @@ export const passwordResets = pgTable('password_resets', {
   expiresAt: at('expires_at').notNull(),
   createdAt: createdAt(),
 })
+
+export const emailChanges = pgTable('email_changes', {
+  id: id(),
+  userId: uuid('user_id').notNull(),
+  email: text('email').notNull(),
+  tokenHash: text('token_hash').notNull(),
+  expiresAt: at('expires_at').notNull(),
+  createdAt: createdAt(),
+})
