@@ -23,6 +23,9 @@ import { registerIdentityProviderRoutes } from './identity-providers/routes.js'
 import { registerProviderPages } from './pages/provider-routes.js'
 import { registerTrustPolicyRoutes } from './trust-policies/routes.js'
 import { registerCiTokenRoutes } from './ci-tokens/routes.js'
+import { registerEmailPages } from './pages/email-routes.js'
+import { registerJoinPages } from './pages/join-routes.js'
+import { registerPasswordPages } from './pages/password-routes.js'
 import { registerPages } from './pages/routes.js'
 import { registerSecondFactorRoutes } from './second-factors/routes.js'
 import { registerPasskeyRoutes } from './passkeys/routes.js'
@@ -66,6 +69,9 @@ export function registerRoutes(app: OpenAPIHono<Env>): void {
   registerIncidentRoutes(app)
   registerSessionRoutes(app)
   registerPages(app)
+  registerJoinPages(app)
+  registerPasswordPages(app)
+  registerEmailPages(app)
   registerUserRoutes(app)
   registerPasswordResetRoutes(app)
   registerEmailChangeRoutes(app)

@@ -140,7 +140,16 @@ describe('the page', () => {
     await page.context().close()
   })
 
-  test.each(['/login/device', '/login', '/login/passkey.js', '/login/style.css', '/logout'])(
+  const account = [
+    '/join',
+    '/join/code',
+    '/login/password',
+    '/login/password/new',
+    '/account/email',
+    '/account/email/code',
+  ]
+  const shared = ['/login/passkey.js', '/login/mailed-code.js', '/login/style.css']
+  test.each(['/login/device', '/login', '/logout', ...shared, ...account])(
     '%s is sent with a policy that forbids frames and everything from elsewhere',
     async (path) => {
       const answer = await fixture.request('GET', path)
@@ -153,7 +162,10 @@ describe('the page', () => {
   )
 
   test.each([undefined, 'null', 'http://evil.test'])('takes no form from the origin %s', async (origin) => {
-    for (const path of ['/login', '/login/device', '/login/device/decision', '/logout']) {
+    const joining = ['/join', '/join/sign-in', '/join/account', '/join/acceptance', '/join/rejection']
+    const changing = ['/login/password', '/login/password/new', '/account/email', '/account/email/sign-in']
+    const login = ['/login', '/login/device', '/login/device/decision', '/logout']
+    for (const path of [...login, ...joining, ...changing, '/account/email/code']) {
       const headers = { 'content-type': 'application/x-www-form-urlencoded', ...(origin ? { origin } : {}) }
       const refused = await fixture.request('POST', path, { headers, body: 'code=BBBBBBBB&decision=approved' })
       expect([path, refused.status, (await refused.json()).code]).toEqual([path, 403, 'form-foreign'])

@@ -17,8 +17,9 @@ export type Self = Deps & { session: SessionPrincipal; requestId: string }
  * The person behind a session; what is personal is not changed through an API token, nor by what one organization's
  * provider vouched for: whoever rules that provider would else have the person in every other organization.
  */
-export function selfOf(c: HonoContext<Env>): Self {
-  const self = signedInOf(c)
+export const selfOf = (c: HonoContext<Env>): Self => requireEverywhere(signedInOf(c))
+
+export function requireEverywhere(self: Self): Self {
   if (self.session.onlyOrgId === null) return self
   throw new Problem(
     'session-needed',

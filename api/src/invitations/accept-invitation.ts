@@ -49,7 +49,7 @@ export async function join(
 }
 
 /** Nobody comes back, or brings others in, by invitations of a time when they could do more. */
-async function mayStillInvite(tx: Transaction, { createdBy, role }: Invitation): Promise<boolean> {
+export async function mayStillInvite(tx: Transaction, { createdBy, role }: Invitation): Promise<boolean> {
   if (createdBy === null) return false
   const [inviter] = await tx
     .select({ role: memberships.role })

@@ -4,15 +4,18 @@ import { hashPassword } from '../auth/password.js'
 import type { Deps } from '../context.js'
 import { Problem } from '../problems.js'
 import { join } from './accept-invitation.js'
+import { admitStranger } from './admit-stranger.js'
+import type { NewAccount } from './new-account.js'
 import { withInvitation } from './open-invitation.js'
 
-export type CreateAccount = { secret: string; name?: string | undefined; password: string; requestId: string }
+export type CreateAccount = NewAccount & { secret: string; address: string | null; requestId: string }
 
 /** A person without an account makes one, for the invited address, and joins. Signing in comes after, as always. */
 export async function createAccount(
   deps: Deps,
-  { secret, name, password, requestId }: CreateAccount,
+  { secret, name, password, address, requestId }: CreateAccount,
 ): Promise<{ userId: string; organizationId: string }> {
+  admitStranger(deps, address)
   // Looked at before the costly hash, and locked after it.
   await withInvitation(deps, secret, async () => undefined)
   const hash = await hashInTurn(() => hashPassword(password))

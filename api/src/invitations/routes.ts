@@ -1,18 +1,14 @@
 import { invitableRoles, invitationStatuses } from '@capstan/migrations'
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Env } from '../auth/access.js'
-import { networkOf } from '../auth/client-address.js'
-import { NewPassword } from '../auth/new-password.js'
 import { selfOf } from '../auth/self.js'
-import { plainText } from '../channels/plain-text.js'
 import { defineRoute, Id, jsonBody, jsonResponse, PageQuery } from '../define-route.js'
-import { limitRate } from '../limit-rate.js'
-import { Problem } from '../problems.js'
 import { acceptInvitation } from './accept-invitation.js'
 import { cancelInvitation } from './cancel-invitation.js'
 import { createAccount } from './create-account.js'
 import { createInvitation } from './create-invitation.js'
 import { listInvitations } from './list-invitations.js'
+import { NewAccount } from './new-account.js'
 import { Invitation, presentInvitation } from './present-invitation.js'
 import { rejectInvitation } from './reject-invitation.js'
 
@@ -86,18 +82,10 @@ const createAccountRoute = defineRoute({
   summary: 'Make an account for the invited e-mail address, and join',
   access: { kind: 'public' },
   request: {
-    body: jsonBody(Secret.extend({ name: plainText(200).trim().min(1).optional(), password: NewPassword })),
+    body: jsonBody(Secret.extend(NewAccount.shape)),
   },
   responses: { 201: jsonResponse(z.object({ userId: Id, organizationId: Id }), 'Made, and joined') },
 })
-
-/** Guesses from one place must not take the database's time from everybody. */
-const admitNetwork = limitRate({ burst: 30, perSecond: 0.2 })
-
-function admitStranger(address: string | null, now: Date): void {
-  if (address === null || admitNetwork(networkOf(address), now)) return
-  throw new Problem('too-many-requests', 'Too many invitations are tried from your network. Try again in a minute.')
-}
 
 export function registerInvitationRoutes(app: OpenAPIHono<Env>): void {
   app.openapi(createInvitationRoute, async (c) => {
@@ -114,13 +102,12 @@ export function registerInvitationRoutes(app: OpenAPIHono<Env>): void {
   })
   app.openapi(acceptRoute, async (c) => c.json(await acceptInvitation(selfOf(c), c.req.valid('json').secret), 201))
   app.openapi(rejectRoute, async (c) => {
-    admitStranger(c.get('address'), c.get('deps').now())
-    await rejectInvitation(c.get('deps'), { ...c.req.valid('json'), requestId: c.get('requestId') })
+    const from = { address: c.get('address'), requestId: c.get('requestId') }
+    await rejectInvitation(c.get('deps'), { ...c.req.valid('json'), ...from })
     return c.body(null, 204)
   })
   app.openapi(createAccountRoute, async (c) => {
-    admitStranger(c.get('address'), c.get('deps').now())
-    const made = await createAccount(c.get('deps'), { ...c.req.valid('json'), requestId: c.get('requestId') })
-    return c.json(made, 201)
+    const from = { address: c.get('address'), requestId: c.get('requestId') }
+    return c.json(await createAccount(c.get('deps'), { ...c.req.valid('json'), ...from }), 201)
   })
 }

@@ -1,33 +1,19 @@
 import { html, nothing } from './html.js'
 import { notice, page } from './page-layout.js'
+import { signInForms } from './sign-in-forms.js'
 
 export type Asked = { code: string; problem?: string | undefined }
 
 export function signInPage({ code, problem }: Asked): string {
-  const content = html`${problem ? notice(problem) : nothing}
-    <form method="post" action="/login">
-      <input type="hidden" name="code" value="${code}" />
-      <label for="email">E-mail address</label>
-      <input id="email" name="email" type="email" autocomplete="username" required autofocus />
-      <label for="password">Password</label>
-      <input id="password" name="password" type="password" autocomplete="current-password" required />
-      <label for="factor">Code of your authenticator app, or a recovery code (if you have set one up)</label>
-      <input id="factor" name="factor" autocomplete="one-time-code" maxlength="50" />
-      <button>Sign in</button>
-    </form>
-    <form method="post" action="/login" id="passkey" hidden>
-      <input type="hidden" name="code" value="${code}" />
-      <input type="hidden" name="assertion" />
-      <button class="quiet">Sign in with a passkey</button>
-      <p class="notice" id="passkey-problem" role="alert"></p>
-    </form>
+  const hidden = html`<input type="hidden" name="code" value="${code}" />`
+  const content = html`${problem ? notice(problem) : nothing} ${signInForms('/login', hidden)}
     <form method="get" action="/login/organization">
-      <input type="hidden" name="code" value="${code}" />
+      ${hidden}
       <label for="organization">Id of your organization, if it has a provider of its own</label>
       <input id="organization" name="organization" maxlength="36" autocomplete="organization" required />
       <button class="quiet">Sign in through your organization</button>
     </form>`
-  return page('Sign in', content, { script: '/login/passkey.js' })
+  return page('Sign in', content, { scripts: ['/login/passkey.js'] })
 }
 
 export function codePage({ code, problem, email }: Asked & { email: string }): string {
@@ -88,12 +74,5 @@ export function donePage(decision: 'approved' | 'denied'): string {
           ${signOut}`,
       )
 }
-
-export const problemPage = (problem: string): string =>
-  page(
-    'This did not work',
-    html`${notice(problem)}
-      <p><a href="/login/device">Begin again</a></p>`,
-  )
 
 const signOut = html`<form method="post" action="/logout"><button class="quiet">Sign out of this page</button></form>`

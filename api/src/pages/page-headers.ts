@@ -28,7 +28,7 @@ export const pageHeaders: MiddlewareHandler<Env> = async (c, next) => {
 /** A form counts only when our own page sent it: browsers name the origin of every form, and no page can forge it. */
 export const ownFormsOnly: MiddlewareHandler<Env> = async (c, next) => {
   if (c.req.method === 'POST' && c.req.header('origin') !== new URL(c.get('deps').publicUrl).origin) {
-    throw new Problem('form-foreign', `Open ${c.get('deps').publicUrl}/login/device and send the form from there.`)
+    throw new Problem('form-foreign', `Open the page at ${c.get('deps').publicUrl} and send the form from there.`)
   }
   await next()
 }

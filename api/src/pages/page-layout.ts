@@ -1,8 +1,11 @@
 import { html, type Html, nothing } from './html.js'
 
+type More = { scripts?: readonly string[]; next?: string }
+
 /** One page, from which the browser goes on to `next` by itself: no inline script or style, so that the policy of `page-headers.ts` can forbid them. */
-export function page(title: string, content: Html, { script, next }: { script?: string; next?: string } = {}): string {
-  const head = html`${script ? html`<script src="${script}" defer></script>` : nothing}
+export function page(title: string, content: Html, { scripts = [], next }: More = {}): string {
+  const tags = scripts.map((script) => html`<script src="${script}" defer></script>`.html)
+  const head = html`${{ html: tags.join('') }}
   ${next ? html`<meta http-equiv="refresh" content="0; url=${next}" />` : nothing}`
   return html`<!doctype html>
     <html lang="en">

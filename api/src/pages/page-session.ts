@@ -1,3 +1,5 @@
+import { users, withUser } from '@capstan/migrations'
+import { eq } from 'drizzle-orm'
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import type { Env } from '../auth/access.js'
@@ -24,11 +26,21 @@ export async function pageSession(c: Context<Env>): Promise<SessionPrincipal | n
   const token = getCookie(c, NAME, 'host')
   if (!token || kindOf(token) !== 'cs') return null
   try {
-    const session = await authenticateSession(c.get('deps'), hashToken(c.get('deps').pepper, token))
+    const session = await sessionOfToken(c, token)
     // Only who signed in on a page lets others in: a session that came of a code or a password elsewhere gives none.
     return session.client === 'page' ? session : null
   } catch (error) {
     if (error instanceof Problem) return null
     throw error
   }
+}
+
+export const sessionOfToken = (c: Context<Env>, token: string): Promise<SessionPrincipal> =>
+  authenticateSession(c.get('deps'), hashToken(c.get('deps').pepper, token))
+
+export async function emailOf(c: Context<Env>, { userId }: SessionPrincipal): Promise<string> {
+  const [user] = await withUser(c.get('deps').db, userId, (tx) =>
+    tx.select({ email: users.email }).from(users).where(eq(users.id, userId)),
+  )
+  return user?.email ?? ''
 }

@@ -11,9 +11,9 @@ import { finishSignIn } from '../federated-sign-in/finish-sign-in.js'
 import { findProvider } from '../federated-sign-in/open-provider.js'
 import { Problem } from '../problems.js'
 import { findFactors, hasFactor } from '../second-factors/find-factors.js'
-import { keepPageSession, pageSession } from './page-session.js'
+import { emailOf, keepPageSession, pageSession } from './page-session.js'
 import { choicePage, leavePage, providerPage, returnedPage } from './provider-pages.js'
-import { emailOf, showProblems } from './routes.js'
+import { showProblems } from './show-problems.js'
 
 type C = Context<Env>
 
