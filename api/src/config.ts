@@ -86,6 +86,8 @@ export const ApiConfig = z
     WEBHOOK_KEY_FILE: Optional,
     MAIL_FROM: Sender,
     TRUSTED_PROXIES: Networks,
+    /** A MaxMind DB of countries; without one no organization can be bound to countries. */
+    COUNTRY_DATABASE_FILE: Optional,
     TLS_CERT_FILE: Optional,
     TLS_KEY_FILE: Optional,
     APPLE_ROOT_FINGERPRINTS: Fingerprints.default(APPLE_ROOTS),

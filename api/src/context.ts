@@ -2,6 +2,7 @@ import type { Database, Role } from '@capstan/migrations'
 import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import type { Networks } from './auth/client-address.js'
+import type { CountryOf } from './auth/country-of.js'
 import type { Scope } from './auth/permissions.js'
 import { appsWith, channelsWith, type Reach } from './auth/reach.js'
 import type { Assurance } from './auth/step-up.js'
@@ -33,6 +34,8 @@ export type Deps = {
   publicUrl: string
   /** The proxies in front of this API whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. */
   proxies: Networks
+  /** Null: this server has no database of the countries of addresses. */
+  countryOf: CountryOf | null
   /** Keys token hashes. */
   pepper: Uint8Array
   leaseMs: number

@@ -2,6 +2,7 @@ import type { ServerType } from '@hono/node-server'
 import { openDatabase } from '@capstan/migrations'
 import { createApp } from './app.js'
 import { networksOf } from './auth/client-address.js'
+import { openCountries } from './auth/country-of.js'
 import { ApiConfig, objectStoreSettings, readConfig, readPassword, readStatementKey, staticPlace } from './config.js'
 import type { Deps } from './context.js'
 import { createLog } from './create-log.js'
@@ -58,6 +59,9 @@ const deps: Deps = {
   now: () => new Date(),
   publicUrl,
   proxies: networksOf(config.TRUSTED_PROXIES),
+  countryOf: config.COUNTRY_DATABASE_FILE
+    ? await exitOnBadConfiguration(openCountries(config.COUNTRY_DATABASE_FILE))
+    : null,
   pepper,
   leaseMs: config.LEASE_MS,
   workerReportMs: config.WORKER_REPORT_MS,

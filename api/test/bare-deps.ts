@@ -12,6 +12,7 @@ export function bareDeps(parts: Partial<Deps>): Deps {
     leaseMs: 60_000,
     channelStatementKey: null,
     proxies: networksOf([]),
+    countryOf: null,
     ...parts,
   }
   return new Proxy(defaults as Deps, {

@@ -108,6 +108,7 @@ export async function createFixture(
     channelStatementKey: null,
     staticPlace: null,
     appleRoots: [],
+    countryOf: null,
     operator: { disclosure: null, subprocessors: [], region: null },
     ...options.overrides,
   }

@@ -265,7 +265,13 @@ describe('the list of organizations', () => {
     const grant = await calls.must('POST', '/grants', { userId: none, role: 'viewer', appId: a.appId })
     const some = await listed(none)
     expect(some).toMatchObject({ id: org.id, name: expect.any(String) as string })
-    for (const key of ['twoFactorRequired', 'stepUpRequired', 'ipAllowlist', 'artifactRetentionDays']) {
+    for (const key of [
+      'twoFactorRequired',
+      'stepUpRequired',
+      'ipAllowlist',
+      'countryAllowlist',
+      'artifactRetentionDays',
+    ]) {
       expect(some).not.toHaveProperty(key)
     }
     await calls.must('DELETE', `/grants/${grant.id}`)

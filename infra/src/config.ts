@@ -23,6 +23,8 @@ export interface Config {
   readonly egress: Readonly<Record<string, string>>
   /** Where mail is handed over; none: nothing is mailed. */
   readonly mail: Readonly<Record<string, string>>
+  /** `COUNTRY_DATABASE_FILE` of the API. */
+  readonly countries: Readonly<Record<string, string>>
   /** Hosts of the operator's own network that organizations may have called; handed on to api and control. */
   readonly outbound: Readonly<Record<string, string>>
   /** PEM bundle of the network's own authorities. */
@@ -80,6 +82,12 @@ function mailOf(env: NodeJS.ProcessEnv): Record<string, string> {
   }
 }
 
+/** The same of a database that was downloaded somewhere. */
+function countriesOf(env: NodeJS.ProcessEnv): Record<string, string> {
+  const file = env['COUNTRY_DATABASE_FILE']
+  return file ? { COUNTRY_DATABASE_FILE: resolve(file) } : {}
+}
+
 function pick(env: NodeJS.ProcessEnv, names: readonly string[]): Record<string, string> {
   const entries = names.flatMap((name) => (env[name] ? [[name, env[name]] as const] : []))
   return Object.fromEntries(entries)
@@ -105,6 +113,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     rootKeys: rootKeysOf(env),
     egress: pick(env, egressNames),
     mail: mailOf(env),
+    countries: countriesOf(env),
     outbound: pick(env, ['OUTBOUND_PRIVATE_HOSTS']),
     extraCaFile: env['NODE_EXTRA_CA_CERTS'] || undefined,
     logLevel: env['LOG_LEVEL'] || 'info',

@@ -183,7 +183,7 @@ export async function contextFor(
   const standing = await standingIn(c.get('deps'), principal, { orgId, appId })
   if (!standing) noteStranger(c.get('deps'), principal, { orgId, requestId: c.get('requestId') })
   if (!standing || (appId !== null && !seesApp(standing, appId))) throw new Problem('not-found')
-  refuseByPolicy(standing, principal, c.get('address'))
+  refuseByPolicy(c, standing, principal)
   await standing.noteUse()
   const via =
     principal.kind === 'token'
@@ -216,10 +216,16 @@ function seesApp({ role, held }: Standing, appId: string): boolean {
   return role === null || scopesIn(roles, appId).has('apps:read')
 }
 
-function refuseByPolicy(standing: Standing, principal: Principal, address: string | null): void {
+function refuseByPolicy(c: C, standing: Standing, principal: Principal): void {
+  const [address, { countryOf }] = [c.get('address'), c.get('deps')]
   const lists = [standing.ipAllowlist, principal.kind === 'token' ? principal.cidrs : null]
   if (lists.some((list) => list && !networksOf(list).includes(address))) {
     throw new Problem('address-not-allowed', 'This organization or token is not used from your network address.')
+  }
+  // Without a database no country is known, and nobody comes in: a list that does nothing would be a promise broken.
+  const country = countryOf?.(address) ?? ''
+  if (standing.countryAllowlist && !standing.countryAllowlist.includes(country)) {
+    throw new Problem('address-not-allowed', 'This organization is not used from the country of your network address.')
   }
   if (standing.twoFactorRequired && principal.kind === 'session' && !principal.twoFactor) {
     throw new Problem(

@@ -23,6 +23,7 @@ export type Standing = {
   twoFactorRequired: boolean
   stepUpRequired: boolean
   ipAllowlist: readonly string[] | null
+  countryAllowlist: readonly string[] | null
   /** For reviews of access: a role counts as used with every request that it covered. */
   noteUse: () => Promise<void>
 }
@@ -31,6 +32,7 @@ const policy = {
   twoFactorRequired: organizations.twoFactorRequired,
   stepUpRequired: organizations.stepUpRequired,
   ipAllowlist: organizations.ipAllowlist,
+  countryAllowlist: organizations.countryAllowlist,
 }
 
 /**

@@ -86,7 +86,12 @@ const updateRoute = defineRoute({
         stepUpRequired: z.boolean().optional(),
         artifactRetentionDays: z.number().int().min(1).max(3650).nullable().optional(),
         ipAllowlist: z.array(z.string().max(60)).min(1).max(200).nullable().optional(),
-        countryAllowlist: z.array(z.string().max(2)).max(300).nullable().optional(),
+        countryAllowlist: z
+          .array(z.string().regex(/^[A-Za-z]{2}$/, 'ISO 3166-1 codes of two letters, like "AT"'))
+          .min(1)
+          .max(300)
+          .nullable()
+          .optional(),
       }),
     ),
   },
@@ -178,7 +183,7 @@ function present(row: typeof organizations.$inferSelect): z.infer<typeof Organiz
     name: row.name,
     slug: null,
     logo: null,
-    countryAllowlist: null,
+    countryAllowlist: row.countryAllowlist,
     ipAllowlist: row.ipAllowlist,
     twoFactorRequired: row.twoFactorRequired,
     stepUpRequired: row.stepUpRequired,

@@ -12,13 +12,17 @@ import { Problem } from '../problems.js'
 type Row = typeof organizations.$inferSelect
 type Settings = Pick<
   Row,
-  'name' | 'webCertificatesAllowed' | 'twoFactorRequired' | 'stepUpRequired' | 'ipAllowlist' | 'artifactRetentionDays'
+  | 'name'
+  | 'webCertificatesAllowed'
+  | 'twoFactorRequired'
+  | 'stepUpRequired'
+  | 'ipAllowlist'
+  | 'countryAllowlist'
+  | 'artifactRetentionDays'
 >
-export type UpdateOrganization = { [Key in keyof Settings]?: Settings[Key] | undefined } & {
-  countryAllowlist?: readonly string[] | null | undefined
-}
+export type UpdateOrganization = { [Key in keyof Settings]?: Settings[Key] | undefined }
 
-const POLICIES = ['twoFactorRequired', 'stepUpRequired', 'ipAllowlist'] as const
+const POLICIES = ['twoFactorRequired', 'stepUpRequired', 'ipAllowlist', 'countryAllowlist'] as const
 
 /** Renames an organization, or changes what it allows and demands. Policies need a fresh second factor. */
 export async function updateOrganization(ctx: Context, input: UpdateOrganization, address: string | null) {
@@ -27,11 +31,7 @@ export async function updateOrganization(ctx: Context, input: UpdateOrganization
     requireScope(ctx, 'policies:write')
     requireStepUp(ctx.assurance, ctx.now())
   }
-  if (input.countryAllowlist) {
-    const why = 'This server has no list of the countries of addresses. Use "ipAllowlist" instead.'
-    throw new Problem('country-list-unavailable', why)
-  }
-  const wanted = acceptSettings(input, address)
+  const wanted = acceptSettings(ctx, input, address)
   const approval = await approveRetention(ctx, wanted)
   return withOrg(ctx.db, ctx.orgId, async (tx) => {
     const [before] = await tx.select().from(organizations).where(eq(organizations.id, ctx.orgId)).for('update')
@@ -75,19 +75,36 @@ async function approveRetention(ctx: Context, { artifactRetentionDays }: Partial
   })
 }
 
-/** What was sent, without what was not; a list of networks that leaves its author out is refused. */
-function acceptSettings(input: UpdateOrganization, address: string | null): Partial<Settings> {
-  const { countryAllowlist: _, ...settings } = input
+/** What was sent, without what was not; a list that leaves its author out is refused. */
+function acceptSettings(ctx: Context, input: UpdateOrganization, address: string | null): Partial<Settings> {
   const wanted = Object.fromEntries(
-    Object.entries(settings).filter(([, value]) => value !== undefined),
+    Object.entries(input).filter(([, value]) => value !== undefined),
   ) as Partial<Settings>
-  if (!wanted.ipAllowlist) return wanted
-  const ipAllowlist = acceptNetworks(wanted.ipAllowlist)
+  if (wanted.ipAllowlist) wanted.ipAllowlist = acceptOwnNetworks(wanted.ipAllowlist, address)
+  if (wanted.countryAllowlist) wanted.countryAllowlist = acceptCountries(ctx, wanted.countryAllowlist, address)
+  return wanted
+}
+
+function acceptCountries({ countryOf }: Context, texts: readonly string[], address: string | null): string[] {
+  if (countryOf === null) {
+    const why = 'This server has no database of the countries of addresses. Use "ipAllowlist" instead.'
+    throw new Problem('country-list-unavailable', why)
+  }
+  const countries = [...new Set(texts.map((text) => text.toUpperCase()))]
+  const own = countryOf(address)
+  if (own !== null && countries.includes(own)) return countries
+  const whose =
+    own === null ? `is not known to be of any country (${address})` : `is of ${own}, which is not in the list`
+  throw new Problem('policy-locks-out', `Your own address ${whose}: you could not come back.`)
+}
+
+function acceptOwnNetworks(texts: readonly string[], address: string | null): string[] {
+  const ipAllowlist = acceptNetworks(texts)
   if (!networksOf(ipAllowlist).includes(address)) {
     const whose = address ? `Your own address ${address}` : 'Your own address, which is not known here,'
     throw new Problem('policy-locks-out', `${whose} is not in the list: add it, or you could not come back.`)
   }
-  return { ...wanted, ipAllowlist }
+  return ipAllowlist
 }
 
 function changesBetween(before: Row, wanted: Partial<Settings>): Record<string, CanonicalValue> {

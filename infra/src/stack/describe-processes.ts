@@ -71,6 +71,7 @@ function ownEnv(settings: ProcessSettings): Record<OwnProcess, Record<string, st
       ...staticEnv(settings),
       WEBHOOK_KEY_FILE: secrets.webhookKeyFile,
       ...config.outbound,
+      ...config.countries,
       ...(MAIL_FROM ? { MAIL_FROM } : {}),
     },
     control: {

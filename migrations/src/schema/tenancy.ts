@@ -16,6 +16,7 @@ export const organizations = pgTable('organizations', {
   twoFactorRequired: boolean('two_factor_required').notNull().default(false),
   stepUpRequired: boolean('step_up_required').notNull().default(false),
   ipAllowlist: text('ip_allowlist').array(),
+  countryAllowlist: text('country_allowlist').array(),
   artifactRetentionDays: integer('artifact_retention_days'),
   separationOfDuties: boolean('separation_of_duties').notNull().default(false),
   soleOperatorSince: at('sole_operator_since'),
