@@ -152,9 +152,9 @@ export async function storeArtifact(
   fixture: Fixture,
   claim: Claim,
   bytes: Uint8Array<ArrayBuffer>,
-  fileName = 'web.zip',
+  declaration: object = {},
 ): Promise<string> {
-  const declared = await underLease(fixture, claim, 'artifacts', declarationOf(bytes, fileName))
+  const declared = await underLease(fixture, claim, 'artifacts', { ...declarationOf(bytes), ...declaration })
   const { artifactId, uploadUrl } = await declared.json<ArtifactUpload>()
   const put = await putBytes(fixture, uploadUrl, bytes)
   if (put.status >= 300) throw new Error(`The bytes were refused: ${await put.text()}`)

@@ -28,7 +28,7 @@ beforeAll(async () => {
   const claim = await claimed(fixture, worker, build.id)
   buildId = build.id
   expect((await share()).status).toBe(409)
-  artifactId = await storeArtifact(fixture, claim, bytes, 'app <b>.zip'.replaceAll(/[<>]/g, ''))
+  artifactId = await storeArtifact(fixture, claim, bytes, { fileName: 'app b.zip' })
   await underLease(fixture, claim, 'finish', { status: 'succeeded' })
 })
 afterAll(() => fixture[Symbol.asyncDispose]())

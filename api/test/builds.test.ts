@@ -271,7 +271,7 @@ describe('artefacts', () => {
     const build = await queueBuild(fixture, app)
     const taken = await claimed(fixture, worker, build.id)
     const bytes = new Uint8Array(Buffer.from('the artefact'))
-    const id = await storeArtifact(fixture, taken, bytes, 'web-1.zip')
+    const id = await storeArtifact(fixture, taken, bytes, { fileName: 'web-1.zip' })
     expect((await underLease(fixture, taken, 'finish', { status: 'succeeded' })).status).toBe(204)
     const loaded = await (await get(`/builds/${build.id}?relations=appBuildArtifacts,job`)).json()
     expect(loaded).toMatchObject({

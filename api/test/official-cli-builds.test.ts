@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Claim } from '@capstan/migrations/messages'
 import { withOrg, builds } from '@capstan/migrations'
 import { desc, eq } from 'drizzle-orm'
@@ -65,6 +65,25 @@ async function takeNext(before: string | undefined): Promise<Claim> {
   return (await claim(fixture, worker, buildId)).json<Claim>()
 }
 
+/** Where the tool looks for the SDK of Android: one emulator that runs, and an `adb` that keeps what it is told. */
+async function placeAndroidTools(): Promise<void> {
+  const sdk = join(cli.folder, 'home', 'Android', 'Sdk')
+  const tools = {
+    'emulator/emulator': 'echo Pixel_9',
+    'platform-tools/adb': `echo "$*" >>'${cli.folder}/adb.log'
+case "$*" in
+  devices) printf 'List of devices attached\\nemulator-5554\\tdevice\\n' ;;
+  *' avd name') echo Pixel_9 ;;
+  *' install '*) cp "$5" '${cli.folder}/installed.apk' ;;
+esac`,
+  }
+  for (const [name, script] of Object.entries(tools)) {
+    const file = join(sdk, name)
+    await mkdir(dirname(file), { recursive: true })
+    await writeFile(file, `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+  }
+}
+
 const create = (...args: string[]) =>
   cli.run('apps:builds:create', '--app-id', app.id, '--path', 'project', '--yes', ...args)
 
@@ -95,6 +114,28 @@ describe('the official command line', () => {
     const download = ['--app-id', app.id, '--build-id', buildId, '--zip', 'again.zip']
     expect(await cli.run('apps:builds:download', ...download)).toMatchObject({ code: 0 })
     expect(new Uint8Array(await readFile(join(cli.folder, 'again.zip')))).toEqual(output)
+  })
+
+  test('runs a build on an emulator', async () => {
+    const before = await newestBuild()
+    const command = create('--platform', 'android', '--type', 'debug', '--json')
+    const taken = await takeNext(before)
+    const apk = sourceZip('the app')
+    const type = { type: 'apk', fileName: 'app.apk', mimeType: 'application/vnd.android.package-archive' }
+    await storeArtifact(fixture, taken, apk, { ...type, packageName: 'com.example.pier' })
+    await underLease(fixture, taken, 'finish', { status: 'succeeded' })
+    expect((await command).code).toBe(0)
+    await placeAndroidTools()
+    const ids = ['--app-id', app.id, '--build-id', taken.spec.buildId]
+    expect(await cli.run('apps:builds:run', ...ids, '--target', 'Pixel_9')).toMatchObject({
+      code: 0,
+      output: expect.stringContaining('App launched.'),
+    })
+    expect(new Uint8Array(await readFile(join(cli.folder, 'installed.apk')))).toEqual(apk)
+    const launched = '-s emulator-5554 shell monkey -p com.example.pier -c android.intent.category.LAUNCHER 1'
+    expect(await readFile(join(cli.folder, 'adb.log'), 'utf8')).toContain(launched)
+    const byNumber = ['--app-id', app.id, '--build-number', '999999', '--target', 'Pixel_9']
+    expect(await cli.run('apps:builds:run', ...byNumber)).toMatchObject({ code: 1 })
   })
 
   test('shows why a build failed, and ends with 1', async () => {

@@ -124,10 +124,10 @@ describe('finishing', () => {
 
   test('keeps the artefacts of the attempt that succeeded, and no others', async () => {
     const { build, taken } = await start()
-    const lost = await storeArtifact(fixture, taken, bytes, 'lost.zip')
+    const lost = await storeArtifact(fixture, taken, bytes, { fileName: 'lost.zip' })
     await underLease(fixture, taken, 'finish', { status: 'failed', retryable: true })
     const next = await claimed(fixture, worker, build.id)
-    const kept = await storeArtifact(fixture, next, bytes, 'kept.zip')
+    const kept = await storeArtifact(fixture, next, bytes, { fileName: 'kept.zip' })
     await underLease(fixture, next, 'artifacts', declarationOf(bytes, 'never-came.zip'))
     await underLease(fixture, next, 'finish', { status: 'succeeded' })
     expect((await listed(build)).map((artifact) => artifact.id)).toEqual([kept])

@@ -97,7 +97,7 @@ test('a page with hostile names runs nothing in a browser', async () => {
       .where(eq(apps.id, app.id)),
   )
   const { build, claim } = await jobWithLog(['done'])
-  await storeArtifact(fixture, claim, sourceZip('x'), 'app onload.zip')
+  await storeArtifact(fixture, claim, sourceZip('x'), { fileName: 'app onload.zip' })
   await underLease(fixture, claim, 'finish', { status: 'succeeded' })
   const made = await fixture.request('POST', `/v1/apps/${app.id}/builds/${build.id}/shares`, {
     token: app.token,
