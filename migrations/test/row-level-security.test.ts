@@ -154,7 +154,7 @@ describe('the API role', () => {
       await expect(api.sql.unsafe(statement, ['{"v":2}'])).rejects.toThrow(/permission denied/)
       await expect(owner.unsafe(statement, ['{"v":2}'])).rejects.toThrow(/append-only/)
     }
-    await expect(owner`truncate audit_events`).rejects.toThrow(/append-only/)
+    await expect(owner`truncate audit_events cascade`).rejects.toThrow(/append-only/)
   })
 })
 
