@@ -98,12 +98,17 @@ export async function requestBuild(ctx: Context, input: RequestBuild): Promise<L
       },
       personal: {
         gitRef: source.gitRef,
-        variableNames: Object.keys(build.variables).sort(),
-        ownVariableNames: Object.keys(input.adHocEnvironmentVariables ?? {}).sort(),
+        variableNames: namesIn(build.variables),
+        ownVariableNames: namesIn(input.adHocEnvironmentVariables ?? {}),
       },
     })
     return { build, job, artifactId: null }
   })
+}
+
+function namesIn(variables: object): string[] | null {
+  const names = Object.keys(variables).sort()
+  return names.length > 0 ? names : null
 }
 
 async function choose(tx: Transaction, ctx: Context, input: RequestBuild & { type: string | null }) {
